@@ -240,6 +240,10 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
             },
         ),
         *_named(
+            "ledger.v1.DecisionPolicyService",
+            {"Set": _of_account(_ADMIN), "Get": _of_account(_SEES)},
+        ),
+        *_named(
             "ledger.v1.BudgetService",
             {
                 **_alike(_of_account(_ADMIN), "Set", "Remove"),

@@ -31,7 +31,9 @@ from ledger.api.render_decision import (
     render_debit,
     render_release,
     say_limit,
+    say_ruling,
 )
+from ledger.api.render_policy import alternatives_of, check_alternatives
 from ledger.api.requests import quantities_of, raise_first, seated, shape_of, up_to_of
 from ledger.core.commands import (
     AuthorizeHold,
@@ -91,6 +93,7 @@ async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -
     check = Checked()
     check.ids(request_id=request.request_id)
     check.between("lifetime_us", request.lifetime_us, 0, HOLD_LIFETIME_BATCH_MAX_US)
+    check_alternatives(check, request.alternatives)
     check.done()
     entry = await edge.account(tenant, request.account)
     edge.remember(entry)
@@ -99,6 +102,9 @@ async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -
     if ranged[0] and request.quote_id:
         message = "a quote prices all of the work; leave it or the range out"
         raise CallFailed("FIELD_NOT_ALLOWED", message, field="up_to")
+    if request.alternatives and request.quote_id:
+        message = "a quote prices the work that it is for; leave it or the alternatives out"
+        raise CallFailed("FIELD_NOT_ALLOWED", message, field="alternatives")
     quote = 0
     if request.quote_id:
         found = quote_number(request.quote_id, entry.number, len(edge.ledger.writers))
@@ -115,6 +121,7 @@ async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -
         call.trace,
         quote,
         *ranged,
+        alternatives_of(request.alternatives),
     )
     return Asked(entry, command, {"account": request.account, "quote_id": request.quote_id})
 
@@ -128,6 +135,7 @@ async def _say_authorize(edge: Edge, asked: Asked, answer: Answer) -> pb.Authori
     if limit is not None:
         names = await edge.names([limit.account])
         say_limit(response, limit, entry.shard, names, answer.recorded_at_us)
+    await say_ruling(edge, response, event, plan, entry.shard)
     if isinstance(event, HoldAuthorized):
         response.hold_state = HOLD_STATE_OPEN
         if answer.replayed:
@@ -156,6 +164,7 @@ async def _ask_debit(edge: Edge, request: pb.DebitRequest, call: Call) -> Asked:
     operation, parent = request.operation, request.operation_parent
     check.fault(text_fault("operation", operation, ID_BYTES_MAX, empty=not parent))
     check.fault(text_fault("operation_parent", parent, ID_BYTES_MAX, empty=True))
+    check_alternatives(check, request.alternatives)
     check.done()
     entry = await edge.account(tenant, request.account)
     edge.remember(entry)
@@ -170,6 +179,7 @@ async def _ask_debit(edge: Edge, request: pb.DebitRequest, call: Call) -> Asked:
         family.operation(operation, parent),
         call.trace,
         *up_to_of(request, shape),
+        alternatives_of(request.alternatives),
     )
     return Asked(entry, command, {"account": request.account})
 
@@ -182,6 +192,7 @@ async def _say_debit(edge: Edge, asked: Asked, answer: Answer) -> pb.DebitRespon
     if event.limit is not None:
         names = await edge.names([event.limit.account])
         say_limit(response, event.limit, asked.entry.shard, names, answer.recorded_at_us)
+    await say_ruling(edge, response, event, plan, asked.entry.shard)
     edge.telemetry.decided("Debit", DECISIONS[response.decision])
     return response
 

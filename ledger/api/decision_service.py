@@ -18,6 +18,7 @@ from ledger.api.edge import Edge
 from ledger.api.errors import refused
 from ledger.api.forward import Forwarder
 from ledger.api.hold_calls import HoldCalls
+from ledger.api.limits import Checked
 from ledger.api.positions import position_of
 from ledger.api.render_decision import (
     DECISIONS,
@@ -25,14 +26,20 @@ from ledger.api.render_decision import (
     render_limit,
     retry_after,
 )
+from ledger.api.render_policy import (
+    alternatives_of,
+    check_alternatives,
+    decided_by,
+    render_ruling,
+)
 from ledger.api.requests import seated, shape_of, up_to_of
 from ledger.core.affording import Afforded
 from ledger.core.authorizing import assess_up_to, range_of
-from ledger.core.events import (
-    Limit,
-)
+from ledger.core.events import Alternative, Limit, Ruling
 from ledger.core.holds import holds_limit
 from ledger.core.outcomes import Reason, Refusal
+from ledger.core.policing import alternatives_invalid
+from ledger.core.ruling import rule
 from ledger.core.shapes import Shape
 from ledger.core.shortfall import limit_of
 from ledger.core.state import State
@@ -46,6 +53,7 @@ class Advice(NamedTuple):
     policy_version: int
     limit: Limit | None
     now: int
+    ruling: Ruling | None
 
 
 def advise(
@@ -55,6 +63,7 @@ def advise(
     values: tuple[int, ...],
     clock_us: int,
     ranged: tuple[str, int],
+    alternatives: tuple[Alternative, ...] = (),
 ) -> Advice | Refusal:
     """What Authorize would say now, by the speculative state; changes nothing."""
     account = state.accounts.get(number)
@@ -68,14 +77,27 @@ def advise(
     up_to = range_of(shape, values, *ranged)
     if isinstance(up_to, Refusal):
         return up_to
+    invalid = alternatives_invalid(alternatives, Reason.ALTERNATIVES_INVALID)
+    if invalid is not None:
+        return invalid
     now = state.present(clock_us)
     afforded = assess_up_to(state, account, shape, values, up_to, now)
     if isinstance(afforded, Refusal):
         return afforded
+    ruling = None
+    if (account.rules is not None or alternatives) and afforded.found.bound.terms.outcome is None:
+        ruled = rule(state, account, shape, values, up_to, alternatives, 0, afforded, now)
+        if ruled is not None:
+            afforded, ruling = ruled.afforded, ruled.ruling
     limit = afforded.limit
     if afforded.found.denied:
         limit = limit_of(state, account, afforded.found, now)
-    return Advice(afforded, account.version, limit, now)
+    return Advice(afforded, account.version, limit, now, ruling)
+
+
+def _as_asked(ruling: Ruling | None) -> bool:
+    """Whether what was decided on is the work that was asked for."""
+    return ruling is None or ruling.asked is None
 
 
 class DecisionService(CheckManyCalls, HoldCalls):
@@ -101,7 +123,13 @@ class DecisionService(CheckManyCalls, HoldCalls):
         if number in writer.state.paged:
             await writer.bring_in((number,))
         ranged = up_to_of(request, shape)
-        found = advise(writer.state, number, shape, values, clock_us, ranged)
+        listed: tuple[Alternative, ...] = ()
+        if request.alternatives:
+            check = Checked()
+            check_alternatives(check, request.alternatives)
+            check.done()
+            listed = alternatives_of(request.alternatives)
+        found = advise(writer.state, number, shape, values, clock_us, ranged, listed)
         if isinstance(found, Refusal):
             raise refused(found, {"account": request.account})
         assessment, quantities, _ = found.afforded
@@ -109,8 +137,9 @@ class DecisionService(CheckManyCalls, HoldCalls):
         decision = pb.DECISION_ALLOW_OVERDRAFT if assessment.uses_debt else pb.DECISION_ALLOW
         if assessment.denied:
             decision = pb.DECISION_DENY
-        elif quantities != values:
+        elif ranged[0] and quantities != values and _as_asked(found.ruling):
             decision = pb.DECISION_ALLOW_UP_TO
+        decision = decided_by(found.ruling) or decision
         edge.telemetry.decided("Check", DECISIONS[decision])
         response = pb.CheckResponse(
             decision=decision,
@@ -124,8 +153,14 @@ class DecisionService(CheckManyCalls, HoldCalls):
             rate_card_version=assessment.card_version,
             position=position_of(shard, writer.durable_position),
         )
-        if ranged[0] and not assessment.denied:
+        if ranged[0] and not assessment.denied and _as_asked(found.ruling):
             response.allowed_quantity = quantities[shape.quantity_names.index(ranged[0])]
+        ruling = found.ruling
+        if ruling is not None:
+            names = await edge.names([ruling.account]) if ruling.account else {}
+            response.ruling.CopyFrom(
+                render_ruling(edge.assets, ruling, declared, quantities, shard, number, names)
+            )
         limit = found.limit
         if limit is not None:
             names = await edge.names([limit.account])

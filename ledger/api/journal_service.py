@@ -37,6 +37,7 @@ from ledger.api.render_decision import (
     render_debit,
     render_release,
     say_limit,
+    say_ruling,
 )
 from ledger.api.replies import Outcomes
 from ledger.core.commands import AbandonRequest, Names
@@ -67,6 +68,7 @@ from ledger.core.events import (
     ContractEnded,
     ContractSigned,
     CreditNoteIssued,
+    DecisionPolicySet,
     GaugeCharged,
     GaugeReported,
     GaugeReversed,
@@ -90,6 +92,9 @@ from ledger.core.events import (
     OutcomeReported,
     PackageChanged,
     PaymentRecorded,
+    PolicyDebited,
+    PolicyDenied,
+    PolicyHeld,
     PriceOverridesSet,
     QuotedDenied,
     QuoteMade,
@@ -155,7 +160,11 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     QuotedDenied: pb.MUTATION_KIND_AUTHORIZE,
     WorkDenied: pb.MUTATION_KIND_AUTHORIZE,  # a debit where it was to be charged at once
     HoldUpTo: pb.MUTATION_KIND_AUTHORIZE,
+    PolicyHeld: pb.MUTATION_KIND_AUTHORIZE,
+    PolicyDenied: pb.MUTATION_KIND_AUTHORIZE,  # likewise
     UsageDebited: pb.MUTATION_KIND_DEBIT,
+    PolicyDebited: pb.MUTATION_KIND_DEBIT,
+    DecisionPolicySet: pb.MUTATION_KIND_SET_DECISION_POLICY,
     BudgetDenied: pb.MUTATION_KIND_AUTHORIZE,
     BudgetSet: pb.MUTATION_KIND_SET_BUDGET,
     GroupedBudgetSet: pb.MUTATION_KIND_SET_BUDGET,
@@ -230,6 +239,7 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
 
 
 _OF_ACCOUNTS: Final = (
+    DecisionPolicySet,
     AccountCreated,
     AccountPolicyUpdated,
     AccountClosed,
@@ -467,6 +477,7 @@ class JournalService(ProofCalls):
         if event.limit is not None:
             names = await self._edge.names([event.limit.account])
             say_limit(debit, event.limit, entry.shard, names, answer.recorded_at_us)
+        await say_ruling(self._edge, debit, event, answer.plan, entry.shard)
 
     async def _authorize(
         self,
@@ -484,6 +495,7 @@ class JournalService(ProofCalls):
         if limit is not None:
             names = await edge.names([limit.account])
             say_limit(decided, limit, entry.shard, names, answer.recorded_at_us)
+        await say_ruling(edge, decided, event, answer.plan, entry.shard)
         if isinstance(event, HoldAuthorized):
             number = event.hold
             view, _ = await edge.writer(entry).read(

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from ledger.api.assets import Assets
+from ledger.api.edge import Edge
 from ledger.api.ids import CAP, GRANT, HOLD, mint
+from ledger.api.render_policy import decided_by, render_ruling, ruling_of
 from ledger.core.events import (
     AuthorizeDenied,
     BudgetDenied,
@@ -131,6 +133,23 @@ def say_limit(
         response.budget_exceeded.CopyFrom(render_exceeded(limit, names))
 
 
+async def say_ruling(
+    edge: Edge,
+    response: pb.AuthorizeResponse | pb.DebitResponse,
+    event: HoldAuthorized | AuthorizeDenied | UsageDebited,
+    plan: PlanDeclared,
+    shard: int,
+) -> None:
+    """How a recorded decision came about, where a policy or alternatives had a say."""
+    ruling = ruling_of(event)
+    if ruling is None:
+        return
+    names = await edge.names([ruling.account]) if ruling.account else {}
+    response.ruling.CopyFrom(
+        render_ruling(edge.assets, ruling, plan, event.quantities, shard, event.account, names)
+    )
+
+
 def allowed_quantity(up_to: UpTo | None, plan: PlanDeclared, quantities: tuple[int, ...]) -> int:
     """How much is allowed of the quantity that may be less; 0 where none may."""
     return quantities[plan.quantity_names.index(up_to.quantity)] if up_to is not None else 0
@@ -155,14 +174,15 @@ def render_debit(
         rate_card=plan.rate_card if plan.card_version else "",
         rate_card_version=plan.card_version,
     )
+    by_rule = decided_by(ruling_of(event))
     if isinstance(event, WorkDenied):
-        response.decision = pb.DECISION_DENY
+        response.decision = by_rule or pb.DECISION_DENY
         response.reason, response.charge = event.reason, event.charge
         response.available = str(event.available)
         return response
     response.charge = sum([piece.amount for piece in event.slices])
     response.allowed_quantity = allowed_quantity(event.up_to, plan, event.quantities)
-    response.decision = _decision(event.slices, event.up_to, response.allowed_quantity)
+    response.decision = by_rule or _decision(event.slices, event.up_to, response.allowed_quantity)
     return response
 
 
@@ -178,15 +198,16 @@ def render_authorize(
         rate_card=plan.rate_card if plan.card_version else "",
         rate_card_version=plan.card_version,
     )
+    by_rule = decided_by(ruling_of(event))
     if isinstance(event, AuthorizeDenied):
-        response.decision = pb.DECISION_DENY
+        response.decision = by_rule or pb.DECISION_DENY
         response.reason = event.reason
         response.amount = event.charge
         response.available = str(event.available)
         return response
     up_to = event.up_to if isinstance(event, HoldUpTo) else None
     response.allowed_quantity = allowed_quantity(up_to, plan, event.quantities)
-    response.decision = _decision(event.slices, up_to, response.allowed_quantity)
+    response.decision = by_rule or _decision(event.slices, up_to, response.allowed_quantity)
     response.hold_id = mint(HOLD, shard, event.account, event.hold)
     response.amount = sum([piece.amount for piece in event.slices])
     response.expires_at_us = event.expires_at

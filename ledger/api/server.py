@@ -30,6 +30,7 @@ from ledger.api.commitment_service import CommitmentService
 from ledger.api.contract_service import ContractService
 from ledger.api.conversion_service import ConversionService
 from ledger.api.correction_service import CorrectionService
+from ledger.api.decision_policy_service import DecisionPolicyService
 from ledger.api.decision_service import DecisionService
 from ledger.api.edge import Edge
 from ledger.api.erasing import Eraser
@@ -80,6 +81,7 @@ from ledger.v1 import (
     contract_pb2,
     correction_pb2,
     decision_pb2,
+    decision_policy_pb2,
     explain_pb2,
     family_pb2,
     grant_pb2,
@@ -319,6 +321,10 @@ def services(
         (
             charge_pb2.DESCRIPTOR.services_by_name["ChargeService"],
             ChargeService(edge, history),
+        ),
+        (
+            decision_policy_pb2.DESCRIPTOR.services_by_name["DecisionPolicyService"],
+            DecisionPolicyService(edge),
         ),
         (budget_pb2.DESCRIPTOR.services_by_name["BudgetService"], BudgetService(edge)),
         (family_pb2.DESCRIPTOR.services_by_name["FamilyService"], FamilyService(edge)),

@@ -496,6 +496,16 @@ def _set_budget(event: e.BudgetSet) -> c.Command | None:
     )
 
 
+def _set_policy(event: e.DecisionPolicySet) -> c.Command:
+    return c.SetDecisionPolicy(
+        event.key,
+        event.account,
+        event.rules,
+        event.expected_version,
+        trace=event.trace,
+    )
+
+
 def _remove_budget(event: e.BudgetRemoved) -> c.Command | None:
     if not event.key:
         return None  # it follows from a package
@@ -572,6 +582,7 @@ _ASKED: Final[dict[type, Callable[[Any], c.Command | None]]] = {
     e.SeatPlanEnded: _end_plan,
     e.CommitmentCreated: _commit,
     e.SegmentAdded: _add_segment,
+    e.DecisionPolicySet: _set_policy,
     e.BudgetSet: _set_budget,
     e.GroupedBudgetSet: _set_budget,
     e.BudgetRemoved: _remove_budget,

@@ -436,6 +436,8 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.ChargeEnded: _if_asked,
     e.SeatPlanStarted: _if_asked,
     e.SeatPlanEnded: _if_asked,
+    e.DecisionPolicySet: _if_asked,
+    e.PackageRulesSet: _nothing,
     e.BudgetSet: _if_asked,
     e.GroupedBudgetSet: _if_asked,
     e.BudgetRemoved: _if_asked,

@@ -16,6 +16,7 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.decide import Outcome
 from ledger.core.outcomes import Refusal
+from ledger.core.shapes import Shape
 from ledger.core.state import TIMER_HOLD, TIMER_QUOTE, TIMER_RERATE
 
 if TYPE_CHECKING:
@@ -285,17 +286,35 @@ def _quote_due(replay: Replay, events: _Events, index: int) -> None:
 
 
 def _authorize(event: e.HoldAuthorized | e.AuthorizeDenied, priced: Priced) -> c.AuthorizeHold:
+    shape, quantities, up_to, lifetime = _work_of(event, priced)
     return c.AuthorizeHold(
         event.key,
         event.account,
-        priced.shape,
-        _asked_for(event, priced),
-        event.lifetime,
+        shape,
+        quantities,
+        lifetime,
         c.NO_NAMES,
         event.trace,
         getattr(event, "quote", 0),
-        *_range(getattr(event, "up_to", None)),
+        *_range(up_to),
+        _alternatives(event),
     )
+
+
+def _work_of(event: Any, priced: Priced) -> tuple[Shape, tuple[int, ...], e.UpTo | None, int]:
+    """The work that was asked for, and how long it was to be held, whatever runs in its stead."""
+    ruling: e.Ruling | None = getattr(event, "ruling", None)
+    asked = ruling.asked if ruling is not None else None
+    if asked is not None:
+        shape = Shape(asked.product, asked.attributes, asked.quantity_names)
+        return shape, asked.quantities, asked.up_to, asked.lifetime
+    lifetime = getattr(event, "lifetime", 0)
+    return priced.shape, _asked_for(event, priced), getattr(event, "up_to", None), lifetime
+
+
+def _alternatives(event: Any) -> tuple[e.Alternative, ...]:
+    ruling: e.Ruling | None = getattr(event, "ruling", None)
+    return ruling.alternatives if ruling is not None else ()
 
 
 def _range(up_to: e.UpTo | None) -> tuple[str, int]:
@@ -312,15 +331,17 @@ def _asked_for(event: Any, priced: Priced) -> tuple[int, ...]:
 
 
 def _debit(event: e.UsageDebited | e.WorkDenied, priced: Priced) -> c.DebitWork:
+    shape, quantities, up_to, _ = _work_of(event, priced)
     return c.DebitWork(
         event.key,
         event.account,
-        priced.shape,
-        _asked_for(event, priced),
+        shape,
+        quantities,
         c.NO_NAMES,
         event.operation,
         event.trace,
-        *_range(event.up_to),
+        *_range(up_to),
+        _alternatives(event),
     )
 
 
@@ -516,6 +537,7 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.UsageCosted: _usage,
     e.UsageCaptured: _usage,
     e.UsageDebited: _debited,
+    e.PolicyDebited: _debited,
     e.UsageQuarantined: _usage,
     e.HoldCharged: _charged,
     e.UsageQuoted: _usage,
@@ -529,6 +551,8 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.UsageReversed: _reversed,
     e.HoldAuthorized: _authorized,
     e.HoldUpTo: _authorized,
+    e.PolicyHeld: _authorized,
+    e.PolicyDenied: _denied,
     e.AuthorizeDenied: _denied,
     e.QuotedDenied: _denied,
     e.WorkDenied: _denied,

@@ -19,7 +19,7 @@ nothing of the server.
 
 from ledger.client.aio import DrawdownClient
 from ledger.client.core import IngestCore
-from ledger.client.decisions import ALLOWED
+from ledger.client.decisions import ALLOWED, RUNS_INSTEAD
 from ledger.client.errors import (
     CallError,
     ClientClosed,
@@ -47,6 +47,7 @@ from ledger.client.spool import Spool
 
 __all__ = [
     "ALLOWED",
+    "RUNS_INSTEAD",
     "CallError",
     "ClientClosed",
     "Denied",

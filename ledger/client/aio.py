@@ -28,6 +28,7 @@ from ledger.client.contracts import ContractCalls
 from ledger.client.conversions import ConversionCalls
 from ledger.client.core import IngestCore
 from ledger.client.corrections import CorrectionCalls
+from ledger.client.decision_policies import DecisionPolicyCalls
 from ledger.client.events import EventOutcome, UsageEvent, event_bytes, shape_bytes, shape_key
 from ledger.client.explaining import ExplainCalls
 from ledger.client.families import FamilyCalls
@@ -69,6 +70,7 @@ class DrawdownClient(
     CorrectionCalls,
     ExplainCalls,
     BudgetCalls,
+    DecisionPolicyCalls,
     FamilyCalls,
     LeaseCalls,
     OutcomeCalls,

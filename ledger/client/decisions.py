@@ -13,6 +13,9 @@ from ledger.v1.decision_pb2_grpc import DecisionServiceStub
 
 ALLOWED = frozenset({pb.DECISION_ALLOW, pb.DECISION_ALLOW_OVERDRAFT, pb.DECISION_ALLOW_UP_TO})
 """What may run; with ALLOW_UP_TO, so much of it as the answer's `allowed_quantity`."""
+RUNS_INSTEAD = frozenset({pb.DECISION_DOWNGRADE, pb.DECISION_DEFER})
+"""Other work may run than was asked for: the answer's `ruling` says which. Only where the account
+has a decision policy, or the request names alternatives."""
 
 
 def _range(up_to: tuple[str, int] | None) -> pb.UpTo | None:
@@ -32,9 +35,10 @@ class DecisionCalls:
         attributes: Mapping[str, str] | None = None,
         *,
         up_to: tuple[str, int] | None = None,
+        alternatives: Sequence[pb.Alternative] = (),
     ) -> pb.CheckResponse:
-        """What authorize would say now; advisory, nothing is held or recorded. `up_to`: see
-        authorize."""
+        """What authorize would say now; advisory, nothing is held or recorded. `up_to` and
+        `alternatives`: see authorize."""
         request = pb.CheckRequest(
             tenant=self._caller.tenant,
             account=account,
@@ -42,6 +46,7 @@ class DecisionCalls:
             attributes=dict(attributes or {}),
             quantities=dict(quantities),
             up_to=_range(up_to),
+            alternatives=alternatives,
         )
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).Check, request, account
@@ -67,11 +72,13 @@ class DecisionCalls:
         lifetime_us: int = 0,
         quote_id: str = "",
         up_to: tuple[str, int] | None = None,
+        alternatives: Sequence[pb.Alternative] = (),
         request_id: str = "",
     ) -> pb.AuthorizeResponse:
         """Decide and hold the credits, durably. `lifetime_us` 0 = 15 minutes. `quote_id`: a quote
         that prices it and its capture. `up_to`: a quantity and the least of it: hold for as much of
-        it as is affordable, to what `quantities` says; the answer says how much that is."""
+        it as is affordable, to what `quantities` says; the answer says how much that is.
+        `alternatives`: work of which the cheapest may run where this may not."""
         request = pb.AuthorizeRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
@@ -82,6 +89,7 @@ class DecisionCalls:
             lifetime_us=lifetime_us,
             quote_id=quote_id,
             up_to=_range(up_to),
+            alternatives=alternatives,
         )
         return await self._caller.decide(
             lambda channel: DecisionServiceStub(channel).Authorize,
@@ -100,9 +108,11 @@ class DecisionCalls:
         operation: str = "",
         operation_parent: str = "",
         up_to: tuple[str, int] | None = None,
+        alternatives: Sequence[pb.Alternative] = (),
         request_id: str = "",
     ) -> pb.DebitResponse:
-        """Charge work at once if it is within every limit, durably. `up_to`: see authorize."""
+        """Charge work at once if it is within every limit, durably. `up_to` and
+        `alternatives`: see authorize."""
         request = pb.DebitRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
@@ -113,6 +123,7 @@ class DecisionCalls:
             operation=operation,
             operation_parent=operation_parent,
             up_to=_range(up_to),
+            alternatives=alternatives,
         )
         return await self._caller.decide(
             lambda channel: DecisionServiceStub(channel).Debit,

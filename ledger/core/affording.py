@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ledger.core.catalog import Bound
+from ledger.core.drawdown import Overdraw
 from ledger.core.events import Limit, UpTo
 from ledger.core.holds import Assessment, assess
 from ledger.core.outcomes import Refusal
@@ -39,13 +40,14 @@ def afford(
     quantities: tuple[int, ...],
     up_to: UpTo,
     now: int,
+    overdraw: Overdraw | None = None,
 ) -> Afforded | Refusal:
     """The largest quantity from minimum to maximum that is allowed, or the denial of the least.
 
     `quantities` are the most that is asked for. What is allowed is so by every limit at once, and
     one more is not.
     """
-    search = _Search(state, account, shape, quantities, up_to.quantity, now)
+    search = _Search(state, account, shape, quantities, up_to.quantity, now, overdraw)
     best = search.largest(up_to.minimum, up_to.maximum)
     if best < 0:
         least = search.ask(up_to.minimum)
@@ -66,7 +68,16 @@ def afford(
 class _Search:
     """Decisions for different amounts of one quantity, each asked for once."""
 
-    __slots__ = ("_account", "_asked", "_now", "_place", "_quantities", "_shape", "_state")
+    __slots__ = (
+        "_account",
+        "_asked",
+        "_now",
+        "_overdraw",
+        "_place",
+        "_quantities",
+        "_shape",
+        "_state",
+    )
 
     def __init__(
         self,
@@ -76,6 +87,7 @@ class _Search:
         quantities: tuple[int, ...],
         named: str,
         now: int,
+        overdraw: Overdraw | None = None,
     ) -> None:
         self._state = state
         self._account = account
@@ -83,6 +95,7 @@ class _Search:
         self._quantities = quantities
         self._place: int = shape.quantity_names.index(named)
         self._now = now
+        self._overdraw = overdraw
         self._asked: dict[int, Assessment | Refusal] = {}
 
     def with_(self, amount: int) -> tuple[int, ...]:
@@ -95,7 +108,13 @@ class _Search:
         found = self._asked.get(amount)
         if found is None:
             found = self._asked[amount] = assess(
-                self._state, self._account, self._shape, self.with_(amount), self._now
+                self._state,
+                self._account,
+                self._shape,
+                self.with_(amount),
+                self._now,
+                0,
+                self._overdraw,
             )
         return found
 

@@ -5,17 +5,22 @@ Reads state, changes nothing.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from ledger.core.admission import known_account, outcome_expected
 from ledger.core.affording import Afforded, afford
-from ledger.core.commands import AuthorizeHold
-from ledger.core.events import Event, UpTo, WorkDenied
+from ledger.core.commands import AuthorizeHold, DebitWork
+from ledger.core.events import Event, PolicyDenied, Ruling, UpTo, WorkDenied
 from ledger.core.holds import Assessment, assess, authorized, hold_refused, lifetime_invalid
 from ledger.core.limits import INT64_MAX
 from ledger.core.opening import declare
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.policing import alternatives_invalid
+from ledger.core.ruling import rule
 from ledger.core.shapes import Shape
 from ledger.core.shortfall import limit_of
 from ledger.core.state import Account, State
+from ledger.core.top_ups import pending_top_up, request_missing
 
 
 def decide_authorize(
@@ -31,6 +36,9 @@ def decide_authorize(
     up_to = range_of(command.shape, command.quantities, command.up_to, command.minimum)
     if isinstance(up_to, Refusal):
         return up_to
+    refusal = alternatives_refused(command)
+    if refusal is not None:
+        return refusal
     afforded = assess_up_to(
         state, account, command.shape, command.quantities, up_to, state.now, command.quote
     )
@@ -42,24 +50,47 @@ def decide_authorize(
         return outcome_expected(command.shape.product)
     if command.lifetime > terms.lifetime_max:
         return lifetime_invalid(command.lifetime, terms.lifetime_max)
+    lifetime, ruling = command.lifetime, None
+    if (account.rules is not None or command.alternatives) and not command.quote:
+        ruled = rule(
+            state, account, command.shape, command.quantities, up_to, command.alternatives,
+            lifetime, afforded, state.now,
+        )  # fmt: skip
+        if ruled is not None:
+            (found, quantities, limit), _, up_to, lifetime, ruling, _ = ruled
     if found.denied:
         return deny(
             state, account, found, command.quantities, out, command.key, command.trace,
-            command.lifetime, command.quote, up_to,
+            command.lifetime, command.quote, up_to, ruling=ruling,
         )  # fmt: skip
     return authorized(
         state,
         account,
         found,
         quantities,
-        command.lifetime,
+        lifetime,
         out,
         command.key,
         command.trace,
         command.quote,
         up_to,
         limit,
+        ruling,
     )
+
+
+def alternatives_refused(command: AuthorizeHold | DebitWork) -> Refusal | None:
+    """Why the request may not name these alternatives, if it may not."""
+    if not command.alternatives:
+        return None
+    if isinstance(command, AuthorizeHold) and command.quote:
+        return Refusal(
+            Reason.ALTERNATIVES_INVALID,
+            "alternatives",
+            str(command.quote),
+            "a quote prices the work that it is for; leave it or the alternatives out",
+        )
+    return alternatives_invalid(command.alternatives, Reason.ALTERNATIVES_INVALID)
 
 
 def range_of(
@@ -113,9 +144,11 @@ def deny(
     up_to: UpTo | None = None,
     debit: int = 0,
     operation: bytes = b"",
+    ruling: Ruling | None = None,
 ) -> WorkDenied:
-    """Append the denial of what was found, with the limit that decided it."""
-    denied = WorkDenied(
+    """Append the denial of what was found, with the limit that decided it. Where a rule asks for a
+    top-up, the account's own rule of top-ups asks for what is missing (rule H6)."""
+    figures = (
         key,
         account.number,
         declare(state, found.bound.declaration, out),
@@ -132,5 +165,17 @@ def deny(
         debit,
         operation,
     )
+    if ruling is None:
+        denied = WorkDenied(*figures)
+        out.append(denied)
+        return denied
+    requested = None
+    if ruling.missing:
+        requested = request_missing(state, account, found.asset, ruling.missing)
+        number = requested.top_up if requested else pending_top_up(account, found.asset)
+        ruling = replace(ruling, top_up=number)
+    denied = PolicyDenied(*figures, ruling)
     out.append(denied)
+    if requested is not None:
+        out.append(requested)
     return denied

@@ -7,16 +7,26 @@ budgets and read models know it as they know usage. Reads state, changes nothing
 from __future__ import annotations
 
 from ledger.core.admission import known_account, outcome_expected, refuse_new
-from ledger.core.authorizing import assess_up_to, deny, range_of
+from ledger.core.authorizing import alternatives_refused, assess_up_to, deny, range_of
 from ledger.core.commands import DebitWork
 from ledger.core.costs import bearing, cost_of, provider_cost
-from ledger.core.drawdown import draw
-from ledger.core.events import Event, Limit, Slice, UpTo, UsageDebited
+from ledger.core.drawdown import Overdraw, draw
+from ledger.core.events import (
+    Event,
+    Limit,
+    PolicyDebited,
+    Ruling,
+    Slice,
+    UpTo,
+    UsageDebited,
+)
 from ledger.core.holds import Assessment
 from ledger.core.opening import declare, open_revenue, used_book
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.paying import NOTHING_TO_PAY, Payment, post
 from ledger.core.rerates import row_draws
+from ledger.core.ruling import rule
+from ledger.core.shapes import Shape
 from ledger.core.state import Account, State
 
 
@@ -32,46 +42,62 @@ def decide_debit(state: State, command: DebitWork, out: list[Event]) -> Event | 
     up_to = range_of(command.shape, command.quantities, command.up_to, command.minimum)
     if isinstance(up_to, Refusal):
         return up_to
+    refusal = alternatives_refused(command)
+    if refusal is not None:
+        return refusal
     afforded = assess_up_to(state, account, command.shape, command.quantities, up_to, state.now)
     if isinstance(afforded, Refusal):
         return afforded
     found, quantities, limit = afforded
     if found.bound.terms.outcome is not None:
         return outcome_expected(command.shape.product)
+    shape, ruling, overdraw = command.shape, None, None
+    if account.rules is not None or command.alternatives:
+        ruled = rule(
+            state, account, shape, command.quantities, up_to, command.alternatives, 0, afforded,
+            state.now,
+        )  # fmt: skip
+        if ruled is not None:
+            (found, quantities, limit), shape, up_to, _, ruling, overdraw = ruled
     if found.denied:
         return deny(
             state, account, found, command.quantities, out, command.key, command.trace,
-            up_to=up_to, debit=1, operation=command.operation,
+            up_to=up_to, debit=1, operation=command.operation, ruling=ruling,
         )  # fmt: skip
-    return _debited(state, account, command, found, quantities, up_to, limit, out)
+    return _debited(
+        state, account, command, shape, found, quantities, up_to, limit, ruling, overdraw, out
+    )
 
 
 def _debited(
     state: State,
     account: Account,
     command: DebitWork,
+    shape: Shape,
     found: Assessment,
     quantities: tuple[int, ...],
     up_to: UpTo | None,
     limit: Limit | None,
+    ruling: Ruling | None,
+    overdraw: Overdraw | None,
     out: list[Event],
 ) -> UsageDebited | Refusal:
     now, bound = state.now, found.bound
-    cost = cost_of(state, account, bound, command.shape, quantities, now)
+    cost = cost_of(state, account, bound, shape, quantities, now)
     if isinstance(cost, Refusal):
         return cost
     priced = found.priced
     out.extend(found.opened)
     slices = found.slices
     if found.charge != priced.total:  # what it makes earlier usage cost follows as its own entry
-        slices = _slices(state, account, found, now, out)
+        slices = _slices(state, account, found, now, out, overdraw)
     payment = NOTHING_TO_PAY
     if slices:
         borne = cost.total if cost is not None else 0
         open_revenue(state, account.tenant, bound.declaration.product, slices, out)
         payment = Payment(used_book(state, bound, out), bearing(slices, borne), 0, None)
     draws = row_draws(bound.plan, priced, payment.used, payment.slices)
-    debited = UsageDebited(
+    figures = (
         command.key,
         account.number,
         now,
@@ -100,12 +126,18 @@ def _debited(
         up_to,
         limit,
     )
+    debited = UsageDebited(*figures) if ruling is None else PolicyDebited(*figures, ruling)
     post(state, account, bound, priced, payment, debited, out)
     return debited
 
 
 def _slices(
-    state: State, account: Account, found: Assessment, now: int, out: list[Event]
+    state: State,
+    account: Account,
+    found: Assessment,
+    now: int,
+    out: list[Event],
+    overdraw: Overdraw | None,
 ) -> tuple[Slice, ...]:
     """What pays for the lines alone: the first of what was found to pay for all."""
     priced = found.priced
@@ -113,7 +145,7 @@ def _slices(
         return ()
     drawn = draw(
         state, account, found.asset, found.bound.use, priced.total, now, priced.period, out, False,
-        committed=priced.committed,
+        committed=priced.committed, overdraw=overdraw,
     )  # fmt: skip
     assert not drawn.left, "more than this was found to be affordable"
     return tuple(drawn.slices)

@@ -100,6 +100,7 @@ from ledger.core.commands import (
     ReverseUsage,
     SetBudget,
     SetCap,
+    SetDecisionPolicy,
     SetPriceOverrides,
     SetStatements,
     SetTopUpRule,
@@ -181,6 +182,7 @@ from ledger.core.payments import (
     decide_refund,
     decide_write_off,
 )
+from ledger.core.policing import decide_set_policy
 from ledger.core.quoting import decide_quote, expire_quote
 from ledger.core.recurring import (
     decide_change,
@@ -943,6 +945,7 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     CloseStatement: decide_close_statement,
     SetBudget: decide_set_budget,
     RemoveBudget: decide_remove_budget,
+    SetDecisionPolicy: decide_set_policy,
     SetTopUpRule: decide_rule,
     RemoveTopUpRule: decide_remove,
     ConfirmTopUp: decide_confirm_top_up,

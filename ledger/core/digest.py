@@ -17,6 +17,7 @@ from ledger.core.budget_values import Values
 from ledger.core.budgets import Budget
 from ledger.core.caps import Cap
 from ledger.core.contracts import Contract
+from ledger.core.decision_policies import NO_RULES
 from ledger.core.fixed_charges import FixedCharge
 from ledger.core.gauges import Gauge, Gauges, GaugeScope
 from ledger.core.leases import CreditLease
@@ -248,6 +249,7 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
         *([_gauges(account.gauges)] if account.gauges is not None else []),
         *([{"due": account.dues.due, "of": account.dues.waiting}] if account.dues else []),
         *([{"packaged": account.packaged}] if account.packaged else []),
+        *([{"rules": account.own_rules}] if account.own_rules != NO_RULES else []),
     ]
 
 

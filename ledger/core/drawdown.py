@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.core.caps import Rooms, capping, covers
 from ledger.core.comparators import COMPARATORS, order_of
@@ -36,6 +36,13 @@ _GRANT: Final = int(Pot.GRANT)
 _DRAWDOWN: Final = int(Comparator.DRAWDOWN_1)
 BEYOND_LIMITS: Final = (int(Pot.EXCESS_OWED), int(Pot.EXCESS_BILLED), int(Pot.ABSORBED))
 """Where recorded usage lands that every limit refuses (rule D4)."""
+
+
+class Overdraw(NamedTuple):
+    """What may be owed in advance, all in all, where a rule lets work go below zero."""
+
+    asset: int
+    bound: int
 
 
 class Conversion:
@@ -322,9 +329,12 @@ def overdraft_limit(account: Account, asset: int) -> int:
     return min(most, lifetime * policy.overdraft_basis_points // BASIS_POINTS)
 
 
-def overdraft_headroom(account: Account, asset: int) -> int:
-    """Units that the overdraft still affords, holds counted (rule D4)."""
+def overdraft_headroom(account: Account, asset: int, overdraw: Overdraw | None = None) -> int:
+    """Units that the overdraft still affords, holds counted (rule D4); or as far as a rule lets
+    work go, where that is further."""
     limit = overdraft_limit(account, asset)
+    if overdraw is not None and overdraw.asset == asset:
+        limit = max(limit, overdraw.bound)
     if limit == 0:
         return 0
     advance = account.advance.get(asset)
@@ -383,6 +393,7 @@ def draw(
     committed: int = 0,
     counted_at: int = 0,
     payer: Account | None = None,
+    overdraw: Overdraw | None = None,
 ) -> Draw:
     """Find `amount` > 0 of `asset`: grants, overdraft to its limit, overage to its cap (rule D4).
 
@@ -391,8 +402,8 @@ def draw(
     H3). `converts`: its rest may be paid in the settlement currency (rule R5). `committed` units of
     it are for commitments, which pay them first (rule R9). `counted_at`: when it counts towards
     caps, where that is another time (rule H5). `payer`: who is billed, where that is
-    not for the policy to say. Books and windows of caps that a slice needs and that do not exist
-    are appended to `opened`.
+    not for the policy to say. `overdraw`: how far a rule lets it go below zero. Books and windows
+    of caps that a slice needs and that do not exist are appended to `opened`.
     """
     slices: list[Slice] = []
     if committed:
@@ -407,7 +418,7 @@ def draw(
     seated = turn_of(account, asset, use, at, recorded) if account.seats is not None else None
     own = seated is None or seated.account
     if left and own:
-        left = _from_overdraft(state, account, asset, left, opened, slices, recorded)
+        left = _from_overdraft(state, account, asset, left, opened, slices, recorded, overdraw)
     if left and converts:
         conversion = _converted(state, account, asset, use, left, at, period, opened, own)
         if conversion is not None:
@@ -501,12 +512,14 @@ def _from_overdraft(
     opened: list[Event],
     slices: list[Slice],
     recorded: bool,
+    overdraw: Overdraw | None = None,
 ) -> int:
     """Take up to `left` from the overdraft; returns what is left to find (rules D4, H3)."""
     policy = account.policy
     headroom = 0
-    if recorded or (policy.holds_overdraft and not grace_ended(account, asset, state.now)):
-        headroom = overdraft_headroom(account, asset)
+    may = policy.holds_overdraft or overdraw is not None
+    if recorded or (may and not grace_ended(account, asset, state.now)):
+        headroom = overdraft_headroom(account, asset, overdraw)
     if headroom > 0:
         take = min(headroom, left)
         number = advance_book(state, account, asset, opened)

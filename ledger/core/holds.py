@@ -25,6 +25,7 @@ from ledger.core.commands import CaptureHold, ExtendHold, ReleaseHold
 from ledger.core.contracted import bound_for
 from ledger.core.costs import cost_of, costs_for, provider_cost
 from ledger.core.drawdown import (
+    Overdraw,
     applicable,
     draw,
     from_first_grant,
@@ -43,9 +44,11 @@ from ledger.core.events import (
     HoldReleased,
     HoldUpTo,
     Limit,
+    PolicyHeld,
     Pot,
     ProviderCost,
     RowDraw,
+    Ruling,
     Slice,
     Suspense,
     UpTo,
@@ -116,9 +119,10 @@ def assess(
     quantities: tuple[int, ...],
     now: int,
     quote: int = 0,
+    overdraw: Overdraw | None = None,
 ) -> Assessment | Refusal:
     """Decide without recording: advisory (rules D4, B8). Used by Check and Quote. `quote` is to
-    price it, if not 0 (rule H9)."""
+    price it, if not 0 (rule H9); `overdraw`: how far a rule lets it go below zero."""
     refusal = refuse_new(account)
     if refusal is not None:
         return refusal
@@ -144,7 +148,7 @@ def assess(
     priced = price(state, account, bound, quantities, now, costs=costs)
     if isinstance(priced, Refusal):
         return priced
-    return _assess(state, account, bound, shape, quantities, priced, now)
+    return _assess(state, account, bound, shape, quantities, priced, now, overdraw)
 
 
 def _assess(
@@ -155,9 +159,10 @@ def _assess(
     quantities: tuple[int, ...],
     priced: Priced,
     now: int,
+    overdraw: Overdraw | None = None,
 ) -> Assessment | Refusal:
     """Who would pay what was priced, and whether all budgets allow it (rules D4, H4)."""
-    found = _payable(state, account, bound, priced, now)
+    found = _payable(state, account, bound, priced, now, overdraw)
     if isinstance(found, Refusal) or found.denied or not state.families[account.root].budgets:
         return found
     exceeded = first_exceeded(
@@ -171,7 +176,12 @@ def _assess(
 
 
 def _payable(
-    state: State, account: Account, bound: Bound, priced: Priced, now: int
+    state: State,
+    account: Account,
+    bound: Bound,
+    priced: Priced,
+    now: int,
+    overdraw: Overdraw | None = None,
 ) -> Assessment | Refusal:
     """Who would pay what was priced."""
     _, total = estimated(bound.plan, priced)
@@ -183,8 +193,8 @@ def _payable(
     if account.seats is not None:
         seated = turn_of(account, bound.asset, bound.use, now, False)
     own = seated is None or seated.account
-    if account.policy.holds_overdraft and not ended and own:
-        available += overdraft_headroom(account, bound.asset)
+    if (account.policy.holds_overdraft or overdraw is not None) and not ended and own:
+        available += overdraft_headroom(account, bound.asset, overdraw)
     found = Assessment(bound, priced, available)
     charges = found.charges
     if priced.suspense:
@@ -205,7 +215,7 @@ def _payable(
         period = account.calendar.start_of(now)
         drawn = draw(
             state, account, bound.asset, bound.use, total, now, period, found.opened, False,
-            committed=priced.committed,
+            committed=priced.committed, overdraw=overdraw,
         )  # fmt: skip
         found.uses_debt = drawn.uses_debt
         found.slices = tuple(drawn.slices)
@@ -261,9 +271,10 @@ def authorized(
     quote: int = 0,
     up_to: UpTo | None = None,
     limit: Limit | None = None,
+    ruling: Ruling | None = None,
 ) -> HoldAuthorized:
     """Append the hold of what was found, with the books that it opens. `up_to`: it is for as much
-    as is affordable, where `limit` allows no more."""
+    as is affordable, where `limit` allows no more. `ruling`: what a policy had to say."""
     out.extend(found.opened)
     now = state.now
     terms = found.bound.terms
@@ -286,7 +297,10 @@ def authorized(
         trace,
         quote,
     )
-    hold = HoldAuthorized(*figures) if up_to is None else HoldUpTo(*figures, up_to, limit)
+    if ruling is not None:
+        hold: HoldAuthorized = PolicyHeld(*figures, up_to, limit, ruling)
+    else:
+        hold = HoldAuthorized(*figures) if up_to is None else HoldUpTo(*figures, up_to, limit)
     out.append(hold)
     return hold
 

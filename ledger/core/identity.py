@@ -77,6 +77,7 @@ from ledger.core.commands import (
     ReverseUsage,
     SetBudget,
     SetCap,
+    SetDecisionPolicy,
     SetPriceOverrides,
     SetStatements,
     SetTopUpRule,
@@ -105,6 +106,7 @@ from ledger.core.events import (
     AccountProfileUpdated,
     AccountReopened,
     AccountUnfrozen,
+    AskedWork,
     AuthorizeDenied,
     BalanceAdjusted,
     BudgetRemoved,
@@ -120,6 +122,7 @@ from ledger.core.events import (
     ContractEnded,
     ContractSigned,
     CreditNoteIssued,
+    DecisionPolicySet,
     Event,
     GaugeReported,
     GaugeReversed,
@@ -152,6 +155,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     RequestAbandoned,
+    Ruling,
     SeatPlanEnded,
     SeatPlanStarted,
     SeatReassigned,
@@ -385,6 +389,7 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
         ("account", "name", "terms", "values", "expected_version"),
     ),
     RemoveBudget: ((BudgetRemoved,), ("account", "name")),
+    SetDecisionPolicy: ((DecisionPolicySet,), ("account", "rules", "expected_version")),
     SetTopUpRule: ((TopUpRuleSet,), ("account", "rule", "expected_version")),
     RemoveTopUpRule: ((TopUpRuleRemoved,), ("account", "asset")),
     ConfirmTopUp: ((TopUpConfirmed,), ("account", "top_up")),
@@ -490,11 +495,12 @@ def first_difference(
     ):
         shape = command.shape
         assert plan is not None
-        if shape.product != plan.product:
+        asked: AskedWork | PlanDeclared = _asked_of(recorded) or plan
+        if shape.product != asked.product:
             return "product"
-        if shape.attributes != plan.attributes:
+        if shape.attributes != asked.attributes:
             return "attributes"
-        if shape.quantity_names != plan.quantity_names:
+        if shape.quantity_names != asked.quantity_names:
             return "quantities"
     elif isinstance(command, CaptureHold):
         assert plan is not None
@@ -626,10 +632,13 @@ def _work_differs(
     command: AuthorizeHold | DebitWork, recorded: Event, plan: PlanDeclared, fields: Sequence[str]
 ) -> str:
     """Work that is asked for is as much as there may be of it, whatever was allowed."""
-    up_to: UpTo | None = getattr(recorded, "up_to", None)
+    asked = _asked_of(recorded)
+    up_to: UpTo | None = asked.up_to if asked is not None else getattr(recorded, "up_to", None)
     for field in fields:
         given, kept = getattr(command, field), getattr(recorded, field)
-        if field == "quantities" and up_to is not None and not isinstance(recorded, WorkDenied):
+        if asked is not None and field in ("quantities", "lifetime"):
+            kept = asked.quantities if field == "quantities" else asked.lifetime
+        elif field == "quantities" and up_to is not None and not isinstance(recorded, WorkDenied):
             place = plan.quantity_names.index(up_to.quantity)
             kept = (*kept[:place], up_to.maximum, *kept[place + 1 :])
         if given != kept:
@@ -639,7 +648,17 @@ def _work_differs(
     named, minimum = (up_to.quantity, up_to.minimum) if up_to is not None else ("", 0)
     if command.up_to != named:
         return "up_to.quantity"
-    return "up_to.minimum" if command.minimum != minimum else ""
+    if command.minimum != minimum:
+        return "up_to.minimum"
+    ruling: Ruling | None = getattr(recorded, "ruling", None)
+    alternatives = ruling.alternatives if ruling is not None else ()
+    return "alternatives" if command.alternatives != alternatives else ""
+
+
+def _asked_of(recorded: Event) -> AskedWork | None:
+    """What was asked for, where a policy had other work run in its stead."""
+    ruling: Ruling | None = getattr(recorded, "ruling", None)
+    return ruling.asked if ruling is not None else None
 
 
 def _report_back_differs(command: ReverseUsage, recorded: GaugeReversed) -> str:

@@ -44,6 +44,8 @@ def limit_of(state: State, account: Account, found: Assessment, now: int) -> Lim
         return Limit(LimitKind.SEAT, number, left=left, retry_at=_funds_at(account, found, now))
     if denied == Reason.GRACE_ENDED:
         return Limit(LimitKind.GRACE, number, retry_at=_funds_at(account, found, now))
+    if denied == Reason.MARGIN_BELOW_FLOOR:
+        return Limit(LimitKind.MARGIN, number)
     if denied != Reason.INSUFFICIENT_CREDITS:
         return Limit(LimitKind.PRICE, number)
     return _of_pots(state, account, found, left, now)

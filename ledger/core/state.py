@@ -15,6 +15,7 @@ from ledger.core.budgets import Budget
 from ledger.core.caps import Cap
 from ledger.core.catalog import Bound, CardKey, Catalog
 from ledger.core.contracts import Contract, due_contract
+from ledger.core.decision_policies import NO_RULES, OwnRules, StandingRules
 from ledger.core.events import AccountPolicy, BookKind, PlanDeclared, TopUpRule
 from ledger.core.fixed_charges import FixedCharge
 from ledger.core.gauges import Gauges
@@ -217,6 +218,7 @@ class Account:
         "override_set",
         "overrides",
         "overrides_version",
+        "own_rules",
         "packaged",
         "parent",
         "parents_before",
@@ -233,6 +235,7 @@ class Account:
         "root",
         "row_draws",
         "ruled",
+        "rules",
         "scoped",
         "seats",
         "sharing",
@@ -332,6 +335,9 @@ class Account:
         self.next_due: int = NEVER  # nothing of this account falls due before
         self.overrides: Layer = ()  # its own: those taken back, then the list that stands (R4)
         self.overrides_version = 0
+        self.own_rules: OwnRules = NO_RULES  # of its decisions, and what its package carries
+        # Those that count: its own, else its package's, else those of the nearest above.
+        self.rules: StandingRules | None = parent.rules if parent is not None else None
         self.override_set: OverrideSet | None = (
             parent.override_set if parent is not None else None
         )  # its contract's, its own, its package's, then those above

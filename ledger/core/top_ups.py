@@ -233,26 +233,63 @@ def request_top_ups(state: State, account: Account, out: list[Event]) -> None:
         available = available_of(account, asset, state.now)
         amount = wanted(account, rule, available, state.now)
         if amount:
-            out.append(
-                TopUpRequested(
-                    account.number,
-                    number,
-                    asset,
-                    amount,
-                    price_of(rule, amount),
-                    rule.price_asset,
-                    rule.source,
-                    version,
-                    str(available),
-                    state.now + TOP_UP_LIFETIME_US,
-                )
-            )
+            out.append(_requested(state, account, rule, version, number, amount, available))
             number += 1
 
 
-def wanted(account: Account, rule: TopUpRule, available: int, now: int) -> int:
-    """Units to ask for now; 0 = none."""
+def request_missing(
+    state: State, account: Account, asset: int, missing: int
+) -> TopUpRequested | None:
+    """What the account's rule for the asset asks for where work lacks so many units; None = it has
+    none, asks for no more now, or has asked for enough."""
+    version, rule = account.top_up_rules.get(asset, (0, None))
+    if rule is None or not rule.enabled:
+        return None
+    available = available_of(account, asset, state.now)
+    amount = wanted(account, rule, available, state.now, available + missing)
+    if not amount:
+        return None
+    return _requested(state, account, rule, version, state.next_top_up, amount, available)
+
+
+def pending_top_up(account: Account, asset: int) -> int:
+    """The newest top-up that is to bring units of the asset, 0 = none pends."""
+    pending = [
+        each.number
+        for each in account.top_ups.values()
+        if each.asset == asset and each.state == TOP_UP_PENDING
+    ]
+    return max(pending, default=0)
+
+
+def _requested(
+    state: State,
+    account: Account,
+    rule: TopUpRule,
+    version: int,
+    number: int,
+    amount: int,
+    available: int,
+) -> TopUpRequested:
+    return TopUpRequested(
+        account.number,
+        number,
+        rule.asset,
+        amount,
+        price_of(rule, amount),
+        rule.price_asset,
+        rule.source,
+        version,
+        str(available),
+        state.now + TOP_UP_LIFETIME_US,
+    )
+
+
+def wanted(account: Account, rule: TopUpRule, available: int, now: int, least: int = 0) -> int:
+    """Units to ask for now; 0 = none. `least`: units that are to be available, where work waits
+    for more than the rule keeps."""
     have = available
+    threshold = max(rule.threshold, least)
     recent = 0
     for each in account.top_ups.values():
         if each.asset == rule.asset:
@@ -261,12 +298,12 @@ def wanted(account: Account, rule: TopUpRule, available: int, now: int) -> int:
             elif each.state == TOP_UP_DECLINED and each.settled_at + TOP_UP_BACK_OFF_US > now:
                 return 0
             recent += each.requested_at > now - rule.window
-    if have >= rule.threshold or recent >= rule.requests_max:
+    if have >= threshold or recent >= rule.requests_max:
         return 0
     if rule.target:
-        amount = rule.target - have
+        amount = max(rule.target, threshold) - have
     else:
-        amount = -(-(rule.threshold - have) // rule.amount) * rule.amount
+        amount = -(-(threshold - have) // rule.amount) * rule.amount
     most = INT64_MAX * rule.price_denominator // rule.price_numerator - 1
     return max(1, min(amount, INT64_MAX, most))  # what one charge and one grant can say (rule N1)
 

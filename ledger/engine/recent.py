@@ -53,6 +53,9 @@ _PLANNED = (
     "QuotedDenied",
     "WorkDenied",
     "HoldUpTo",
+    "PolicyHeld",
+    "PolicyDebited",
+    "PolicyDenied",
     "BudgetDenied",
 )
 

@@ -145,6 +145,13 @@ BUDGET_VALUES: Final = (
 BUDGET_CROSSINGS: Final = (
     "tenant", "shard", "entry_seq", "account", "number", "threshold", "used", "most", "recorded_at",
 )  # fmt: skip
+DECISION_POLICIES: Final = (
+    "tenant", "shard", "entry_seq", "account", "package", "version", "rules", "recorded_at",
+)  # fmt: skip
+RULINGS: Final = (
+    "tenant", "shard", "entry_seq", "account", "policy_account", "policy_version", "package",
+    "rule", "action", "reason", "product", "charge", "missing", "top_up", "tried", "recorded_at",
+)  # fmt: skip
 TOP_UP_RULES: Final = (
     "tenant", "shard", "entry_seq", "account", "asset", "version", "rule", "recorded_at",
 )  # fmt: skip
@@ -421,6 +428,7 @@ class Changes:
         "commitments",
         "contract_entries",
         "costs",
+        "decision_policies",
         "denials",
         "drawn",
         "events",
@@ -447,6 +455,7 @@ class Changes:
         "reversals",
         "reversed_costs",
         "reversed_usage",
+        "rulings",
         "seat_alerts",
         "seat_entries",
         "seat_issues",
@@ -523,6 +532,8 @@ class Changes:
         self.budget_values: list[Row] = []
         # (tenant, budget, counter of a value, when); 0 = all of them: the budget was removed.
         self.closed_budget_values: list[tuple[int, int, int, int]] = []
+        self.decision_policies: list[Row] = []
+        self.rulings: list[Row] = []
         self.top_up_rules: list[Row] = []
         self.subscription_entries: list[Row] = []
         self.charge_entries: list[Row] = []

@@ -16,9 +16,11 @@ from ledger.core.events import (
     ChargeTerms,
     CommitmentTerms,
     PlanDeclared,
+    PolicyRule,
     RecurringTerms,
     SeatTerms,
     TopUpRule,
+    Tried,
 )
 from ledger.core.upcast import Policy
 from ledger.journal.codec import PrivateRecords
@@ -119,6 +121,26 @@ def seat_terms_json(terms: SeatTerms) -> str:
 def seat_terms_fields(terms: SeatTerms) -> dict[str, object]:
     """Their fields by name, those of the allowance too."""
     return msgspec.structs.asdict(terms) | {"allowance": terms_fields(terms.allowance)}
+
+
+def policy_rules_json(rules: tuple[PolicyRule, ...]) -> str:
+    """The rules of a decision policy as the JSON list that `decision_policies.rules` holds."""
+    return _encode_json([_rule_fields(rule) for rule in rules]).decode()
+
+
+def _rule_fields(rule: PolicyRule) -> dict[str, object]:
+    fields = msgspec.structs.asdict(rule)
+    fields["alternatives"] = [
+        msgspec.structs.asdict(each)
+        | {"quantities": [msgspec.structs.asdict(mapped) for mapped in each.quantities]}
+        for each in rule.alternatives
+    ]
+    return fields
+
+
+def tried_json(tried: tuple[Tried, ...]) -> str:
+    """What was looked at, as the JSON list that `rulings.tried` holds."""
+    return _encode_json([msgspec.structs.asdict(each) for each in tried]).decode()
 
 
 def rule_json(rule: TopUpRule) -> str:

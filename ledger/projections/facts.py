@@ -42,6 +42,7 @@ from ledger.core.events import (
     MinimumCharged,
     OutcomeRejected,
     OutcomeReported,
+    PolicyHeld,
     RecurringChanged,
     RecurringEnded,
     RecurringIssued,
@@ -99,7 +100,9 @@ _OF_HOLDS: Final = frozenset(
 )
 
 
-_OPENS_HOLDS: Final = frozenset({HoldAuthorized, HoldUpTo, OutcomeReported, LeaseGranted})
+_OPENS_HOLDS: Final = frozenset(
+    {HoldAuthorized, HoldUpTo, PolicyHeld, OutcomeReported, LeaseGranted}
+)
 
 
 class GrantFact(NamedTuple):

@@ -384,6 +384,10 @@ class ProjectionStore:
             await self._copy("recurring_issues", c.RECURRING_ISSUES, changes.recurring_issues)
 
     async def _write_top_ups(self, changes: Changes) -> None:
+        if changes.decision_policies:
+            await self._copy("decision_policies", c.DECISION_POLICIES, changes.decision_policies)
+        if changes.rulings:
+            await self._copy("rulings", c.RULINGS, changes.rulings)
         if changes.top_up_rules:
             await self._copy("top_up_rules", c.TOP_UP_RULES, changes.top_up_rules)
         if changes.subscription_entries:

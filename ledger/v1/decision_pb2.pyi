@@ -43,6 +43,16 @@ class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.Val
     """Allowed, but for less than was asked: `allowed_quantity` of the quantity that `up_to` names. Only
     where a request has `up_to`.
     """
+    DECISION_DOWNGRADE: _Decision.ValueType  # 5
+    """Allowed, but other work than was asked for: `ruling` says which. By a rule of the account's
+    decision policy, or where the request names alternatives.
+    """
+    DECISION_DEFER: _Decision.ValueType  # 6
+    """Allowed, but as work that may wait, at its price: `ruling` says which. By a rule of the policy."""
+    DECISION_TOP_UP: _Decision.ValueType  # 7
+    """Must not run before a top-up has brought what is missing: `ruling` says how much. By a rule of
+    the policy.
+    """
 
 class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper):
     """Whether work may run. Compare with those that allow it; read any other value as a denial."""
@@ -59,7 +69,53 @@ DECISION_ALLOW_UP_TO: Decision.ValueType  # 4
 """Allowed, but for less than was asked: `allowed_quantity` of the quantity that `up_to` names. Only
 where a request has `up_to`.
 """
+DECISION_DOWNGRADE: Decision.ValueType  # 5
+"""Allowed, but other work than was asked for: `ruling` says which. By a rule of the account's
+decision policy, or where the request names alternatives.
+"""
+DECISION_DEFER: Decision.ValueType  # 6
+"""Allowed, but as work that may wait, at its price: `ruling` says which. By a rule of the policy."""
+DECISION_TOP_UP: Decision.ValueType  # 7
+"""Must not run before a top-up has brought what is missing: `ruling` says how much. By a rule of
+the policy.
+"""
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+class _PolicyAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PolicyActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PolicyAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POLICY_ACTION_UNSPECIFIED: _PolicyAction.ValueType  # 0
+    """None: it is decided as it would be without a policy. Never in a rule."""
+    POLICY_ACTION_DENY: _PolicyAction.ValueType  # 1
+    """Deny it."""
+    POLICY_ACTION_OVERDRAW: _PolicyAction.ValueType  # 2
+    """Let it go below zero, up to a bound, for a while."""
+    POLICY_ACTION_DOWNGRADE: _PolicyAction.ValueType  # 3
+    """Let the cheapest alternative run that every limit affords."""
+    POLICY_ACTION_DEFER: _PolicyAction.ValueType  # 4
+    """Let it run as work that may wait, at the price of that."""
+    POLICY_ACTION_TOP_UP: _PolicyAction.ValueType  # 5
+    """Say what is missing; the account's top-up rule asks for it, where it has one."""
+
+class PolicyAction(_PolicyAction, metaclass=_PolicyActionEnumTypeWrapper):
+    """What a rule of a decision policy does about work that may not run as it was asked for."""
+
+POLICY_ACTION_UNSPECIFIED: PolicyAction.ValueType  # 0
+"""None: it is decided as it would be without a policy. Never in a rule."""
+POLICY_ACTION_DENY: PolicyAction.ValueType  # 1
+"""Deny it."""
+POLICY_ACTION_OVERDRAW: PolicyAction.ValueType  # 2
+"""Let it go below zero, up to a bound, for a while."""
+POLICY_ACTION_DOWNGRADE: PolicyAction.ValueType  # 3
+"""Let the cheapest alternative run that every limit affords."""
+POLICY_ACTION_DEFER: PolicyAction.ValueType  # 4
+"""Let it run as work that may wait, at the price of that."""
+POLICY_ACTION_TOP_UP: PolicyAction.ValueType  # 5
+"""Say what is missing; the account's top-up rule asks for it, where it has one."""
+Global___PolicyAction: _TypeAlias = PolicyAction  # noqa: Y015
 
 class _LimitKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -85,6 +141,8 @@ class _LimitKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LimitKind.V
     """There is no price; `reason` says why."""
     LIMIT_KIND_SEAT: _LimitKind.ValueType  # 8
     """The allowance of a seat, or that it is suspended."""
+    LIMIT_KIND_MARGIN: _LimitKind.ValueType  # 9
+    """What the price is above the cost, where a decision policy asks for more."""
 
 class LimitKind(_LimitKind, metaclass=_LimitKindEnumTypeWrapper):
     """What decides that no more may run."""
@@ -107,6 +165,8 @@ LIMIT_KIND_PRICE: LimitKind.ValueType  # 7
 """There is no price; `reason` says why."""
 LIMIT_KIND_SEAT: LimitKind.ValueType  # 8
 """The allowance of a seat, or that it is suspended."""
+LIMIT_KIND_MARGIN: LimitKind.ValueType  # 9
+"""What the price is above the cost, where a decision policy asks for more."""
 Global___LimitKind: _TypeAlias = LimitKind  # noqa: Y015
 
 class _HoldFilter:
@@ -132,6 +192,275 @@ HOLD_FILTER_OPEN: HoldFilter.ValueType  # 1
 HOLD_FILTER_SETTLED: HoldFilter.ValueType  # 2
 """Those settled in the last 35 days, last settled first."""
 Global___HoldFilter: _TypeAlias = HoldFilter  # noqa: Y015
+
+@_typing.final
+class QuantityMap(_message.Message):
+    """A quantity of a request that an alternative has under another name, or more or less of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    BECOMES_FIELD_NUMBER: _builtins.int
+    PERMILLE_FIELD_NUMBER: _builtins.int
+    quantity: _builtins.str
+    """Its name in the request, 1 to 128 bytes."""
+    becomes: _builtins.str
+    """Its name in the alternative, at most 128 bytes; empty = the alternative has none of it."""
+    permille: _builtins.int
+    """How much of it, in thousandths, rounded up, 1 to 1,000,000; 0 = all of it."""
+    def __init__(
+        self,
+        *,
+        quantity: _builtins.str = ...,
+        becomes: _builtins.str = ...,
+        permille: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["becomes", b"becomes", "permille", b"permille", "quantity", b"quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuantityMap: _TypeAlias = QuantityMap  # noqa: Y015
+
+@_typing.final
+class Alternative(_message.Message):
+    """Work that may run in the stead of what is asked for. It names another product, or attributes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    QUANTITIES_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    """What is used, at most 128 bytes; empty = the same product."""
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes that stand over those of the request, whose others stay; at most 16 pairs of 64 + 128
+        bytes.
+        """
+
+    @_builtins.property
+    def quantities(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuantityMap]:
+        """Quantities that are others there, each once; what is not named stays as it is."""
+
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        quantities: _abc.Iterable[Global___QuantityMap] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "product", b"product", "quantities", b"quantities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Alternative: _TypeAlias = Alternative  # noqa: Y015
+
+@_typing.final
+class TriedAction(_message.Message):
+    """One thing that was looked at, and what came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    ALTERNATIVE_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    CHARGE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    rule: _builtins.int
+    """The rule, from 1; 0 = the request's own alternatives, after all rules."""
+    action: Global___PolicyAction.ValueType
+    """What it does."""
+    alternative: _builtins.int
+    """The alternative, from 1: those of the rule first, then those of the request; 0 = none."""
+    product: _builtins.str
+    """Product of the alternative."""
+    charge: _builtins.int
+    """What it would cost, in minor units of `asset`."""
+    asset: _builtins.str
+    """Code of its asset; empty where it has no price."""
+    result: _builtins.str
+    """Empty: this was decided on. Else, as a stable code, the condition that is not met, as
+    WITHIN_LIMITS or OTHER_PRODUCT, or why it may not run, as INSUFFICIENT_CREDITS, BOUND_EXCEEDED,
+    NOT_CHEAPEST or MARGIN_BELOW_FLOOR.
+    """
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    def __init__(
+        self,
+        *,
+        rule: _builtins.int = ...,
+        action: Global___PolicyAction.ValueType = ...,
+        alternative: _builtins.int = ...,
+        product: _builtins.str = ...,
+        charge: _builtins.int = ...,
+        asset: _builtins.str = ...,
+        result: _builtins.str = ...,
+        scale: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "alternative", b"alternative", "asset", b"asset", "charge", b"charge", "product", b"product", "result", b"result", "rule", b"rule", "scale", b"scale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TriedAction: _TypeAlias = TriedAction  # noqa: Y015
+
+@_typing.final
+class Ruling(_message.Message):
+    """How a decision came about that a decision policy, or the request's alternatives, had a say in, as
+    it was recorded.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class QuantitiesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    POLICY_ACCOUNT_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    PACKAGE_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CHARGE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    QUANTITIES_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    TOP_UP_ID_FIELD_NUMBER: _builtins.int
+    TRIED_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    policy_account: _builtins.str
+    """Id of the account that has the policy: the one that was asked for, or one above it. Empty: there
+    is none.
+    """
+    policy_version: _builtins.int
+    """Version of the policy, from 1; of the package where that carries it."""
+    package: _builtins.str
+    """The package that carries it; empty = it is the account's own."""
+    rule: _builtins.int
+    """The rule that decided, from 1; 0 = none did, or the request's alternatives."""
+    action: Global___PolicyAction.ValueType
+    """What it does; UNSPECIFIED where nothing was done."""
+    reason: _builtins.str
+    """Why the work may not run as it was asked for, for example INSUFFICIENT_CREDITS or
+    MARGIN_BELOW_FLOOR; empty = it may.
+    """
+    charge: _builtins.int
+    """What the work would cost as it was asked for, in minor units of `asset`."""
+    asset: _builtins.str
+    """Code of that asset; empty where it has no price."""
+    product: _builtins.str
+    """What may run in its stead: its product; empty = nothing else than was asked for."""
+    missing: _builtins.int
+    """Units of `asset` that a top-up is to bring before the work may run; 0 = none."""
+    top_up_id: _builtins.str
+    """The top-up that is to bring them, asked for by this decision or before; empty = none is."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Its attributes."""
+
+    @_builtins.property
+    def quantities(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Its quantities, in minor units of their meters."""
+
+    @_builtins.property
+    def tried(self) -> _containers.RepeatedCompositeFieldContainer[Global___TriedAction]:
+        """What was looked at, in order."""
+
+    def __init__(
+        self,
+        *,
+        policy_account: _builtins.str = ...,
+        policy_version: _builtins.int = ...,
+        package: _builtins.str = ...,
+        rule: _builtins.int = ...,
+        action: Global___PolicyAction.ValueType = ...,
+        reason: _builtins.str = ...,
+        charge: _builtins.int = ...,
+        asset: _builtins.str = ...,
+        product: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        missing: _builtins.int = ...,
+        top_up_id: _builtins.str = ...,
+        tried: _abc.Iterable[Global___TriedAction] | None = ...,
+        scale: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "asset", b"asset", "attributes", b"attributes", "charge", b"charge", "missing", b"missing", "package", b"package", "policy_account", b"policy_account", "policy_version", b"policy_version", "product", b"product", "quantities", b"quantities", "reason", b"reason", "rule", b"rule", "scale", b"scale", "top_up_id", b"top_up_id", "tried", b"tried"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ruling: _TypeAlias = Ruling  # noqa: Y015
 
 @_typing.final
 class UpTo(_message.Message):
@@ -261,6 +590,7 @@ class CheckRequest(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     QUANTITIES_FIELD_NUMBER: _builtins.int
     UP_TO_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     account: _builtins.str
@@ -281,6 +611,12 @@ class CheckRequest(_message.Message):
     def up_to(self) -> Global___UpTo:
         """As much of one quantity as is affordable; unset = all or nothing."""
 
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alternative]:
+        """Work that may run in its stead, where limits or a policy do not let it run as asked: the
+        cheapest that all limits afford; at most 8.
+        """
+
     def __init__(
         self,
         *,
@@ -290,10 +626,11 @@ class CheckRequest(_message.Message):
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         up_to: Global___UpTo | None = ...,
+        alternatives: _abc.Iterable[Global___Alternative] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "product", b"product", "quantities", b"quantities", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "product", b"product", "quantities", b"quantities", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -319,6 +656,7 @@ class CheckResponse(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_US_FIELD_NUMBER: _builtins.int
     ALLOWED_QUANTITY_FIELD_NUMBER: _builtins.int
+    RULING_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """The decision."""
     reason: _builtins.str
@@ -361,6 +699,10 @@ class CheckResponse(_message.Message):
     def limit(self) -> Global___DecidingLimit:
         """The limit that denies it, or allows no more than `allowed_quantity`; unset where none does."""
 
+    @_builtins.property
+    def ruling(self) -> Global___Ruling:
+        """How it came about, where a decision policy or alternatives had a say; unset = none had."""
+
     def __init__(
         self,
         *,
@@ -378,10 +720,11 @@ class CheckResponse(_message.Message):
         limit: Global___DecidingLimit | None = ...,
         retry_after_us: _builtins.int = ...,
         allowed_quantity: _builtins.int = ...,
+        ruling: Global___Ruling | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_exceeded", b"budget_exceeded", "limit", b"limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_exceeded", b"budget_exceeded", "limit", b"limit", "ruling", b"ruling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "charge", b"charge", "decision", b"decision", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "retry_after_us", b"retry_after_us", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "charge", b"charge", "decision", b"decision", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "retry_after_us", b"retry_after_us", "ruling", b"ruling", "scale", b"scale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -788,6 +1131,7 @@ class AuthorizeRequest(_message.Message):
     LIFETIME_US_FIELD_NUMBER: _builtins.int
     QUOTE_ID_FIELD_NUMBER: _builtins.int
     UP_TO_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -821,6 +1165,12 @@ class AuthorizeRequest(_message.Message):
     def up_to(self) -> Global___UpTo:
         """As much of one quantity as is affordable; unset = all or nothing. Not with `quote_id`."""
 
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alternative]:
+        """Work that may run in its stead, where limits or a policy do not let it run as asked: the
+        cheapest that all limits afford; at most 8. Not with `quote_id`.
+        """
+
     def __init__(
         self,
         *,
@@ -833,10 +1183,11 @@ class AuthorizeRequest(_message.Message):
         lifetime_us: _builtins.int = ...,
         quote_id: _builtins.str = ...,
         up_to: Global___UpTo | None = ...,
+        alternatives: _abc.Iterable[Global___Alternative] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "lifetime_us", b"lifetime_us", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "request_id", b"request_id", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "lifetime_us", b"lifetime_us", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "request_id", b"request_id", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -867,6 +1218,7 @@ class AuthorizeResponse(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_US_FIELD_NUMBER: _builtins.int
     ALLOWED_QUANTITY_FIELD_NUMBER: _builtins.int
+    RULING_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """The decision."""
     reason: _builtins.str
@@ -915,6 +1267,10 @@ class AuthorizeResponse(_message.Message):
     def limit(self) -> Global___DecidingLimit:
         """The limit that denied it, or allowed no more than `allowed_quantity`; unset where none did."""
 
+    @_builtins.property
+    def ruling(self) -> Global___Ruling:
+        """How it came about, where a decision policy or alternatives had a say; unset = none had."""
+
     def __init__(
         self,
         *,
@@ -937,10 +1293,11 @@ class AuthorizeResponse(_message.Message):
         limit: Global___DecidingLimit | None = ...,
         retry_after_us: _builtins.int = ...,
         allowed_quantity: _builtins.int = ...,
+        ruling: Global___Ruling | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_exceeded", b"budget_exceeded", "limit", b"limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_exceeded", b"budget_exceeded", "limit", b"limit", "ruling", b"ruling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "amount", b"amount", "asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "decision", b"decision", "expires_at_us", b"expires_at_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "hold_state", b"hold_state", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "replayed", b"replayed", "retry_after_us", b"retry_after_us", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "amount", b"amount", "asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "decision", b"decision", "expires_at_us", b"expires_at_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "hold_state", b"hold_state", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "replayed", b"replayed", "retry_after_us", b"retry_after_us", "ruling", b"ruling", "scale", b"scale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1001,6 +1358,7 @@ class DebitRequest(_message.Message):
     OPERATION_FIELD_NUMBER: _builtins.int
     OPERATION_PARENT_FIELD_NUMBER: _builtins.int
     UP_TO_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -1029,6 +1387,12 @@ class DebitRequest(_message.Message):
     def up_to(self) -> Global___UpTo:
         """As much of one quantity as is affordable; unset = all or nothing."""
 
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alternative]:
+        """Work that may run in its stead, where limits or a policy do not let it run as asked: the
+        cheapest that all limits afford; at most 8.
+        """
+
     def __init__(
         self,
         *,
@@ -1041,10 +1405,11 @@ class DebitRequest(_message.Message):
         operation: _builtins.str = ...,
         operation_parent: _builtins.str = ...,
         up_to: Global___UpTo | None = ...,
+        alternatives: _abc.Iterable[Global___Alternative] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "operation", b"operation", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "request_id", b"request_id", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "operation", b"operation", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "request_id", b"request_id", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1070,6 +1435,7 @@ class DebitResponse(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_US_FIELD_NUMBER: _builtins.int
     ALLOWED_QUANTITY_FIELD_NUMBER: _builtins.int
+    RULING_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """The decision."""
     reason: _builtins.str
@@ -1106,6 +1472,10 @@ class DebitResponse(_message.Message):
     def limit(self) -> Global___DecidingLimit:
         """The limit that denied it, or allowed no more than `allowed_quantity`; unset where none did."""
 
+    @_builtins.property
+    def ruling(self) -> Global___Ruling:
+        """How it came about, where a decision policy or alternatives had a say; unset = none had."""
+
     def __init__(
         self,
         *,
@@ -1123,10 +1493,11 @@ class DebitResponse(_message.Message):
         limit: Global___DecidingLimit | None = ...,
         retry_after_us: _builtins.int = ...,
         allowed_quantity: _builtins.int = ...,
+        ruling: Global___Ruling | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "ruling", b"ruling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "asset", b"asset", "available", b"available", "charge", b"charge", "decision", b"decision", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "replayed", b"replayed", "retry_after_us", b"retry_after_us", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "asset", b"asset", "available", b"available", "charge", b"charge", "decision", b"decision", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "replayed", b"replayed", "retry_after_us", b"retry_after_us", "ruling", b"ruling", "scale", b"scale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -203,6 +203,8 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """LeaseService.GiveBack."""
     MUTATION_KIND_RECALL_LEASE: _MutationKind.ValueType  # 303
     """LeaseService.Recall."""
+    MUTATION_KIND_SET_DECISION_POLICY: _MutationKind.ValueType  # 310
+    """DecisionPolicyService.Set."""
     MUTATION_KIND_DEBIT: _MutationKind.ValueType  # 290
     """DecisionService.Debit."""
 
@@ -355,6 +357,8 @@ MUTATION_KIND_GIVE_BACK_LEASE: MutationKind.ValueType  # 302
 """LeaseService.GiveBack."""
 MUTATION_KIND_RECALL_LEASE: MutationKind.ValueType  # 303
 """LeaseService.Recall."""
+MUTATION_KIND_SET_DECISION_POLICY: MutationKind.ValueType  # 310
+"""DecisionPolicyService.Set."""
 MUTATION_KIND_DEBIT: MutationKind.ValueType  # 290
 """DecisionService.Debit."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015

@@ -30,6 +30,7 @@ from ledger.v1 import (
     correction_pb2_grpc,
     decision_pb2,
     decision_pb2_grpc,
+    decision_policy_pb2_grpc,
     explain_pb2_grpc,
     family_pb2_grpc,
     grant_pb2,
@@ -149,6 +150,7 @@ class Served:
         self.families = family_pb2_grpc.FamilyServiceStub(self.channel)
         self.charges = charge_pb2_grpc.ChargeServiceStub(self.channel)
         self.budgets = budget_pb2_grpc.BudgetServiceStub(self.channel)
+        self.policies = decision_policy_pb2_grpc.DecisionPolicyServiceStub(self.channel)
         self.leases = lease_pb2_grpc.LeaseServiceStub(self.channel)
         self.outcomes = outcome_pb2_grpc.OutcomeServiceStub(self.channel)
         self.journal = journal_pb2_grpc.JournalServiceStub(self.channel)

@@ -58,6 +58,7 @@ OF_LEASES = {  # and test_lease_properties these
     c.ReturnLease,
     c.RecallLease,
 }
+OF_POLICIES = {c.SetDecisionPolicy}  # and test_policy_properties this
 DRAWN: set[type] = set()
 """The commands that rules say they draw; a step that runs another one fails."""
 STEPS: dict[str, dict[str, Sequence[Any]]] = {}
@@ -789,7 +790,7 @@ test_whatever_is_asked_in_whatever_order = CoreMachine.TestCase
 def test_every_command_is_drawn() -> None:
     """A command that no rule of the machine draws is one that nothing here holds for."""
     elsewhere = OF_METERS | OF_BUDGETS | OF_PACKAGES | OF_CAPS | OF_SEATS | OF_STATEMENTS
-    elsewhere |= OF_LEASES
+    elsewhere |= OF_LEASES | OF_POLICIES
     assert set(_DECIDERS) - elsewhere == DRAWN
 
 
@@ -818,7 +819,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         applied |= {type(command) for command, outcome in case.asked if not_refused(outcome)}
         written |= {type(event) for _, events in case.core.batches for event in events}
     elsewhere = OF_METERS | OF_BUDGETS | OF_PACKAGES | OF_CAPS | OF_SEATS | OF_STATEMENTS
-    elsewhere |= OF_LEASES
+    elsewhere |= OF_LEASES | OF_POLICIES
     assert applied == set(_DECIDERS) - elsewhere
     of_sandboxes = {e.ClockAdvanced, e.TimeShifted}  # test_sandbox has these stories told there
     of_models = {e.UsageModeled, e.UsageRerated}  # and test_models
@@ -841,6 +842,13 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
     of_meters |= {e.GaugeReported, e.GaugeCharged, e.GaugeReversed}  # and test_gauges
     elsewhere = of_sandboxes | of_models | of_conversions | of_quotes | of_minimums | of_meters
     elsewhere |= of_budgets
+    elsewhere |= {  # and test_policy_properties
+        e.DecisionPolicySet,
+        e.PackageRulesSet,
+        e.PolicyHeld,
+        e.PolicyDebited,
+        e.PolicyDenied,
+    }
     elsewhere |= {  # and test_packages
         e.Subscribed,
         e.PackageChanged,

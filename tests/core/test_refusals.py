@@ -44,6 +44,7 @@ from ledger.core.commands import (
     ResumeRecurring,
     ReverseUsage,
     SetBudget,
+    SetDecisionPolicy,
     SetPriceOverrides,
     SetTopUpRule,
     StartRecurring,
@@ -55,6 +56,7 @@ from ledger.core.commands import (
 from ledger.core.digest import digest
 from ledger.core.events import (
     AccountPolicy,
+    Alternative,
     BudgetMeasure,
     BudgetTerms,
     BudgetValues,
@@ -66,6 +68,8 @@ from ledger.core.events import (
     Overage,
     OverdraftKind,
     PeriodUnit,
+    PolicyAction,
+    PolicyRule,
     Proration,
     RecurringStarted,
     RecurringTerms,
@@ -527,6 +531,22 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: hold(core, ACME, 1, -1), "lifetime_us"),
         (lambda core: hold(core, ACME, 1, DAY_US + 1), "lifetime_us"),
     ],
+    Reason.POLICY_RULE_INVALID: [
+        (
+            lambda core: SetDecisionPolicy(NEW, ACME, (PolicyRule(PolicyAction.NONE),)),
+            "rules[0].action",
+        ),
+    ],
+    Reason.ALTERNATIVES_INVALID: [
+        (
+            lambda core: replace(hold(core, ACME, 5), alternatives=(Alternative(),)),
+            "alternatives[0]",
+        ),
+        (
+            lambda core: replace(hold(core, ACME, 5), quote=1, alternatives=(Alternative("x"),)),
+            "alternatives",
+        ),
+    ],
     Reason.UP_TO_INVALID: [
         (lambda core: replace(hold(core, ACME, 5), up_to="other"), "up_to.quantity"),
         (lambda core: replace(hold(core, ACME, 5), up_to="tokens", minimum=6), "up_to.minimum"),
@@ -955,6 +975,7 @@ ELSEWHERE = {
     Reason.UNPRICED,
     Reason.NOT_ENTITLED,
     Reason.NO_CONTRACT,
+    Reason.MARGIN_BELOW_FLOOR,  # test_decision_policies
     Reason.GRACE_ENDED,
     Reason.INSUFFICIENT_CREDITS,
     Reason.LINKED_FAILED,

@@ -85,6 +85,7 @@ PAGES = {
     "budgets": Page(gift=("acme", "credit", 1_000_000)),
     "costs": Page(price=None),
     "decisions": Page(gift=("acme", "credit", 1_000_000)),
+    "policies": Page(gift=("acme", "credit", 1_000_000)),
     "drawdown-order": Page(),
     "families": Page(money_scale=2),
     "fixed-charges": Page(tenant="sandbox", money_scale=2, price=None),

@@ -42,6 +42,7 @@ from ledger.core.events import (
     ContractSigned,
     ConversionReversed,
     CreditNoteIssued,
+    DecisionPolicySet,
     Event,
     FeeCharged,
     FeeRecognised,
@@ -82,8 +83,12 @@ from ledger.core.events import (
     PackagePeriodBegun,
     PackagePhaseBegun,
     PackagePricesSet,
+    PackageRulesSet,
     PaymentRecorded,
     PlanOverridden,
+    PolicyDebited,
+    PolicyDenied,
+    PolicyHeld,
     PriceOverridesSet,
     QuotedDenied,
     QuoteExpired,
@@ -145,6 +150,11 @@ from tests.formats.registered import AS_WRITTEN
 
 RECORDED, REPLAYED = journal.read(FIXTURES)
 LATER = {  # classes that came after the first version
+    PackageRulesSet,
+    DecisionPolicySet,
+    PolicyDenied,
+    PolicyDebited,
+    PolicyHeld,
     BudgetSet,
     CapRemoved,
     CapSet,

@@ -29,6 +29,7 @@ from ledger.v1 import (
     contract_pb2,
     correction_pb2,
     decision_pb2,
+    decision_policy_pb2,
     explain_pb2,
     family_pb2,
     grant_pb2,
@@ -67,6 +68,7 @@ FILES: list[FileDescriptor] = [
         account_pb2,
         balance_pb2,
         budget_pb2,
+        decision_policy_pb2,
         charge_pb2,
         clock_pb2,
         commitment_pb2,
@@ -322,7 +324,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 81
+    assert len(mutations) == 82
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name

@@ -54,6 +54,7 @@ from ledger.core.commands.payments import (
     RecordPayment,
     WriteOffReceivable,
 )
+from ledger.core.commands.policies import SetDecisionPolicy
 from ledger.core.commands.recurring import (
     ChangeRecurring,
     EndRecurring,
@@ -156,6 +157,7 @@ __all__ = [
     "ReverseUsage",
     "SetBudget",
     "SetCap",
+    "SetDecisionPolicy",
     "SetPriceOverrides",
     "SetStatements",
     "SetTopUpRule",
@@ -247,6 +249,7 @@ Command: TypeAlias = (
     | EndCommitment
     | SetBudget
     | RemoveBudget
+    | SetDecisionPolicy
     | SetTopUpRule
     | RemoveTopUpRule
     | ConfirmTopUp

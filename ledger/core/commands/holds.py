@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ledger.core.commands.base import NO_NAMES, Names
+from ledger.core.events import Alternative
 from ledger.core.shapes import Shape
 
 
@@ -21,6 +22,7 @@ class AuthorizeHold(msgspec.Struct, gc=False):
     quote: int = 0  # that is to price it
     up_to: str = ""  # of this quantity, as much as is affordable, if that is `minimum` or more
     minimum: int = 0
+    alternatives: tuple[Alternative, ...] = ()  # that may run in its stead, the cheapest
 
 
 class DebitWork(msgspec.Struct, gc=False):
@@ -35,6 +37,7 @@ class DebitWork(msgspec.Struct, gc=False):
     trace: bytes = b""
     up_to: str = ""
     minimum: int = 0
+    alternatives: tuple[Alternative, ...] = ()
 
 
 class CreateQuote(msgspec.Struct, gc=False):

@@ -107,6 +107,20 @@ from ledger.core.events.corrections import (
     GrantRestored,
     UsageReversed,
 )
+from ledger.core.events.decision_policies import (
+    Alternative,
+    AskedWork,
+    DecisionPolicySet,
+    PackageRulesSet,
+    PolicyAction,
+    PolicyDebited,
+    PolicyDenied,
+    PolicyHeld,
+    PolicyRule,
+    QuantityMap,
+    Ruling,
+    Tried,
+)
 from ledger.core.events.decisions import (
     HoldUpTo,
     Limit,
@@ -284,6 +298,8 @@ __all__ = [
     "AccountUnfrozen",
     "AdjustmentNoted",
     "Allotment",
+    "Alternative",
+    "AskedWork",
     "AuthorizeDenied",
     "Backfill",
     "BalanceAdjusted",
@@ -331,6 +347,7 @@ __all__ = [
     "ContractSigned",
     "ConversionReversed",
     "CreditNoteIssued",
+    "DecisionPolicySet",
     "Deferral",
     "EndedGrants",
     "Event",
@@ -395,16 +412,23 @@ __all__ = [
     "PackagePeriodBegun",
     "PackagePhaseBegun",
     "PackagePricesSet",
+    "PackageRulesSet",
     "PackageTerm",
     "PaymentRecorded",
     "PeriodUnit",
     "PlanDeclared",
     "PlanOverridden",
+    "PolicyAction",
+    "PolicyDebited",
+    "PolicyDenied",
+    "PolicyHeld",
     "PolicyPart",
+    "PolicyRule",
     "Pot",
     "PriceOverridesSet",
     "Proration",
     "ProviderCost",
+    "QuantityMap",
     "QuoteExpired",
     "QuoteMade",
     "QuoteUnused",
@@ -425,6 +449,7 @@ __all__ = [
     "RerateShared",
     "Rollover",
     "RowDraw",
+    "Ruling",
     "ScopedAdvance",
     "SeatAllowanceLow",
     "SeatEntry",
@@ -466,6 +491,7 @@ __all__ = [
     "TopUpRule",
     "TopUpRuleRemoved",
     "TopUpRuleSet",
+    "Tried",
     "TrueUpCounted",
     "UnknownSeat",
     "UpTo",
@@ -509,6 +535,8 @@ Event: TypeAlias = (
     | AccountReopened
     | AccountProfileUpdated
     | GrantIssued
+    | DecisionPolicySet
+    | PackageRulesSet
     | SharingUpdated
     | CapSet
     | CapRemoved
@@ -538,6 +566,7 @@ Event: TypeAlias = (
     | BalanceAdjusted
     | UsageCaptured
     | UsageDebited
+    | PolicyDebited
     | UsageQuoted
     | QuoteMade
     | QuoteExpired
@@ -548,6 +577,8 @@ Event: TypeAlias = (
     | QuotedDenied
     | WorkDenied
     | HoldUpTo
+    | PolicyHeld
+    | PolicyDenied
     | HoldReleased
     | HoldExpired
     | RequestAbandoned

@@ -21,6 +21,7 @@ class LimitKind(IntEnum):
     GRACE = 6  # for a balance below zero
     PRICE = 7  # there is none
     SEAT = 8
+    MARGIN = 9  # what its price is above its cost, where a policy asks for more
 
 
 class Limit(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -55,6 +55,7 @@ from ledger.core.events import (
     ContractSigned,
     ConversionReversed,
     CreditNoteIssued,
+    DecisionPolicySet,
     Event,
     FeeCharged,
     FeeRecognised,
@@ -98,9 +99,13 @@ from ledger.core.events import (
     PackagePeriodBegun,
     PackagePhaseBegun,
     PackagePricesSet,
+    PackageRulesSet,
     PaymentRecorded,
     PlanDeclared,
     PlanOverridden,
+    PolicyDebited,
+    PolicyDenied,
+    PolicyHeld,
     PriceOverridesSet,
     QuotedDenied,
     QuoteExpired,
@@ -211,6 +216,7 @@ from ledger.core.evolve.contracts import (
 )
 from ledger.core.evolve.conversions import conversion_reversed, usage_converted
 from ledger.core.evolve.corrections import adjustment_noted, balance_adjusted, usage_reversed
+from ledger.core.evolve.decision_policies import decision_policy_set, package_rules_set
 from ledger.core.evolve.gauges import gauge_charged, gauge_reported, gauge_reversed
 from ledger.core.evolve.grants import (
     grant_cancelled,
@@ -359,6 +365,7 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     UsageCosted: usage_costed,
     UsageCaptured: usage_costed,
     UsageDebited: usage_costed,
+    PolicyDebited: usage_costed,
     HoldCharged: usage_costed,
     SuspenseRated: suspense_rated,
     UsageQuoted: usage_quoted,
@@ -383,6 +390,10 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     BalanceAdjusted: balance_adjusted,
     HoldAuthorized: hold_authorized,
     HoldUpTo: hold_authorized,
+    PolicyHeld: hold_authorized,
+    PolicyDenied: authorize_denied,
+    DecisionPolicySet: decision_policy_set,
+    PackageRulesSet: package_rules_set,
     AuthorizeDenied: authorize_denied,
     QuotedDenied: authorize_denied,
     WorkDenied: authorize_denied,

@@ -9,6 +9,7 @@ from ledger.core.evolve.accounts import (
     inherit_frozen,
     inherited_overrides,
 )
+from ledger.core.evolve.decision_policies import inherit_rules
 from ledger.core.state import State
 
 
@@ -34,6 +35,7 @@ def account_moved(state: State, event: AccountMoved) -> None:
     if account.card_key != card_key:
         state.try_suspended(account.root)  # the other card may have prices (rule B8)
     inherit_frozen(account)
+    inherit_rules(account)
     if event.zone_from:
         change_zone(state, account, event)
         if account.tenant in state.minimums_from:

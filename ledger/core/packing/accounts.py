@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ledger.core.contracts import Contract
+from ledger.core.decision_policies import NO_RULES, OwnRules
 from ledger.core.events import AccountPolicy, TopUpRule
 from ledger.core.evolve.accounts import (
     inherit_frozen,
@@ -13,6 +14,7 @@ from ledger.core.evolve.accounts import (
     inherited_comparator,
     inherited_overrides,
 )
+from ledger.core.evolve.decision_policies import inherit_rules
 from ledger.core.packing.gauges import PackedGauges, pack_gauges, unpack_gauges
 from ledger.core.packing.packages import (
     PackedSubscription,
@@ -82,6 +84,7 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     rerates_due: int = 0  # since when
     dues: list[Due] = []
     packaged: tuple[tuple[int, int], ...] = ()
+    rules: OwnRules | None = None  # of its decisions
 
 
 def pack_account(
@@ -161,6 +164,7 @@ def pack_account(
         account.dues.due if account.dues is not None else 0,
         account.dues.waiting if account.dues is not None else [],
         account.packaged,
+        account.own_rules if account.own_rules != NO_RULES else None,
     )
 
 
@@ -212,6 +216,9 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     account.overrides, account.sold, account.override_set = own, packed.sold, overrides
     account.overrides_version = packed.overrides_version
     account.contracts, account.packaged = packed.contracts, packed.packaged
+    if packed.rules is not None:
+        account.own_rules = packed.rules
+        inherit_rules(account)
     account.minimums_until = packed.minimums_until
     account.cards_before = tuple(packed.cards_before)
     account.subscription = unpack_subscription(account, packed.subscription)

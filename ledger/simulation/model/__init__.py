@@ -157,6 +157,11 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.QuotedDenied: holds.denied,
     e.WorkDenied: holds.denied,
     e.HoldUpTo: usage.unexpected,
+    e.PolicyHeld: usage.unexpected,  # policies are of tests/core/test_policy_properties
+    e.PolicyDenied: usage.unexpected,
+    e.PolicyDebited: usage.unexpected,
+    e.DecisionPolicySet: usage.unexpected,
+    e.PackageRulesSet: usage.unexpected,
     e.UsageDebited: usage.unexpected,
     e.HoldExtended: holds.extended,
     e.HoldReleased: holds.released,

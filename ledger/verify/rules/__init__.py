@@ -50,6 +50,7 @@ from ledger.core.events import (
     ContractSigned,
     ConversionReversed,
     CreditNoteIssued,
+    DecisionPolicySet,
     Event,
     FeeCharged,
     FeeRecognised,
@@ -91,7 +92,11 @@ from ledger.core.events import (
     PackagePeriodBegun,
     PackagePhaseBegun,
     PackagePricesSet,
+    PackageRulesSet,
     PaymentRecorded,
+    PolicyDebited,
+    PolicyDenied,
+    PolicyHeld,
     PriceOverridesSet,
     QuotedDenied,
     QuoteExpired,
@@ -215,7 +220,14 @@ from ledger.verify.rules.corrections import (
     usage_rerated,
     usage_reversed,
 )
-from ledger.verify.rules.decisions import hold_up_to, work_denied
+from ledger.verify.rules.decision_policies import decision_policy_set, package_rules_set
+from ledger.verify.rules.decisions import (
+    hold_up_to,
+    policy_debited,
+    policy_denied,
+    policy_held,
+    work_denied,
+)
 from ledger.verify.rules.gauges import gauge_charged, gauge_reported, gauge_reversed
 from ledger.verify.rules.grants import (
     grant_cancelled,
@@ -450,6 +462,11 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     BalanceAdjusted: balance_adjusted,
     HoldAuthorized: hold_authorized,
     HoldUpTo: hold_up_to,
+    PolicyHeld: policy_held,
+    PolicyDenied: policy_denied,
+    PolicyDebited: policy_debited,
+    DecisionPolicySet: decision_policy_set,
+    PackageRulesSet: package_rules_set,
     AuthorizeDenied: authorize_denied,
     QuotedDenied: authorize_denied,
     WorkDenied: work_denied,

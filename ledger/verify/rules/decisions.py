@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from ledger.core.events import HoldUpTo, LimitKind, WorkDenied
+from ledger.core.events import (
+    HoldUpTo,
+    LimitKind,
+    PolicyDebited,
+    PolicyDenied,
+    PolicyHeld,
+    WorkDenied,
+)
 from ledger.core.state import State
 from ledger.verify.rules.budgets import look_at_denying
+from ledger.verify.rules.decision_policies import look_at_denial, look_at_ruling
 from ledger.verify.rules.holds import authorize_denied, hold_authorized
 from ledger.verify.rules.judge import Judge
-from ledger.verify.rules.usage import look_at_up_to
+from ledger.verify.rules.usage import look_at_up_to, usage_debited
 
 
 def work_denied(judge: Judge, state: State, event: WorkDenied) -> None:
@@ -32,3 +40,21 @@ def hold_up_to(judge: Judge, state: State, event: HoldUpTo) -> None:
     """A hold for what is affordable of a range."""
     hold_authorized(judge, state, event)
     look_at_up_to(judge, state, event.quantities, event.up_to, state.declared[event.plan])
+
+
+def policy_held(judge: Judge, state: State, event: PolicyHeld) -> None:
+    """A hold that a policy had a say in."""
+    hold_up_to(judge, state, event)
+    look_at_ruling(judge, state, event)
+
+
+def policy_debited(judge: Judge, state: State, event: PolicyDebited) -> None:
+    """The same, charged at once."""
+    usage_debited(judge, state, event)
+    look_at_ruling(judge, state, event)
+
+
+def policy_denied(judge: Judge, state: State, event: PolicyDenied) -> None:
+    """The same, denied."""
+    work_denied(judge, state, event)
+    look_at_denial(judge, state, event)

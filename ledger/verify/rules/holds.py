@@ -17,6 +17,7 @@ from ledger.core.limits import (
 )
 from ledger.core.state import State
 from ledger.verify.rules.caps import look_at_shares
+from ledger.verify.rules.decision_policies import overdraft_by
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.quotes import hold_of_quote
 from ledger.verify.rules.seats import seats_pay
@@ -49,7 +50,8 @@ def hold_authorized(judge: Judge, state: State, event: HoldAuthorized) -> None:
         below = state.now - debt.since
         if 0 <= grace <= below:
             judge.wrong(state, "time below zero", f"less than {grace}", below)
-    if any(piece.pot == Pot.OVERDRAFT for piece in event.slices):
+    by_rule = overdraft_by(state, event, asset)
+    if any(piece.pot == Pot.OVERDRAFT for piece in event.slices) and not by_rule:
         judge.equal(state, "holds_overdraft", True, account.policy.holds_overdraft)
 
     takes(judge, state, state.accounts[event.account], state.now, new=True)

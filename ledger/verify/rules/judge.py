@@ -48,6 +48,9 @@ class Judge:
         # Totals that several accounts share, by place.
         self.shared: dict[tuple[int, int, int], SharedTally] = {}
 
+        # What a denial has a top-up bring that is to follow it: account, asset, units.
+        self.missing: tuple[int, int, int] | None = None
+
         # Account of which a package has set or removed budgets: its own entry is to follow.
         self.budgeting = 0
         # Account of which a package has started, changed or ended charges: its entry is to follow.

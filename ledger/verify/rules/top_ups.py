@@ -43,12 +43,16 @@ def top_up_requested(judge: Judge, state: State, event: TopUpRequested) -> None:
     judge.equal(state, "available", str(available), event.available)
     earlier = [each for each in account.top_ups.values() if each.asset == event.asset]
     have = available + sum(each.amount for each in earlier if each.state == TOP_UP_PENDING)
-    if have >= rule.threshold:
-        judge.wrong(state, "available and pending", f"below {rule.threshold}", have)
+    threshold = rule.threshold
+    missing, judge.missing = judge.missing, None
+    if missing is not None and missing[:2] == (event.account, event.asset):
+        threshold = max(threshold, available + missing[2])  # of work that waits for it
+    if have >= threshold:
+        judge.wrong(state, "available and pending", f"below {threshold}", have)
     reached = have + event.amount
-    least, most = rule.threshold, rule.threshold + rule.amount - 1
+    least, most = threshold, threshold + rule.amount - 1
     if rule.target:
-        least = most = rule.target
+        least = most = max(threshold, rule.target)
     fits = INT64_MAX * rule.price_denominator // rule.price_numerator - 1
     if event.amount < min(fits, INT64_MAX) and not least <= reached <= most:
         judge.wrong(state, f"reached by top-up {event.top_up}", f"{least} to {most}", reached)

@@ -30,6 +30,7 @@ from ledger.core.limits import BASIS_POINTS, CORRECTION_WINDOW_US, DAY_US
 from ledger.core.state import HOLD_EXPIRED, NEVER, Account, Hold, State
 from ledger.verify.rules.caps import look_at_shares
 from ledger.verify.rules.costs import look_at_cost
+from ledger.verify.rules.decision_policies import overdraft_by
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.overrides import look_at_overrides
 from ledger.verify.rules.scopes import modeled
@@ -209,10 +210,11 @@ def usage_debited(judge: Judge, state: State, event: UsageDebited) -> None:
     judge.equal(state, "suspense of what is charged at once", 0, event.suspense)
     judge.equal(state, "over_limit", 0, event.over_limit)
     look_at_up_to(judge, state, event.quantities, event.up_to, state.declared[event.plan])
+    asset = state.declared[event.plan].asset
     for piece in event.slices:
         if piece.pot not in (Pot.GRANT, Pot.OVERDRAFT, Pot.OVERAGE):
             judge.wrong(state, "pot of what is charged at once", "one that may be held", piece.pot)
-        elif piece.pot == Pot.OVERDRAFT:
+        elif piece.pot == Pot.OVERDRAFT and not overdraft_by(state, event, asset):
             judge.equal(state, "holds_overdraft", True, account.policy.holds_overdraft)
         elif piece.pot == Pot.OVERAGE:
             judge.equal(state, "holds_overage", True, account.policy.holds_overage)
@@ -272,7 +274,8 @@ def from_books(
         over_limit(judge, state, event)
     settles = isinstance(event, UsageRecorded) and event.hold > 0
     asset = state.declared[event.plan].asset
-    look_at_slices(judge, state, account, event.slices, asset, settles=settles)
+    bound = overdraft_by(state, event, asset)
+    look_at_slices(judge, state, account, event.slices, asset, settles=settles, bound=bound)
 
 
 def over_limit_of(slices: tuple[Slice, ...]) -> int:
@@ -288,9 +291,10 @@ def look_at_slices(
     asset: int,
     *,
     settles: bool = False,
+    bound: int = 0,
 ) -> None:
     """Each slice from a book of the asset that may pay (D1, D4). `settles`: a hold had reserved it,
-    within the limit of then."""
+    within the limit of then. `bound`: how far below zero a rule of its policy lets it go."""
     for piece in slices:
         book = state.books.accounts[piece.book]
         if book.asset != asset:
@@ -300,16 +304,19 @@ def look_at_slices(
         if not pays_for(state, book, account, earlier=settles):
             judge.wrong(state, f"owner of book {book.number}", "its own line", book.owner)
         if piece.pot == Pot.OVERDRAFT and not settles:
-            _in_advance(judge, state, account, book, piece.amount)
+            _in_advance(judge, state, account, book, piece.amount, bound)
 
 
-def _in_advance(judge: Judge, state: State, account: Account, book: Book, amount: int) -> None:
+def _in_advance(
+    judge: Judge, state: State, account: Account, book: Book, amount: int, bound: int
+) -> None:
     """Never beyond the limit that the policy in force gives (rules D4, H6)."""
     policy = account.policy
     most = policy.overdraft_limit if policy.overdraft_asset == book.asset else 0
     if policy.overdraft_kind == OverdraftKind.PERCENT_OF_LIFETIME:
         lifetime = max(0, account.lifetime.get(book.asset, 0))
         most = min(most, lifetime * policy.overdraft_basis_points // BASIS_POINTS)
+    most = max(most, bound)
     owed = book.owed + book.debits_pending + amount
     if owed > most:
         judge.wrong(state, f"owed in advance by account {account.number}", most, owed)
