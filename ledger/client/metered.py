@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from ledger.client.decisions import ALLOWED, DecisionCalls
+from ledger.client.decisions import ALLOWED, RUNS_INSTEAD, DecisionCalls
 from ledger.client.errors import CallError, ClientClosed, Denied, Refused
 from ledger.v1 import decision_pb2 as pb
 
@@ -82,6 +82,15 @@ class MeteredCall:
         """Of a call with `up_to`: how much of that quantity is held for."""
         return self.decision.allowed_quantity if self.decision is not None else 0
 
+    @property
+    def instead(self) -> pb.Ruling | None:
+        """The work that is to run in the stead of what was asked for: product, attributes and
+        quantities; None = what was asked for."""
+        decision = self.decision
+        if decision is None or decision.decision not in RUNS_INSTEAD:
+            return None
+        return decision.ruling
+
     # -- metering ----------------------------------------------------------------------------------
 
     def add(self, **quantities: int) -> None:
@@ -128,7 +137,10 @@ class MeteredCall:
             self._settling.begin(self._release_later(asking))
             raise
         self.decision = decision
-        if decision.decision not in ALLOWED:
+        if self.instead is not None and not self._request.instead:
+            self._settling.begin(self._release_later(asking))  # whoever asked would run the other
+            raise _denied(self._request, decision)
+        if self.instead is None and decision.decision not in ALLOWED:
             self._ended = True
             raise _denied(self._request, decision)
         self._extending = asyncio.create_task(self._extend())
@@ -207,7 +219,11 @@ class _Request:
         up_to: tuple[str, int] | None,
         quote_id: str,
         request_id: str,
+        alternatives: Sequence[pb.Alternative],
+        instead: bool,
     ) -> None:
+        self.instead = instead or bool(alternatives)  # whether other work may run
+        self._alternatives = alternatives
         self.account = account
         self.product = product
         self.lifetime_us = lifetime_us
@@ -227,6 +243,7 @@ class _Request:
             lifetime_us=self.lifetime_us,
             quote_id=self._quote_id,
             up_to=self._up_to,
+            alternatives=self._alternatives,
             request_id=self.request_id,
         )
 
@@ -247,11 +264,16 @@ class MeteredCalls(DecisionCalls):
         up_to: tuple[str, int] | None = None,
         quote_id: str = "",
         request_id: str = "",
+        alternatives: Sequence[pb.Alternative] = (),
+        instead: bool = False,
     ) -> MeteredCall:
         """A block that runs with credits held for `estimate`, and is charged with what it metered.
 
         Entering raises Denied where it may not run. `lifetime_us`: of the hold; it is extended
         every third of it. `up_to`: see `authorize`, and `allowed_quantity` of what is entered.
+        `alternatives`: see `authorize`. With them, or with `instead`, the block may be entered for
+        other work than was asked for: look at `instead` of what is entered. Otherwise a decision
+        policy that would have other work run is a denial here.
         """
         if lifetime_us < 1:
             raise ValueError(f"lifetime_us is 1 or more, not {lifetime_us}")
@@ -266,6 +288,8 @@ class MeteredCalls(DecisionCalls):
             up_to,
             quote_id,
             request_id or self._caller.new_id(),
+            alternatives,
+            instead,
         )
         return MeteredCall(self, self._settling, request)
 
@@ -273,10 +297,10 @@ class MeteredCalls(DecisionCalls):
 def _denied(request: _Request, decision: pb.AuthorizeResponse) -> Denied:
     limit = decision.limit
     return Denied(
-        decision.reason,
+        decision.reason or decision.ruling.reason,
         account=request.account,
         product=request.product,
-        asked=decision.amount,
+        asked=decision.amount if decision.reason else decision.ruling.charge,
         available=int(decision.available or 0),
         asset=decision.asset,
         scale=decision.scale,

@@ -8,6 +8,7 @@ was settled is denied, so that nobody works twice for one payment.
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlencode
 
 from ledger.api.calls import Call
 from ledger.api.errors import CallFailed
@@ -20,6 +21,8 @@ from ledger.v1 import decision_pb2 as pb
 from ledger.v1 import types_pb2
 
 ALLOWED: Final = (pb.DECISION_ALLOW, pb.DECISION_ALLOW_OVERDRAFT, pb.DECISION_ALLOW_UP_TO)
+INSTEAD: Final = (pb.DECISION_DOWNGRADE, pb.DECISION_DEFER)
+"""Other work may run than was asked for: the upstream is told which."""
 
 
 class Asked:
@@ -100,7 +103,7 @@ async def authorize(inside: Inside, call: Call, work: Asked, key: str) -> Reply:
         found = await inside.authorize(request, call)
     except CallFailed as failed:
         return refused(failed)
-    if found.decision not in ALLOWED:
+    if found.decision not in (*ALLOWED, *INSTEAD):
         return not_covered(work.account, work.product, found.amount, found, route.pay_url)
     if found.hold_state != types_pb2.HOLD_STATE_OPEN:
         return denied(
@@ -146,7 +149,7 @@ async def check(inside: Inside, call: Call, work: Asked) -> Reply:
         found = await inside.check(request, call)
     except CallFailed as failed:
         return refused(failed)
-    if found.decision not in ALLOWED:
+    if found.decision not in (*ALLOWED, *INSTEAD):
         return not_covered(work.account, work.product, found.charge, found, route.pay_url)
     headers = {
         replies.DECISION: pb.Decision.Name(found.decision).removeprefix("DECISION_"),
@@ -162,5 +165,14 @@ async def check(inside: Inside, call: Call, work: Asked) -> Reply:
 
 
 def _as_much(work: Asked, found: pb.AuthorizeResponse | pb.CheckResponse) -> dict[str, str]:
-    """How much of what the route ranges over may run, for the upstream to keep to."""
+    """What may run, for the upstream to keep to: other work than was asked for, or how much of what
+    the route ranges over."""
+    if found.decision in INSTEAD:
+        ruling = found.ruling
+        quantities = {name: str(amount) for name, amount in ruling.quantities.items()}
+        return {
+            replies.PRODUCT: ruling.product,
+            replies.ATTRIBUTES: urlencode(sorted(ruling.attributes.items())),
+            replies.QUANTITIES: urlencode(sorted(quantities.items())),
+        }
     return {} if work.up_to is None else {replies.ALLOWED: str(found.allowed_quantity)}

@@ -28,6 +28,10 @@ PAY: Final = "x-drawdown-pay-url"
 EXPIRES: Final = "x-drawdown-hold-expires-at-us"
 ALLOWED: Final = "x-drawdown-allowed-quantity"
 LIMIT: Final = "x-drawdown-limit"
+PRODUCT: Final = "x-drawdown-product"
+ATTRIBUTES: Final = "x-drawdown-attributes"
+QUANTITIES: Final = "x-drawdown-quantities"
+MISSING: Final = "x-drawdown-missing"
 RETRY_AFTER: Final = "retry-after"
 OURS: Final = (
     DECISION,
@@ -42,6 +46,10 @@ OURS: Final = (
     EXPIRES,
     ALLOWED,
     LIMIT,
+    PRODUCT,
+    ATTRIBUTES,
+    QUANTITIES,
+    MISSING,
 )
 """Every header of ours: what a client sends under these names never reaches the upstream."""
 
@@ -119,12 +127,13 @@ def not_covered(
     found: pb.AuthorizeResponse | pb.CheckResponse,
     pay: str,
 ) -> Reply:
-    """A DENY as a reply: why, what it takes, and where to pay."""
+    """A DENY or TOP_UP as a reply: why, what it takes, what is missing, and where to pay."""
     reason, asset = found.reason, found.asset
     available = int(found.available or 0)
     status = PAYMENT_REQUIRED if reason in PAYABLE else FORBIDDEN
+    tops_up = found.decision == pb.DECISION_TOP_UP
     headers = {
-        DECISION: "DENY",
+        DECISION: "TOP_UP" if tops_up else "DENY",
         REASON: reason,
         ACCOUNT: account,
         CHARGE: str(amount),
@@ -172,6 +181,14 @@ def not_covered(
             "available": str(available),
             "short_by": str(max(amount - available, 0)),
         }
+        if tops_up:
+            missing = headers[MISSING] = body["pay"]["short_by"] = str(found.ruling.missing)
+            error["message"] = (
+                f"{product} for {account} takes {needed} and {has} is available: top up "
+                f"{decimal_text(int(missing), found.scale)} {asset} ({reason})"
+            )
+            if found.ruling.top_up_id:
+                body["pay"]["top_up_id"] = found.ruling.top_up_id
         if pay:
             body["pay"]["url"] = headers[PAY] = pay
     return Reply(status, headers, json.dumps(body) + "\n")

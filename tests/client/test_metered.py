@@ -15,6 +15,7 @@ import pytest
 
 from ledger.client import Denied, DrawdownClient, NotApplied, OutcomeUnknown, RetryPolicy
 from ledger.v1 import decision_pb2, types_pb2
+from ledger.v1.decision_policy_pb2 import PolicyRule
 from tests.client.conftest import PROMPT, CuttingProxy
 
 GRANTED = 10**9
@@ -310,3 +311,29 @@ async def test_the_same_request_id_again_is_the_same_call_and_is_charged_once(
         assert isinstance(call.settled, decision_pb2.CaptureResponse)
         assert call.settled.replayed is again
     assert await left(client) == GRANTED - 4 * OUTPUT_PRICE
+
+
+async def test_other_work_runs_only_where_the_caller_takes_it(client: DrawdownClient) -> None:
+    """A fifth of the tokens is affordable; whoever would run all of them is denied, and nothing
+    stays held."""
+    half = decision_pb2.QuantityMap(quantity="output_tokens", becomes="output_tokens", permille=200)
+    brief = decision_pb2.Alternative(attributes={"mode": "brief"}, quantities=[half])
+    most = 2 * GRANTED // OUTPUT_PRICE
+    rule = PolicyRule(action=decision_pb2.POLICY_ACTION_DOWNGRADE, alternatives=[brief])
+    await client.set_decision_policy("acme", [rule])
+    with pytest.raises(Denied) as denied:
+        async with client.metered("acme", "chat", estimate={"output_tokens": most}):
+            raise AssertionError("it ran")
+    assert denied.value.reason == "INSUFFICIENT_CREDITS"
+    while await open_holds(client):
+        await asyncio.sleep(0.01)
+    async with client.metered(
+        "acme", "chat", estimate={"output_tokens": most}, instead=True
+    ) as call:
+        assert call.instead is not None
+        assert call.instead.attributes["mode"] == "brief"
+        assert call.instead.quantities["output_tokens"] == -(-most // 5)
+        call.add(output_tokens=1)
+    assert await left(client) == GRANTED - OUTPUT_PRICE
+    async with client.metered("acme", "chat", estimate={"output_tokens": 1}) as call:
+        assert call.instead is None

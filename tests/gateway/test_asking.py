@@ -25,7 +25,14 @@ from ledger.gateway.rate_limit import HITS_MAX
 from ledger.gateway.routes import Defaults
 from ledger.journal.memory import AppendFault
 from ledger.journal.storage import MemoryStorage
-from ledger.v1 import account_pb2, balance_pb2, clock_pb2, decision_pb2, types_pb2
+from ledger.v1 import (
+    account_pb2,
+    balance_pb2,
+    clock_pb2,
+    decision_pb2,
+    decision_policy_pb2,
+    types_pb2,
+)
 from tests.api import served as api
 
 GRANTED = 1_000_000
@@ -487,3 +494,49 @@ async def test_a_hold_that_nothing_was_used_of_is_given_back(asking: Asking) -> 
         decision_pb2.GetHoldRequest(tenant="default", hold_id=hold)
     )
     assert view.hold.state == types_pb2.HOLD_STATE_RELEASED
+
+
+async def test_work_that_runs_instead_is_named_to_the_upstream(asking: Asking) -> None:
+    """A fifth of the tokens in brief mode costs 60,000 of 300,000, of which 100,000 are there."""
+    served = asking.served
+    await served.account("small")
+    await served.grant("small", 100_000)
+    brief = decision_pb2.Alternative(
+        attributes={"mode": "brief", "tier": "a b"},
+        quantities=[
+            decision_pb2.QuantityMap(quantity="input_tokens", becomes="input_tokens", permille=200)
+        ],
+    )
+    await served.policies.Set(
+        decision_policy_pb2.DecisionPolicyServiceSetRequest(
+            tenant="default",
+            request_id="policy",
+            account="small",
+            rules=[
+                decision_policy_pb2.PolicyRule(
+                    action=decision_pb2.POLICY_ACTION_DOWNGRADE, alternatives=[brief]
+                ),
+                decision_policy_pb2.PolicyRule(action=decision_pb2.POLICY_ACTION_TOP_UP),
+            ],
+        )
+    )
+    route = ROUTE | {"quantity.input_tokens": "100000"}
+    for mode in ("check", "hold"):
+        reply = await asking.check(asking.request(route=route | {"mode": mode}, x_account="small"))
+        assert reply.status.code == 0, reply
+        said = {each.header.key: each.header.value for each in reply.ok_response.headers}
+        assert said["x-drawdown-decision"] == "DOWNGRADE"
+        assert said["x-drawdown-charge"] == "60000"
+        assert said["x-drawdown-product"] == "chat"
+        assert said["x-drawdown-attributes"] == "mode=brief&tier=a+b"
+        assert said["x-drawdown-quantities"] == "input_tokens=20000"
+        removed = set(reply.ok_response.headers_to_remove)
+        assert {"x-drawdown-missing", "x-drawdown-allowed-quantity"} <= removed
+    plain = await asking.check(asking.request(x_account="small"))
+    assert "x-drawdown-product" in plain.ok_response.headers_to_remove
+    denied = await asking.check(asking.request(route=route, x_account="small"))
+    assert body_of(denied) == (402, "INSUFFICIENT_CREDITS")
+    answer = denied.denied_response
+    headers = {each.header.key: each.header.value for each in answer.headers}
+    assert (headers["x-drawdown-decision"], headers["x-drawdown-missing"]) == ("TOP_UP", "260300")
+    assert json.loads(answer.body)["pay"]["short_by"] == "260300"
