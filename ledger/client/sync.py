@@ -11,7 +11,7 @@ a loop only; their calls are here. Not to be carried over a fork.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -83,6 +83,8 @@ class DrawdownClient(SyncCalls):
         up_to: tuple[str, int] | None = None,
         quote_id: str = "",
         request_id: str = "",
+        alternatives: Sequence[pb.Alternative] = (),
+        instead: bool = False,
     ) -> MeteredCall:
         """A block that runs with credits held for `estimate`, and is charged with what it metered;
         see aio.DrawdownClient.metered."""
@@ -95,6 +97,8 @@ class DrawdownClient(SyncCalls):
             up_to=up_to,
             quote_id=quote_id,
             request_id=request_id,
+            alternatives=alternatives,
+            instead=instead,
         )
         return MeteredCall(call, self._loop)
 
@@ -131,6 +135,11 @@ class MeteredCall:
     def allowed_quantity(self) -> int:
         """Of a call with `up_to`: how much of that quantity is held for."""
         return self._call.allowed_quantity
+
+    @property
+    def instead(self) -> pb.Ruling | None:
+        """The work that is to run in the stead of what was asked for; None = what was asked for."""
+        return self._call.instead
 
     def add(self, **quantities: int) -> None:
         """So much more was used, in minor units of the meters."""

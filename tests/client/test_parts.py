@@ -25,6 +25,7 @@ from ledger.v1 import types_pb2, usage_pb2
 
 PUBLIC = [
     "ALLOWED",
+    "RUNS_INSTEAD",
     "CallError",
     "ClientClosed",
     "Denied",
