@@ -27,6 +27,7 @@ import psutil
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.callers import tree_cpu_us
 from bench.family import seed_family
 from bench.processes import end, spawn, wait_line
 from bench.seeding import seed, seed_more_grants
@@ -46,6 +47,9 @@ CATCH_UP_TIMEOUT_S: Final = 300
 PROJECTOR_TIMEOUT_S: Final = 30
 VERIFY_TIMEOUT_S: Final = 1_200
 POLL_S: Final = 0.25
+SETTLE_POLL_S: Final = 1
+SETTLE_TIMEOUT_S: Final = 20
+SETTLED_US_A_SECOND: Final = 150_000  # of CPU, the server's and that of all its children
 CHECKPOINT_TABLES: Final = ("checkpoint", "checkpoint_family", "key_segment", "key_bucket")
 DURABILITY: Final = (
     "fsync",
@@ -209,6 +213,17 @@ class Ours:
                 raise RuntimeError(f"the projector is still {self.lag()} entries behind")
             time.sleep(POLL_S)
         return (time.monotonic_ns() - began) // 1_000_000
+
+    def settle(self) -> None:
+        """Wait until the server and its side processes rest: those begin as it serves, and take
+        the machine for seconds. Bounded; on a machine that never rests it is no error."""
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        used = tree_cpu_us(self.pid)
+        while time.monotonic() < deadline:
+            time.sleep(SETTLE_POLL_S)
+            before, used = used, tree_cpu_us(self.pid)
+            if used - before < SETTLED_US_A_SECOND * SETTLE_POLL_S:
+                return
 
     def _level(self) -> bool:
         behind = self._behind()

@@ -182,7 +182,7 @@ class EmbeddedPostgres:
         """
         while True:
             await asyncio.sleep(interval_s)
-            if self._running() is None:
+            if await asyncio.to_thread(self._running) is None:  # it reads files: not on the loop
                 await asyncio.to_thread(self.start)
                 on_restart()
 
