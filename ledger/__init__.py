@@ -4,6 +4,7 @@
     engine          one writer a shard: queue, group commit, replies when durable, recovery
     journal         the hash-chained log, the account directory and the configuration stream
     projections     SQL read models that anyone can rebuild from the journal
+    sizing          what holds are sized by: quantiles learned from usage
     statements      what accounts used in a period: figures that add up to the journal
     integrity       seals, Merkle trees and proofs: that the journal is what it was
     verify          re-derive everything and compare

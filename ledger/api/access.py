@@ -155,6 +155,14 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
             },
         ),
         *_named(
+            "ledger.v1.SizingService",
+            {
+                "PublishRules": _of_tenant(_ADMIN),
+                "ListRules": _catalog(),
+                "GetAccuracy": _of_account(_SEES),
+            },
+        ),
+        *_named(
             "ledger.v1.OutcomeService",
             {
                 "Report": _of_account(_INGEST),

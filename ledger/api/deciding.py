@@ -35,6 +35,7 @@ from ledger.api.render_decision import (
 )
 from ledger.api.render_policy import alternatives_of, check_alternatives
 from ledger.api.requests import quantities_of, raise_first, seated, shape_of, up_to_of
+from ledger.api.sizing import sized
 from ledger.core.commands import (
     AuthorizeHold,
     CaptureHold,
@@ -94,6 +95,7 @@ async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -
     check.ids(request_id=request.request_id)
     check.between("lifetime_us", request.lifetime_us, 0, HOLD_LIFETIME_BATCH_MAX_US)
     check_alternatives(check, request.alternatives)
+    check.one_of("sizing", request.sizing, pb.Sizing.DESCRIPTOR.values_by_number)
     check.done()
     entry = await edge.account(tenant, request.account)
     edge.remember(entry)
@@ -105,12 +107,18 @@ async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -
     if request.alternatives and request.quote_id:
         message = "a quote prices the work that it is for; leave it or the alternatives out"
         raise CallFailed("FIELD_NOT_ALLOWED", message, field="alternatives")
+    if request.quote_id and request.sizing == pb.SIZING_LEARNED:
+        message = "a quote prices the work as it was quoted; leave it or the learning out"
+        raise CallFailed("FIELD_NOT_ALLOWED", message, field="sizing")
     quote = 0
     if request.quote_id:
         found = quote_number(request.quote_id, entry.number, len(edge.ledger.writers))
         if isinstance(found, Fault):
             raise CallFailed(found.reason, found.message, field=found.field, value=found.value)
         quote = found
+    sizing = None
+    if not quote:
+        values, sizing = await sized(edge, entry, shape, values, request.sizing, ranged)
     command = AuthorizeHold(
         edge.ledger.family(entry).request(request.request_id),
         entry.number,
@@ -122,6 +130,7 @@ async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -
         quote,
         *ranged,
         alternatives_of(request.alternatives),
+        sizing,
     )
     return Asked(entry, command, {"account": request.account, "quote_id": request.quote_id})
 

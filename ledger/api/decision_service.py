@@ -24,6 +24,7 @@ from ledger.api.render_decision import (
     DECISIONS,
     render_exceeded,
     render_limit,
+    render_sizes,
     retry_after,
 )
 from ledger.api.render_policy import (
@@ -33,9 +34,11 @@ from ledger.api.render_policy import (
     render_ruling,
 )
 from ledger.api.requests import seated, shape_of, up_to_of
+from ledger.api.sizing import sized
 from ledger.core.affording import Afforded
-from ledger.core.authorizing import assess_up_to, range_of
-from ledger.core.events import Alternative, Limit, Ruling
+from ledger.core.authorizing import assess_up_to, parts_within, range_of
+from ledger.core.commands import Sizing
+from ledger.core.events import Alternative, Limit, Ruling, UpTo
 from ledger.core.holds import holds_limit
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.policing import alternatives_invalid
@@ -54,6 +57,8 @@ class Advice(NamedTuple):
     limit: Limit | None
     now: int
     ruling: Ruling | None
+    up_to: UpTo | None
+    most: tuple[int, ...]  # that is decided for: as asked, or as it was learned
 
 
 def advise(
@@ -64,6 +69,7 @@ def advise(
     clock_us: int,
     ranged: tuple[str, int],
     alternatives: tuple[Alternative, ...] = (),
+    sizing: Sizing | None = None,
 ) -> Advice | Refusal:
     """What Authorize would say now, by the speculative state; changes nothing."""
     account = state.accounts.get(number)
@@ -74,13 +80,15 @@ def advise(
         return refusal
     if state.offsets:
         state.act_for(account.tenant)
+    now = state.present(clock_us)
+    if sizing is not None:
+        values = parts_within(state, account, shape, values, now)
     up_to = range_of(shape, values, *ranged)
     if isinstance(up_to, Refusal):
         return up_to
     invalid = alternatives_invalid(alternatives, Reason.ALTERNATIVES_INVALID)
     if invalid is not None:
         return invalid
-    now = state.present(clock_us)
     afforded = assess_up_to(state, account, shape, values, up_to, now)
     if isinstance(afforded, Refusal):
         return afforded
@@ -92,7 +100,7 @@ def advise(
     limit = afforded.limit
     if afforded.found.denied:
         limit = limit_of(state, account, afforded.found, now)
-    return Advice(afforded, account.version, limit, now, ruling)
+    return Advice(afforded, account.version, limit, now, ruling, up_to, values)
 
 
 def _as_asked(ruling: Ruling | None) -> bool:
@@ -118,18 +126,26 @@ class DecisionService(CheckManyCalls, HoldCalls):
             edge.keep_seat(entry)
             shape = seated(edge.shapes, shape, entry)
             number, shard = entry.number, entry.shard
+        ranged = up_to_of(request, shape)
+        sizing = None
+        if request.sizing or edge.ledger.configurations.sizing:
+            check = Checked()
+            check.one_of("sizing", request.sizing, pb.Sizing.DESCRIPTOR.values_by_number)
+            check.done()
+            tenant = tenant or await edge.tenant(request.tenant)
+            entry = await edge.account(tenant, request.account)
+            values, sizing = await sized(edge, entry, shape, values, request.sizing, ranged)
         writer = edge.ledger.writers[shard]
         clock_us = edge.ledger.clock.now_us()
         if number in writer.state.paged:
             await writer.bring_in((number,))
-        ranged = up_to_of(request, shape)
         listed: tuple[Alternative, ...] = ()
         if request.alternatives:
             check = Checked()
             check_alternatives(check, request.alternatives)
             check.done()
             listed = alternatives_of(request.alternatives)
-        found = advise(writer.state, number, shape, values, clock_us, ranged, listed)
+        found = advise(writer.state, number, shape, values, clock_us, ranged, listed, sizing)
         if isinstance(found, Refusal):
             raise refused(found, {"account": request.account})
         assessment, quantities, _ = found.afforded
@@ -137,7 +153,7 @@ class DecisionService(CheckManyCalls, HoldCalls):
         decision = pb.DECISION_ALLOW_OVERDRAFT if assessment.uses_debt else pb.DECISION_ALLOW
         if assessment.denied:
             decision = pb.DECISION_DENY
-        elif ranged[0] and quantities != values and _as_asked(found.ruling):
+        elif ranged[0] and quantities != found.most and _as_asked(found.ruling):
             decision = pb.DECISION_ALLOW_UP_TO
         decision = decided_by(found.ruling) or decision
         edge.telemetry.decided("Check", DECISIONS[decision])
@@ -160,6 +176,12 @@ class DecisionService(CheckManyCalls, HoldCalls):
             names = await edge.names([ruling.account]) if ruling.account else {}
             response.ruling.CopyFrom(
                 render_ruling(edge.assets, ruling, declared, quantities, shard, number, names)
+            )
+        if sizing is not None:
+            response.sized.extend(
+                render_sizes(
+                    sizing.asked, sizing.sizes, shape.quantity_names, found.most, found.up_to
+                )
             )
         limit = found.limit
         if limit is not None:

@@ -25,6 +25,7 @@ from ledger.engine.writer import RETRY_AFTER_US, Writer
 from ledger.journal.codec import PrivateRecords, actors_of, decode_private
 from ledger.journal.directory import Changed, Entry, TenantKind
 from ledger.journal.protocol import Journal
+from ledger.sizing.learned import Learned
 
 NUMBERS_MAX: Final = 100_000  # entries by number; x ~300 B = 30 MB
 
@@ -32,13 +33,20 @@ NUMBERS_MAX: Final = 100_000  # entries by number; x ~300 B = 30 MB
 class Edge:
     """Shared by all servicers of a process."""
 
-    def __init__(self, ledger: Ledger, telemetry: Telemetry | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        telemetry: Telemetry | None = None,
+        learned: Learned | None = None,
+    ) -> None:
+        """`learned`: what usage has shown; None: nothing is ever learned."""
         self.ledger = ledger
         self.telemetry: Telemetry = telemetry if telemetry is not None else NoTelemetry()
         self.shapes = ShapeCache()
         self.seats = SeatCache()
         self.assets = Assets(ledger)
         self.meters = Meters(ledger)
+        self.learned = learned if learned is not None else Learned(None)
         self.closing = asyncio.Event()  # the server stops: what has no end of its own must end
         self._tenants: dict[str, int] = {}
         self._sandboxes: set[int] = set()

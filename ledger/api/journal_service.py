@@ -82,6 +82,7 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldExtended,
     HoldReleased,
+    HoldSized,
     HoldUpTo,
     LeaseGranted,
     LeaseRecalled,
@@ -114,6 +115,7 @@ from ledger.core.events import (
     SeatTermsChanged,
     SegmentAdded,
     SharingUpdated,
+    SizedDenied,
     StatementClosed,
     StatementEnded,
     StatementsSet,
@@ -158,7 +160,9 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     HoldAuthorized: pb.MUTATION_KIND_AUTHORIZE,
     AuthorizeDenied: pb.MUTATION_KIND_AUTHORIZE,
     QuotedDenied: pb.MUTATION_KIND_AUTHORIZE,
+    SizedDenied: pb.MUTATION_KIND_AUTHORIZE,
     WorkDenied: pb.MUTATION_KIND_AUTHORIZE,  # a debit where it was to be charged at once
+    HoldSized: pb.MUTATION_KIND_AUTHORIZE,
     HoldUpTo: pb.MUTATION_KIND_AUTHORIZE,
     PolicyHeld: pb.MUTATION_KIND_AUTHORIZE,
     PolicyDenied: pb.MUTATION_KIND_AUTHORIZE,  # likewise

@@ -14,13 +14,14 @@ from ledger.core.packaged import Package, decode_package
 from ledger.engine.configuration import AliasBody, AssetBody, ConversionBody
 from ledger.engine.ledger import Ledger
 from ledger.journal.configuration import ConfigurationEntry, ConfigurationKind
+from ledger.sizing.rules import SizingSet, decode_sizing
 from rating.card import RateCard, decode_card
 from rating.meters import MeterSet, decode_meters
 
 COST_CARDS_MAX: Final = 4_096  # names by hash; x ~150 B = 600 kB
 BODIES_MAX: Final = 64  # x ~1 MB for a card of a few thousand rows
 
-Body = AliasBody | AssetBody | ConversionBody | MeterSet | Package | RateCard
+Body = AliasBody | AssetBody | ConversionBody | MeterSet | Package | RateCard | SizingSet
 
 
 class _CostCard(msgspec.Struct):
@@ -90,6 +91,15 @@ class Published:
             found.append((entry, body))
         return found[::-1]
 
+    async def sizing(self, tenant: int) -> list[tuple[ConfigurationEntry, SizingSet]]:
+        """Versions of the tenant's sizing rules, newest first."""
+        found: list[tuple[ConfigurationEntry, SizingSet]] = []
+        for entry in await self._entries(tenant, ConfigurationKind.SIZING):
+            body = await self._body(entry)
+            assert isinstance(body, SizingSet), entry
+            found.append((entry, body))
+        return found[::-1]
+
     async def packages(
         self, tenant: int, name: str = ""
     ) -> list[tuple[ConfigurationEntry, Package]]:
@@ -149,6 +159,8 @@ class Published:
             found = msgspec.msgpack.decode(data, type=ConversionBody)
         elif entry.kind == ConfigurationKind.METERS:
             found = decode_meters(data)
+        elif entry.kind == ConfigurationKind.SIZING:
+            found = decode_sizing(data)
         elif entry.kind == ConfigurationKind.PACKAGE:
             found = decode_package(data)
         else:

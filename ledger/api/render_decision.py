@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from ledger.api.assets import Assets
@@ -13,11 +13,14 @@ from ledger.core.events import (
     AuthorizeDenied,
     BudgetDenied,
     HoldAuthorized,
+    HoldSized,
     HoldUpTo,
     Limit,
     LimitKind,
     PlanDeclared,
     Pot,
+    Sized,
+    SizedDenied,
     Slice,
     Suspense,
     UpTo,
@@ -186,6 +189,42 @@ def render_debit(
     return response
 
 
+def render_sizes(
+    asked: tuple[int, ...],
+    sizes: Sequence[Sized],
+    names: Sequence[str],
+    quantities: tuple[int, ...],
+    up_to: UpTo | None,
+) -> list[pb.SizedQuantity]:
+    """What was learned, and what was decided for."""
+    rendered = []
+    for each in sizes:
+        place = names.index(each.quantity)
+        of_range = up_to is not None and up_to.quantity == each.quantity
+        rendered.append(
+            pb.SizedQuantity(
+                quantity=each.quantity,
+                asked=asked[place],
+                sized=up_to.maximum if up_to is not None and of_range else quantities[place],
+                learned_of=pb.LearnedOf.ValueType(each.by),
+                permille=each.permille,
+                observations=each.observations,
+                value=each.value,
+            )
+        )
+    return rendered
+
+
+def _sizes_of(event: HoldSized | SizedDenied, plan: PlanDeclared) -> list[pb.SizedQuantity]:
+    """As they were recorded: of the work that was asked for, whatever runs in its stead."""
+    asked = event.ruling.asked if event.ruling is not None else None
+    if asked is None:
+        names, quantities, up_to = plan.quantity_names, event.quantities, event.up_to
+    else:
+        names, quantities, up_to = asked.quantity_names, asked.quantities, asked.up_to
+    return render_sizes(event.asked, event.sizes, names, quantities, up_to)
+
+
 def render_authorize(
     assets: Assets, event: HoldAuthorized | AuthorizeDenied, plan: PlanDeclared, shard: int
 ) -> pb.AuthorizeResponse:
@@ -199,6 +238,8 @@ def render_authorize(
         rate_card_version=plan.card_version,
     )
     by_rule = decided_by(ruling_of(event))
+    if isinstance(event, HoldSized | SizedDenied):
+        response.sized.extend(_sizes_of(event, plan))
     if isinstance(event, AuthorizeDenied):
         response.decision = by_rule or pb.DECISION_DENY
         response.reason = event.reason

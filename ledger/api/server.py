@@ -56,6 +56,7 @@ from ledger.api.reflecting import GuardedReflection
 from ledger.api.report_service import ReportService
 from ledger.api.seat_service import SeatService
 from ledger.api.simulating import Simulator
+from ledger.api.sizing_service import SizingService
 from ledger.api.statement_service import StatementService
 from ledger.api.top_up_service import TopUpService
 from ledger.api.tracing import Telemetry
@@ -71,6 +72,7 @@ from ledger.gateway.routes import Defaults, Routes
 from ledger.gateway.settling import Settlements
 from ledger.integrity.store import MemorySealStore, SealStore
 from ledger.projections.as_of import History
+from ledger.sizing.learned import Learned
 from ledger.v1 import (
     account_pb2,
     balance_pb2,
@@ -94,6 +96,7 @@ from ledger.v1 import (
     recurring_pb2,
     report_pb2,
     seat_pb2,
+    sizing_pb2,
     statement_pb2,
     top_up_pb2,
     usage_pb2,
@@ -148,7 +151,8 @@ class LedgerServer:
         `authenticator`: who finds out who calls; None: nobody is asked, everybody may all.
         `seal`: proves to other servers for whom a call is passed on; `notes`: see Gate.
         """
-        self.edge = Edge(ledger, telemetry)
+        learned = Learned(history.pool if history is not None else None)
+        self.edge = Edge(ledger, telemetry, learned)
         self.gate = Gate(self.edge, authenticator, notes) if authenticator is not None else None
         self.forwarder = Forwarder(ledger, peer_credentials, count_forward, seal)
         peers = PeerCalls(ledger, self.forwarder)
@@ -304,6 +308,7 @@ def services(
         ),
         (outcome_pb2.DESCRIPTOR.services_by_name["OutcomeService"], OutcomeService(edge)),
         (lease_pb2.DESCRIPTOR.services_by_name["LeaseService"], LeaseService(edge)),
+        (sizing_pb2.DESCRIPTOR.services_by_name["SizingService"], SizingService(edge, history)),
         (
             account_pb2.DESCRIPTOR.services_by_name["AccountService"],
             AccountService(edge, parking, eraser, forwarder),

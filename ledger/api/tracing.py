@@ -44,6 +44,10 @@ class Telemetry(Protocol):
         """Answers of Check, CheckMany or Authorize: ALLOW, ALLOW_OVERDRAFT or DENY."""
         ...
 
+    def sized(self, learned_of: str) -> None:
+        """A quantity was to be learned: of ACCOUNT, ATTRIBUTES, PRODUCT, or NONE's usage."""
+        ...
+
 
 class NoTelemetry:
     """Watches nothing."""
@@ -59,4 +63,7 @@ class NoTelemetry:
         """See Telemetry."""
 
     def decided(self, method: str, decision: str, count: int = 1) -> None:
+        """See Telemetry."""
+
+    def sized(self, learned_of: str) -> None:
         """See Telemetry."""

@@ -298,7 +298,15 @@ def _authorize(event: e.HoldAuthorized | e.AuthorizeDenied, priced: Priced) -> c
         getattr(event, "quote", 0),
         *_range(up_to),
         _alternatives(event),
+        _sizing(event),
     )
+
+
+def _sizing(event: e.HoldAuthorized | e.AuthorizeDenied) -> c.Sizing | None:
+    """Where its estimate came from: what was learned then stays, whatever candidate is tried."""
+    if not isinstance(event, e.HoldSized | e.SizedDenied):
+        return None
+    return c.Sizing(event.asked, event.sizes, event.sizing_version, bool(event.learned))
 
 
 def _work_of(event: Any, priced: Priced) -> tuple[Shape, tuple[int, ...], e.UpTo | None, int]:
@@ -550,11 +558,13 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.SharedRerated: _shared_rerated,
     e.UsageReversed: _reversed,
     e.HoldAuthorized: _authorized,
+    e.HoldSized: _authorized,
     e.HoldUpTo: _authorized,
     e.PolicyHeld: _authorized,
     e.PolicyDenied: _denied,
     e.AuthorizeDenied: _denied,
     e.QuotedDenied: _denied,
+    e.SizedDenied: _denied,
     e.WorkDenied: _denied,
     e.BudgetDenied: _denied,
     e.HoldExtended: _of_a_hold,

@@ -49,6 +49,7 @@ from ledger.client.retry import RandRange, RetryPolicy
 from ledger.client.routing import Routing
 from ledger.client.seats import SeatCalls
 from ledger.client.sender import Sender
+from ledger.client.sizing import SizingCalls
 from ledger.client.statements import StatementCalls
 from ledger.client.top_ups import TopUpCalls
 from ledger.client.transports import StreamTransport, UnaryTransport
@@ -84,6 +85,7 @@ class DrawdownClient(
     RecurringCalls,
     ReportCalls,
     SeatCalls,
+    SizingCalls,
     StatementCalls,
     TopUpCalls,
 ):

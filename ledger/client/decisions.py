@@ -36,9 +36,10 @@ class DecisionCalls:
         *,
         up_to: tuple[str, int] | None = None,
         alternatives: Sequence[pb.Alternative] = (),
+        sizing: pb.Sizing.ValueType = pb.SIZING_UNSPECIFIED,
     ) -> pb.CheckResponse:
-        """What authorize would say now; advisory, nothing is held or recorded. `up_to` and
-        `alternatives`: see authorize."""
+        """What authorize would say now; advisory, nothing is held or recorded. `up_to`,
+        `alternatives` and `sizing`: see authorize."""
         request = pb.CheckRequest(
             tenant=self._caller.tenant,
             account=account,
@@ -47,6 +48,7 @@ class DecisionCalls:
             quantities=dict(quantities),
             up_to=_range(up_to),
             alternatives=alternatives,
+            sizing=sizing,
         )
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).Check, request, account
@@ -73,12 +75,14 @@ class DecisionCalls:
         quote_id: str = "",
         up_to: tuple[str, int] | None = None,
         alternatives: Sequence[pb.Alternative] = (),
+        sizing: pb.Sizing.ValueType = pb.SIZING_UNSPECIFIED,
         request_id: str = "",
     ) -> pb.AuthorizeResponse:
         """Decide and hold the credits, durably. `lifetime_us` 0 = 15 minutes. `quote_id`: a quote
         that prices it and its capture. `up_to`: a quantity and the least of it: hold for as much of
         it as is affordable, to what `quantities` says; the answer says how much that is.
-        `alternatives`: work of which the cheapest may run where this may not."""
+        `alternatives`: work of which the cheapest may run where this may not. `sizing`: whether
+        less may be held, as usage has shown; as the product's rule says unless told."""
         request = pb.AuthorizeRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
@@ -90,6 +94,7 @@ class DecisionCalls:
             quote_id=quote_id,
             up_to=_range(up_to),
             alternatives=alternatives,
+            sizing=sizing,
         )
         return await self._caller.decide(
             lambda channel: DecisionServiceStub(channel).Authorize,

@@ -9,9 +9,18 @@ from msgspec.structs import replace
 
 from ledger.core.admission import known_account, outcome_expected
 from ledger.core.affording import Afforded, afford
-from ledger.core.commands import AuthorizeHold, DebitWork
-from ledger.core.events import Event, PolicyDenied, Ruling, UpTo, WorkDenied
-from ledger.core.holds import Assessment, assess, authorized, hold_refused, lifetime_invalid
+from ledger.core.commands import AuthorizeHold, DebitWork, Sizing
+from ledger.core.contracted import bound_for
+from ledger.core.events import Event, PolicyDenied, Ruling, SizedDenied, UpTo, WorkDenied
+from ledger.core.holds import (
+    Assessment,
+    assess,
+    authorized,
+    hold_refused,
+    lifetime_invalid,
+    said_of,
+    within_wholes,
+)
 from ledger.core.limits import INT64_MAX
 from ledger.core.opening import declare
 from ledger.core.outcomes import Known, Reason, Refusal
@@ -33,15 +42,16 @@ def decide_authorize(
     refusal = hold_refused(account, command.lifetime)
     if refusal is not None:
         return refusal
-    up_to = range_of(command.shape, command.quantities, command.up_to, command.minimum)
+    sizing, most = command.sizing, command.quantities
+    if sizing is not None:
+        most = parts_within(state, account, command.shape, most, state.now)
+    up_to = range_of(command.shape, most, command.up_to, command.minimum)
     if isinstance(up_to, Refusal):
         return up_to
     refusal = alternatives_refused(command)
     if refusal is not None:
         return refusal
-    afforded = assess_up_to(
-        state, account, command.shape, command.quantities, up_to, state.now, command.quote
-    )
+    afforded = assess_up_to(state, account, command.shape, most, up_to, state.now, command.quote)
     if isinstance(afforded, Refusal):
         return afforded
     found, quantities, limit = afforded
@@ -53,15 +63,15 @@ def decide_authorize(
     lifetime, ruling = command.lifetime, None
     if (account.rules is not None or command.alternatives) and not command.quote:
         ruled = rule(
-            state, account, command.shape, command.quantities, up_to, command.alternatives,
+            state, account, command.shape, most, up_to, command.alternatives,
             lifetime, afforded, state.now,
         )  # fmt: skip
         if ruled is not None:
             (found, quantities, limit), _, up_to, lifetime, ruling, _ = ruled
     if found.denied:
         return deny(
-            state, account, found, command.quantities, out, command.key, command.trace,
-            command.lifetime, command.quote, up_to, ruling=ruling,
+            state, account, found, most, out, command.key, command.trace,
+            command.lifetime, command.quote, up_to, ruling=ruling, sizing=sizing,
         )  # fmt: skip
     return authorized(
         state,
@@ -76,7 +86,15 @@ def decide_authorize(
         up_to,
         limit,
         ruling,
+        sizing,
     )
+
+
+def parts_within(
+    state: State, account: Account, shape: Shape, quantities: tuple[int, ...], now: int
+) -> tuple[int, ...]:
+    """Quantities that were learned one by one, parts cut to what is left of their whole (R8)."""
+    return within_wholes(bound_for(state, account, shape, now, quantities).plan, quantities)
 
 
 def alternatives_refused(command: AuthorizeHold | DebitWork) -> Refusal | None:
@@ -145,6 +163,7 @@ def deny(
     debit: int = 0,
     operation: bytes = b"",
     ruling: Ruling | None = None,
+    sizing: Sizing | None = None,
 ) -> WorkDenied:
     """Append the denial of what was found, with the limit that decided it. Where a rule asks for a
     top-up, the account's own rule of top-ups asks for what is missing (rule H6)."""
@@ -165,16 +184,18 @@ def deny(
         debit,
         operation,
     )
-    if ruling is None:
+    if ruling is None and sizing is None:
         denied = WorkDenied(*figures)
         out.append(denied)
         return denied
     requested = None
-    if ruling.missing:
+    if ruling is not None and ruling.missing:
         requested = request_missing(state, account, found.asset, ruling.missing)
         number = requested.top_up if requested else pending_top_up(account, found.asset)
         ruling = replace(ruling, top_up=number)
     denied = PolicyDenied(*figures, ruling)
+    if sizing is not None:
+        denied = SizedDenied(*figures, ruling, *said_of(sizing))
     out.append(denied)
     if requested is not None:
         out.append(requested)

@@ -21,7 +21,7 @@ from ledger.core.admission import (
 from ledger.core.budgeting import Exceeded, first_exceeded
 from ledger.core.caps import Rooms
 from ledger.core.catalog import Bound
-from ledger.core.commands import CaptureHold, ExtendHold, ReleaseHold
+from ledger.core.commands import CaptureHold, ExtendHold, ReleaseHold, Sizing
 from ledger.core.contracted import bound_for
 from ledger.core.costs import cost_of, costs_for, provider_cost
 from ledger.core.drawdown import (
@@ -42,6 +42,7 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    HoldSized,
     HoldUpTo,
     Limit,
     PolicyHeld,
@@ -49,6 +50,7 @@ from ledger.core.events import (
     ProviderCost,
     RowDraw,
     Ruling,
+    Sized,
     Slice,
     Suspense,
     UpTo,
@@ -272,9 +274,11 @@ def authorized(
     up_to: UpTo | None = None,
     limit: Limit | None = None,
     ruling: Ruling | None = None,
+    sizing: Sizing | None = None,
 ) -> HoldAuthorized:
     """Append the hold of what was found, with the books that it opens. `up_to`: it is for as much
-    as is affordable, where `limit` allows no more. `ruling`: what a policy had to say."""
+    as is affordable, where `limit` allows no more. `ruling`: what a policy had to say.
+    `sizing`: its estimate is learned."""
     out.extend(found.opened)
     now = state.now
     terms = found.bound.terms
@@ -297,12 +301,32 @@ def authorized(
         trace,
         quote,
     )
-    if ruling is not None:
-        hold: HoldAuthorized = PolicyHeld(*figures, up_to, limit, ruling)
+    if sizing is not None:
+        hold: HoldAuthorized = HoldSized(*figures, up_to, limit, ruling, *said_of(sizing))
+    elif ruling is not None:
+        hold = PolicyHeld(*figures, up_to, limit, ruling)
     else:
         hold = HoldAuthorized(*figures) if up_to is None else HoldUpTo(*figures, up_to, limit)
     out.append(hold)
     return hold
+
+
+def said_of(sizing: Sizing) -> tuple[tuple[int, ...], tuple[Sized, ...], int, int]:
+    """What an entry says of where its estimate comes from."""
+    return sizing.asked, sizing.sizes, sizing.version, int(sizing.learned)
+
+
+def within_wholes(plan: Plan, quantities: tuple[int, ...]) -> tuple[int, ...]:
+    """The quantities, parts cut to what is left of their whole: captures may have taken more of
+    the whole than of its parts, and less may be learned of it than of them (rule R8)."""
+    cut = list(quantities)
+    for _ in plan.parents:  # as deep as parts of parts may go
+        for parent, children in plan.parents:
+            left = cut[parent]
+            for child in children:
+                cut[child] = min(cut[child], left)
+                left -= cut[child]
+    return tuple(cut)
 
 
 def hold_refused(account: Account, lifetime: int) -> Refusal | None:
@@ -637,7 +661,7 @@ def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Eve
     shape = state.catalog.shape(hold.product, hold.attributes, estimate.plan.quantity_names)
     card = state.catalog.card((account.tenant, estimate.plan.rate_card))
     bound = card.declared(shape, estimate.plan)
-    quantities = _within_wholes(bound.plan, estimate.quantities)
+    quantities = within_wholes(bound.plan, estimate.quantities)
     began = len(out)  # the plan of a cost is named by its place in the batch
     charge = charge_usage(state, account, hold, bound, shape, quantities, at, out)
     if isinstance(charge, Refusal):
@@ -668,19 +692,6 @@ def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Eve
     returned = returned_by(state, hold, charge.taken)
     post(state, account, bound, priced, payment, charged, out, returned)
     return True
-
-
-def _within_wholes(plan: Plan, quantities: tuple[int, ...]) -> tuple[int, ...]:
-    """The quantities, parts cut to what is left of their whole: captures may have taken more of
-    the whole than of its parts (rule R8)."""
-    cut = list(quantities)
-    for _ in plan.parents:  # as deep as parts of parts may go
-        for parent, children in plan.parents:
-            left = cut[parent]
-            for child in children:
-                cut[child] = min(cut[child], left)
-                left -= cut[child]
-    return tuple(cut)
 
 
 def unknown_hold(number: int) -> Refusal:

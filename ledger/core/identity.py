@@ -136,6 +136,7 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldExtended,
     HoldReleased,
+    HoldSized,
     LeaseGranted,
     LeaseRecalled,
     LeaseRenewed,
@@ -165,6 +166,7 @@ from ledger.core.events import (
     SeatTermsChanged,
     SegmentAdded,
     SharingUpdated,
+    SizedDenied,
     StatementClosed,
     StatementEnded,
     StatementsSet,
@@ -628,14 +630,41 @@ def first_difference(
     return ""
 
 
+def _sizing_differs(
+    command: AuthorizeHold, recorded: HoldSized | SizedDenied, lifetime: int
+) -> str:
+    """What the caller said is compared, not what was learned by then or is by now."""
+    sizing = command.sizing
+    for field, said, kept in (
+        ("account", command.account, recorded.account),
+        ("quantities", command.quantities if sizing is None else sizing.asked, recorded.asked),
+        ("lifetime", command.lifetime, lifetime),
+        ("sizing", sizing is not None and sizing.learned, bool(recorded.learned)),
+    ):
+        if said != kept:
+            return _WIRE_NAMES.get(field, field)
+    return ""
+
+
 def _work_differs(
     command: AuthorizeHold | DebitWork, recorded: Event, plan: PlanDeclared, fields: Sequence[str]
 ) -> str:
     """Work that is asked for is as much as there may be of it, whatever was allowed."""
     asked = _asked_of(recorded)
     up_to: UpTo | None = asked.up_to if asked is not None else getattr(recorded, "up_to", None)
+    sizing = command.sizing if isinstance(command, AuthorizeHold) else None
+    if isinstance(command, AuthorizeHold) and isinstance(recorded, HoldSized | SizedDenied):
+        lifetime = asked.lifetime if asked is not None else recorded.lifetime
+        differs = _sizing_differs(command, recorded, lifetime)
+        if differs:
+            return differs
+        fields = ()
+    elif sizing is not None and sizing.learned:
+        return "sizing"
     for field in fields:
         given, kept = getattr(command, field), getattr(recorded, field)
+        if field == "quantities" and sizing is not None:
+            given = sizing.asked
         if asked is not None and field in ("quantities", "lifetime"):
             kept = asked.quantities if field == "quantities" else asked.lifetime
         elif field == "quantities" and up_to is not None and not isinstance(recorded, WorkDenied):

@@ -22,6 +22,7 @@ from ledger.journal.configuration import (
     ConfigurationKind,
     ConfigurationStore,
 )
+from ledger.sizing.rules import NO_SIZING, SizingVersion, decode_sizing
 from rating.compile import CompiledCard
 from rating.conversions import Rate, ratio_of
 from rating.metering import CompiledMeters, MeterVersion, MeterVersions
@@ -75,9 +76,18 @@ def conversion_name(body: ConversionBody) -> str:
 METERS_NAME: Final = "meters"
 """The name in the stream of a tenant's meters: there is one set of them."""
 NO_METERS: Final = MeterVersions()
+SIZING_NAME: Final = "sizing"
+"""The name in the stream of a tenant's sizing rules: there is one set of them."""
 
 Loaded = (
-    Asset | CardVersion | CardAlias | ClockBody | ConversionBody | MeterVersion | PackageVersion
+    Asset
+    | CardVersion
+    | CardAlias
+    | ClockBody
+    | ConversionBody
+    | MeterVersion
+    | PackageVersion
+    | SizingVersion
 )
 
 
@@ -88,11 +98,21 @@ class ConfigurationMissing(Exception):
 class Configurations:
     """Loaded and compiled versions of every tenant, shared by the shards of a process."""
 
-    __slots__ = ("_entries", "_loaded", "_opening", "_store", "assets", "meters", "offsets")
+    __slots__ = (
+        "_entries",
+        "_loaded",
+        "_opening",
+        "_store",
+        "assets",
+        "meters",
+        "offsets",
+        "sizing",
+    )
 
     def __init__(self, store: ConfigurationStore) -> None:
         self.assets: dict[int, Asset] = {}  # every one that any shard here has applied, and more
         self.meters: dict[int, MeterVersions] = {}  # tenant -> what was taken here
+        self.sizing: dict[int, SizingVersion] = {}  # tenant -> the newest that was taken here
         self.offsets: dict[int, int] = {}  # tenant -> how far its clock is ahead, as published
         self._store = store
         self._opening = asyncio.Lock()  # shards ask for the same version at once: it opens once
@@ -179,6 +199,11 @@ class Configurations:
             )
             self._loaded[place] = meters
             self.meters[entry.tenant] = self.meters.get(entry.tenant, NO_METERS).adding(meters)
+        elif entry.kind == ConfigurationKind.SIZING:
+            sizing = SizingVersion(entry.version, decode_sizing(body))
+            self._loaded[place] = sizing
+            if sizing.version > self.sizing.get(entry.tenant, NO_SIZING).version:
+                self.sizing[entry.tenant] = sizing
         elif entry.kind == ConfigurationKind.PACKAGE:
             self._loaded[place] = PackageVersion(
                 entry.version,

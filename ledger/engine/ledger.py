@@ -24,6 +24,7 @@ from ledger.core.packaged import canonical_bytes as package_bytes
 from ledger.engine.clock import Clock
 from ledger.engine.configuration import (
     METERS_NAME,
+    SIZING_NAME,
     AliasBody,
     AssetBody,
     Configurations,
@@ -52,6 +53,8 @@ from ledger.journal.directory import Directory, Entry, Refused
 from ledger.journal.leases import Identity, LeaseStore
 from ledger.journal.parked import ParkedStore
 from ledger.journal.protocol import Journal
+from ledger.sizing.rules import SizingSet
+from ledger.sizing.rules import canonical_bytes as sizing_bytes
 from rating.card import RateCard, canonical_bytes
 from rating.meters import MeterSet
 from rating.meters import canonical_bytes as meter_bytes
@@ -364,6 +367,13 @@ class Ledger:
             effective = ALWAYS_US
         body = meter_bytes(meters)
         return await self._publish(tenant, kind, METERS_NAME, body, effective, expected_version)
+
+    async def publish_sizing(
+        self, tenant: int, sizing: SizingSet, expected_version: int | None = None
+    ) -> ConfigurationEntry | ConfigurationRefused:
+        """Publish a validated set of sizing rules, in force where a shard applies it."""
+        kind, body = ConfigurationKind.SIZING, sizing_bytes(sizing)
+        return await self._publish(tenant, kind, SIZING_NAME, body, None, expected_version)
 
     async def publish_package(
         self,

@@ -29,7 +29,8 @@ PLAN_TAGS: Final = (PLAN_TAG, 56)  # 56: with the overrides that count
 PLAN_FIELD: Final = {
     31: 4, 32: 4, 34: 6, 38: 4, 39: 4, 40: 4, 41: 3, 44: 4, 45: 4, 46: 4,
     48: 4, 57: 4, 59: 4, 66: 4, 77: 4, 82: 4, 83: 4, 96: 3, 104: 3, 146: 4, 147: 4,
-    149: 4, 150: 4, 152: 4, 153: 4, 156: 3, 163: 4, 164: 3, 165: 4, 171: 4, 172: 6, 173: 4,
+    149: 4, 150: 4, 152: 4, 153: 4, 156: 3, 163: 4, 164: 3, 165: 4, 169: 4, 170: 3, 171: 4, 172: 6,
+    173: 4,
 }  # fmt: skip
 """Tag of an event that names a plan -> where in its array the plan's index in the batch stands."""
 

@@ -33,6 +33,7 @@ class ConfigurationKind(IntEnum):
     CONVERSION = 5
     METERS = 6
     PACKAGE = 7
+    SIZING = 8
 
 
 SHARE_NAMES: Final = {

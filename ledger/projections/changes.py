@@ -118,6 +118,10 @@ LEASE_ENTRIES: Final = (
     "tenant", "shard", "entry_seq", "account", "lease", "change", "holder", "on_lapse", "wanted",
     "amount", "share", "lapses_at", "recorded_at",
 )  # fmt: skip
+HOLD_SIZES: Final = (
+    "tenant", "shard", "hold", "account", "plan", "quantity", "asked", "held", "learned_of",
+    "permille", "observations", "value", "recorded_at",
+)  # fmt: skip
 LEASE_GRANTED: Final = 1
 LEASE_RENEWED: Final = 2
 LEASE_RETURNED: Final = 3
@@ -436,6 +440,7 @@ class Changes:
         "follow_ups",
         "gauges",
         "grants",
+        "hold_sizes",
         "holds",
         "lease_entries",
         "manual",
@@ -525,6 +530,7 @@ class Changes:
         self.caps: list[Row] = []
         self.minimums: list[Row] = []
         self.gauges: list[Row] = []
+        self.hold_sizes: list[Row] = []
         self.lease_entries: list[Row] = []
         # (tenant, budget, since, until) -> what is posted and pends there more, or less.
         self.budget_windows: dict[tuple[int, int, int, int], tuple[int, int]] = {}

@@ -33,6 +33,7 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    HoldSized,
     HoldUpTo,
     LeaseGranted,
     LeaseLapsed,
@@ -101,7 +102,7 @@ _OF_HOLDS: Final = frozenset(
 
 
 _OPENS_HOLDS: Final = frozenset(
-    {HoldAuthorized, HoldUpTo, PolicyHeld, OutcomeReported, LeaseGranted}
+    {HoldAuthorized, HoldSized, HoldUpTo, PolicyHeld, OutcomeReported, LeaseGranted}
 )
 
 

@@ -20,6 +20,7 @@ from ledger.journal.postgres import PostgresJournal
 from ledger.projections.lag import Lag
 from ledger.projections.shard import LAG_MAX_US, OnLag, ShardBusy, TableProjector, follow
 from ledger.projections.store import SCHEMA, ProjectionStore
+from ledger.sizing.learning import Learner, learn
 
 __all__ = ["ShardBusy", "ShardProjector", "rare_collections", "run_projector"]
 
@@ -66,7 +67,8 @@ async def run_projector(
     stop: asyncio.Event | None = None,
     lag_max_us: int = LAG_MAX_US,
 ) -> None:
-    """Keep the read models of every shard up until `stop` is set (default: until cancelled).
+    """Keep the read models of every shard up until `stop` is set (default: until cancelled), and
+    learn from them what holds are sized by.
 
     `by` names this process in `projection.status`; `on_lag` is told after each step and must not
     wait. `lag_max_us` behind busy writers it rests no more. Waits for a database that goes away; a
@@ -80,18 +82,21 @@ async def run_projector(
     finally:
         store.close()
     projectors = [ShardProjector(dsn, shard, by=by) for shard in range(settings.shards)]
+    learner = Learner(dsn, settings.shards)
     try:
         with rare_collections():
-            await _follow_all(projectors, on_lag, stop, lag_max_us)
+            await _follow_all(projectors, learner, on_lag, stop, lag_max_us)
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     finally:
+        learner.close()
         for each in projectors:
             await each.close()
 
 
 async def _follow_all(
     projectors: list[ShardProjector],
+    learner: Learner,
     on_lag: OnLag,
     stop: asyncio.Event | None,
     lag_max_us: int,
@@ -99,6 +104,7 @@ async def _follow_all(
     turn = asyncio.Lock()
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(follow(each, on_lag, turn, lag_max_us)) for each in projectors]
+        running.append(group.create_task(learn(learner)))
         if stop is not None:
             await stop.wait()
             for task in running:

@@ -154,6 +154,8 @@ class ProjectionStore:
             await self._copy("minimums", c.MINIMUMS, changes.minimums)
         if changes.gauges:
             await self._copy("gauge_entries", c.GAUGE_ENTRIES, changes.gauges)
+        if changes.hold_sizes:
+            await self._copy("hold_sizes", c.HOLD_SIZES, changes.hold_sizes)
         if changes.lease_entries:
             await self._copy("lease_entries", c.LEASE_ENTRIES, changes.lease_entries)
         if changes.shared_rerates:

@@ -48,6 +48,11 @@ class TallyCollector(Collector):
             "drawdown_decisions", "Answers of Check and Authorize.", ["method", "decision"],
             [(list(place), count) for place, count in list(tallies.decisions.items())],
         )  # fmt: skip
+        yield _counter(
+            "drawdown_sized_quantities", "Quantities to be learned, by whose usage.",
+            ["learned_of"],
+            [([name], count) for name, count in list(tallies.sizes.items())],
+        )  # fmt: skip
         yield _histograms(
             "rpc_server_call_duration_seconds", "Time from a call's arrival to its end.",
             ["rpc_method", "rpc_response_status_code"],

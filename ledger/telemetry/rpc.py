@@ -119,6 +119,11 @@ class RpcTelemetry:
         place = (method, decision)
         decisions[place] = decisions.get(place, 0) + count
 
+    def sized(self, learned_of: str) -> None:
+        """Count a quantity that was to be learned."""
+        sizes = self._tallies.sizes
+        sizes[learned_of] = sizes.get(learned_of, 0) + 1
+
 
 def new_trace_id() -> bytes:
     """16 random bytes."""

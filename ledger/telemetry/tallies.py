@@ -70,6 +70,7 @@ class Tallies:
     def __init__(self, shards: int) -> None:
         self.events: dict[str, int] = {}  # usage events by outcome
         self.decisions: dict[tuple[str, str], int] = {}  # by (Check or Authorize, decision)
+        self.sizes: dict[str, int] = {}  # quantities that were to be learned, by whose usage
         self.calls: dict[tuple[str, str], Histogram] = {}  # by (method, status)
         self.batch_entries = Histogram(SIZE_BOUNDS)
         self.commit_us = Histogram()

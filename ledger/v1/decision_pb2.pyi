@@ -117,6 +117,58 @@ POLICY_ACTION_TOP_UP: PolicyAction.ValueType  # 5
 """Say what is missing; the account's top-up rule asks for it, where it has one."""
 Global___PolicyAction: _TypeAlias = PolicyAction  # noqa: Y015
 
+class _Sizing:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SizingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sizing.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SIZING_UNSPECIFIED: _Sizing.ValueType  # 0
+    """As the product's rule says: always, or only where a call asks for it."""
+    SIZING_LEARNED: _Sizing.ValueType  # 1
+    """Learned, as far as there is a rule and enough was seen; else as asked."""
+    SIZING_AS_ASKED: _Sizing.ValueType  # 2
+    """What `quantities` says."""
+
+class Sizing(_Sizing, metaclass=_SizingEnumTypeWrapper):
+    """Whether what is held may be learned from actual usage, by the tenant's sizing rules."""
+
+SIZING_UNSPECIFIED: Sizing.ValueType  # 0
+"""As the product's rule says: always, or only where a call asks for it."""
+SIZING_LEARNED: Sizing.ValueType  # 1
+"""Learned, as far as there is a rule and enough was seen; else as asked."""
+SIZING_AS_ASKED: Sizing.ValueType  # 2
+"""What `quantities` says."""
+Global___Sizing: _TypeAlias = Sizing  # noqa: Y015
+
+class _LearnedOf:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LearnedOfEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LearnedOf.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LEARNED_OF_UNSPECIFIED: _LearnedOf.ValueType  # 0
+    """Of nobody's: no rule, or not enough was seen. The quantity is the caller's."""
+    LEARNED_OF_ACCOUNT: _LearnedOf.ValueType  # 1
+    """The account's own, with the attributes that the rule names."""
+    LEARNED_OF_ATTRIBUTES: _LearnedOf.ValueType  # 2
+    """The tenant's, with those attributes."""
+    LEARNED_OF_PRODUCT: _LearnedOf.ValueType  # 3
+    """The tenant's, of the product."""
+
+class LearnedOf(_LearnedOf, metaclass=_LearnedOfEnumTypeWrapper):
+    """Whose usage a quantity was learned of."""
+
+LEARNED_OF_UNSPECIFIED: LearnedOf.ValueType  # 0
+"""Of nobody's: no rule, or not enough was seen. The quantity is the caller's."""
+LEARNED_OF_ACCOUNT: LearnedOf.ValueType  # 1
+"""The account's own, with the attributes that the rule names."""
+LEARNED_OF_ATTRIBUTES: LearnedOf.ValueType  # 2
+"""The tenant's, with those attributes."""
+LEARNED_OF_PRODUCT: LearnedOf.ValueType  # 3
+"""The tenant's, of the product."""
+Global___LearnedOf: _TypeAlias = LearnedOf  # noqa: Y015
+
 class _LimitKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -491,6 +543,52 @@ class UpTo(_message.Message):
 Global___UpTo: _TypeAlias = UpTo  # noqa: Y015
 
 @_typing.final
+class SizedQuantity(_message.Message):
+    """A quantity that was learned, or was to be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
+    SIZED_FIELD_NUMBER: _builtins.int
+    LEARNED_OF_FIELD_NUMBER: _builtins.int
+    PERMILLE_FIELD_NUMBER: _builtins.int
+    OBSERVATIONS_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    quantity: _builtins.str
+    """Its name."""
+    asked: _builtins.int
+    """What the caller asked for: the most."""
+    sized: _builtins.int
+    """What it was decided for, after floor, ceiling and `asked`; with `up_to`, the most of it."""
+    learned_of: Global___LearnedOf.ValueType
+    """Whose usage it was learned of."""
+    permille: _builtins.int
+    """The share of usage that is to need no more than `value`, in permille."""
+    observations: _builtins.int
+    """How much usage was seen."""
+    value: _builtins.int
+    """What that share of it did not exceed; 0 where it was not learned."""
+    def __init__(
+        self,
+        *,
+        quantity: _builtins.str = ...,
+        asked: _builtins.int = ...,
+        sized: _builtins.int = ...,
+        learned_of: Global___LearnedOf.ValueType = ...,
+        permille: _builtins.int = ...,
+        observations: _builtins.int = ...,
+        value: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "learned_of", b"learned_of", "observations", b"observations", "permille", b"permille", "quantity", b"quantity", "sized", b"sized", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SizedQuantity: _TypeAlias = SizedQuantity  # noqa: Y015
+
+@_typing.final
 class DecidingLimit(_message.Message):
     """The limit that decided, as it stood then."""
 
@@ -591,12 +689,15 @@ class CheckRequest(_message.Message):
     QUANTITIES_FIELD_NUMBER: _builtins.int
     UP_TO_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
+    SIZING_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     account: _builtins.str
     """Id or alias of the account, 1 to 128 bytes."""
     product: _builtins.str
     """What will be used, 1 to 128 bytes."""
+    sizing: Global___Sizing.ValueType
+    """Whether the estimate may be learned."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes."""
@@ -627,10 +728,11 @@ class CheckRequest(_message.Message):
         quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         up_to: Global___UpTo | None = ...,
         alternatives: _abc.Iterable[Global___Alternative] | None = ...,
+        sizing: Global___Sizing.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "product", b"product", "quantities", b"quantities", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "product", b"product", "quantities", b"quantities", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -657,6 +759,7 @@ class CheckResponse(_message.Message):
     RETRY_AFTER_US_FIELD_NUMBER: _builtins.int
     ALLOWED_QUANTITY_FIELD_NUMBER: _builtins.int
     RULING_FIELD_NUMBER: _builtins.int
+    SIZED_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """The decision."""
     reason: _builtins.str
@@ -703,6 +806,10 @@ class CheckResponse(_message.Message):
     def ruling(self) -> Global___Ruling:
         """How it came about, where a decision policy or alternatives had a say; unset = none had."""
 
+    @_builtins.property
+    def sized(self) -> _containers.RepeatedCompositeFieldContainer[Global___SizedQuantity]:
+        """The quantities that are learned; empty where none is to be."""
+
     def __init__(
         self,
         *,
@@ -721,10 +828,11 @@ class CheckResponse(_message.Message):
         retry_after_us: _builtins.int = ...,
         allowed_quantity: _builtins.int = ...,
         ruling: Global___Ruling | None = ...,
+        sized: _abc.Iterable[Global___SizedQuantity] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["budget_exceeded", b"budget_exceeded", "limit", b"limit", "ruling", b"ruling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "charge", b"charge", "decision", b"decision", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "retry_after_us", b"retry_after_us", "ruling", b"ruling", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "charge", b"charge", "decision", b"decision", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "retry_after_us", b"retry_after_us", "ruling", b"ruling", "scale", b"scale", "sized", b"sized"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1132,6 +1240,7 @@ class AuthorizeRequest(_message.Message):
     QUOTE_ID_FIELD_NUMBER: _builtins.int
     UP_TO_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
+    SIZING_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -1148,6 +1257,10 @@ class AuthorizeRequest(_message.Message):
     """A quote of the account that is to price it and its capture, as PricingService.CreateQuote gave
     it; empty = none. FAILED_PRECONDITION where it does not: QUOTE_EXPIRED, QUOTE_USED,
     QUOTE_OTHER_WORK, QUOTE_HELD.
+    """
+    sizing: Global___Sizing.ValueType
+    """Whether what is held may be learned from actual usage: less than `quantities`, never more. What
+    a capture takes above the hold is drawn as new usage. LEARNED is not for a `quote_id`.
     """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -1184,10 +1297,11 @@ class AuthorizeRequest(_message.Message):
         quote_id: _builtins.str = ...,
         up_to: Global___UpTo | None = ...,
         alternatives: _abc.Iterable[Global___Alternative] | None = ...,
+        sizing: Global___Sizing.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "lifetime_us", b"lifetime_us", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "request_id", b"request_id", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "lifetime_us", b"lifetime_us", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "request_id", b"request_id", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1219,6 +1333,7 @@ class AuthorizeResponse(_message.Message):
     RETRY_AFTER_US_FIELD_NUMBER: _builtins.int
     ALLOWED_QUANTITY_FIELD_NUMBER: _builtins.int
     RULING_FIELD_NUMBER: _builtins.int
+    SIZED_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """The decision."""
     reason: _builtins.str
@@ -1271,6 +1386,10 @@ class AuthorizeResponse(_message.Message):
     def ruling(self) -> Global___Ruling:
         """How it came about, where a decision policy or alternatives had a say; unset = none had."""
 
+    @_builtins.property
+    def sized(self) -> _containers.RepeatedCompositeFieldContainer[Global___SizedQuantity]:
+        """The quantities that were learned, as they were recorded; empty where none was to be."""
+
     def __init__(
         self,
         *,
@@ -1294,10 +1413,11 @@ class AuthorizeResponse(_message.Message):
         retry_after_us: _builtins.int = ...,
         allowed_quantity: _builtins.int = ...,
         ruling: Global___Ruling | None = ...,
+        sized: _abc.Iterable[Global___SizedQuantity] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["budget_exceeded", b"budget_exceeded", "limit", b"limit", "ruling", b"ruling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "amount", b"amount", "asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "decision", b"decision", "expires_at_us", b"expires_at_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "hold_state", b"hold_state", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "replayed", b"replayed", "retry_after_us", b"retry_after_us", "ruling", b"ruling", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "amount", b"amount", "asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "decision", b"decision", "expires_at_us", b"expires_at_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "hold_state", b"hold_state", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "replayed", b"replayed", "retry_after_us", b"retry_after_us", "ruling", b"ruling", "scale", b"scale", "sized", b"sized"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

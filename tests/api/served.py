@@ -43,6 +43,7 @@ from ledger.v1 import (
     recurring_pb2_grpc,
     report_pb2_grpc,
     seat_pb2_grpc,
+    sizing_pb2_grpc,
     top_up_pb2_grpc,
     types_pb2,
     usage_pb2,
@@ -159,6 +160,7 @@ class Served:
         self.meters = meter_pb2_grpc.MeterServiceStub(self.channel)
         self.contracts = contract_pb2_grpc.ContractServiceStub(self.channel)
         self.packages = package_pb2_grpc.PackageServiceStub(self.channel)
+        self.sizing = sizing_pb2_grpc.SizingServiceStub(self.channel)
         self.seats = seat_pb2_grpc.SeatServiceStub(self.channel)
 
     def new_id(self, what: str = "request") -> str:

@@ -100,6 +100,7 @@ NOT_ASKED = {
     "ledger.v1.LeaseService/ReportUsage": {"events[].account", "events[].quote_id"},
     # It needs the whole tenant in any case.
     "rating.v1.PricingService/Rerate": {"account"},
+    "ledger.v1.SizingService/PublishRules": {"rules.rules[].account"},
 }
 
 

@@ -391,6 +391,7 @@ class LedgerCase:
             quote=self._quoted(options),
             up_to=options.get("upto", names[0]) if "least" in options else "",
             minimum=int(options.get("least", 0)),
+            sizing=_sizing(options, names, quantities),
         )
         outcome, told = self.execute(command)
         if isinstance(outcome, e.HoldAuthorized):
@@ -1321,6 +1322,21 @@ def _policy(options: dict[str, str]) -> e.AccountPolicy:
 
 def _note(options: dict[str, str]) -> bytes:
     return FAMILY.pairs((("reason", options["for"]),)) if "for" in options else b""
+
+
+def _sizing(
+    options: dict[str, str], names: tuple[str, ...], quantities: tuple[int, ...]
+) -> c.Sizing | None:
+    """`asked`: the quantities of the caller, where those of the command were learned by the rule
+    of configuration 7; `demanded`: the call asked for it, whether or not anything was."""
+    if "asked" not in options:
+        return c.Sizing(quantities, (), 0, True) if "demanded" in options else None
+    asked = tuple([int(each) for each in options["asked"].split("/")])
+    sizes = [
+        e.Sized(name, e.SizedBy.PRODUCT, 950, 100, quantity)
+        for name, quantity in zip(names, quantities, strict=True)
+    ]
+    return c.Sizing(asked, tuple(sizes), 7, "demanded" in options)
 
 
 def _quantities(options: dict[str, str], tokens: str) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -6,7 +6,7 @@ RULE     ACTION[,CONDITION ...], words without blanks:
          of=PRODUCT+PRODUCT  with=NAME:VALUE  when=LIMIT+LIMIT  worth=N  below=N  margin=PERMILLE
 WORK     PRODUCT | PRODUCT~NAME:VALUE~... | PRODUCT*PERMILLE (of its tokens)
 ask      NAME TOKENS as=HOLD [or=WORK|WORK ...] [of=PRODUCT] [with=NAME:VALUE] [lifetime=DURATION]
-         [least=N]
+         [least=N] [asked=N]
 buy      NAME TOKENS [id=ID] [or=WORK|WORK ...] [of=PRODUCT] [with=NAME:VALUE] [least=N]
 
 What is decided is told with how it came about: `rule 2 downgrade to half: held 5 from acme`.
@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from core_world import CREDITS, FAMILY, USD, duration_us
-from ledger_case import LedgerCase, _pairs, told_to
+from ledger_case import LedgerCase, _pairs, _sizing, told_to
 
 from ledger.core import commands as c
 from ledger.core import events as e
@@ -99,6 +99,7 @@ class PolicyCase(LedgerCase):
             up_to="tokens" if "least" in options else "",
             minimum=int(options.get("least", 0)),
             alternatives=alternatives(options.get("or", "")),
+            sizing=_sizing(options, ("tokens",), (int(tokens),)),
         )
         outcome, told = self.execute(command)
         if isinstance(outcome, e.HoldAuthorized):

@@ -236,9 +236,10 @@ class CoreMachine(RuleBasedStateMachine):
         amount=amounts,
         product=("chat", "third", "agent"),
         least=("", "", "least=1"),
+        asked=("", "", "asked=5000000"),
     )
-    def hold(self, name: int, amount: int, product: str, least: str) -> None:
-        self.do(f"hold {self.name(name)} {amount} as={self.fresh()} of={product} {least}")
+    def hold(self, name: int, amount: int, product: str, least: str, asked: str) -> None:
+        self.do(f"hold {self.name(name)} {amount} as={self.fresh()} of={product} {least} {asked}")
 
     @step(c.DebitWork, name=which, amount=amounts, product=products, least=("", "least=1"))
     def debit(self, name: int, amount: int, product: str, least: str) -> None:

@@ -80,6 +80,8 @@ from ledger.journal.configuration import ConfigurationKind, content_hash
 from ledger.journal.directory import family_shard
 from ledger.journal.migrate import load_migrations
 from ledger.journal.protocol import row_hash
+from ledger.sizing.rules import SizingRule, SizingSet, decode_sizing
+from ledger.sizing.rules import canonical_bytes as sizing_bytes
 from ledger.statements.figures import (
     BookFigures,
     BookKey,
@@ -602,6 +604,17 @@ FORMATS: tuple[Format, ...] = (
         {"full": METERS, "minimal": MeterSet((MeterRule("r", "t", (MeteredQuantity("q"),)),))},
         meter_bytes,
         decode_meters,
+    ),
+    Format(
+        "sizing",
+        {
+            "full": SizingSet(
+                (SizingRule("chat", ("q",), 950, ("model",), "acme", 50, 10, 4_000, True),)
+            ),
+            "minimal": SizingSet(),
+        },
+        sizing_bytes,
+        decode_sizing,
     ),
     Format(
         "package",

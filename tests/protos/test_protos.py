@@ -42,6 +42,7 @@ from ledger.v1 import (
     recurring_pb2,
     report_pb2,
     seat_pb2,
+    sizing_pb2,
     statement_pb2,
     top_up_pb2,
     types_pb2,
@@ -87,6 +88,7 @@ FILES: list[FileDescriptor] = [
         recurring_pb2,
         report_pb2,
         seat_pb2,
+        sizing_pb2,
         statement_pb2,
         top_up_pb2,
         types_pb2,
@@ -129,6 +131,8 @@ WITHOUT_REQUEST_ID = {
     "ListAliases",
     "GetHold",
     "GetMargin",
+    "GetAccuracy",
+    "ListRules",
     "GetCharge",
     "ListCharges",
     "ListFees",
@@ -324,7 +328,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 82
+    assert len(mutations) == 83
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name
@@ -334,7 +338,7 @@ def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
 
 def test_every_list_has_pages():
     lists = [method for method in unary_methods() if method.name.startswith("List")]
-    assert len(lists) == 30
+    assert len(lists) == 31
     for method in lists:
         assert {"page_size", "page_token"} <= set(method.input_type.fields_by_name.keys())
         assert "next_page_token" in method.output_type.fields_by_name

@@ -35,6 +35,7 @@ from ledger.core.commands.holds import (
     DebitWork,
     ExtendHold,
     ReleaseHold,
+    Sizing,
 )
 from ledger.core.commands.leases import (
     AcquireLease,
@@ -162,6 +163,7 @@ __all__ = [
     "SetStatements",
     "SetTopUpRule",
     "SignContract",
+    "Sizing",
     "StartCharge",
     "StartRecurring",
     "StartSeatPlan",

@@ -5,8 +5,20 @@ from __future__ import annotations
 import msgspec
 
 from ledger.core.commands.base import NO_NAMES, Names
-from ledger.core.events import Alternative
+from ledger.core.events import Alternative, Sized
 from ledger.core.shapes import Shape
+
+
+class Sizing(msgspec.Struct, frozen=True, gc=False):
+    """That `quantities` of work come from actual usage: the caller `asked` for these, the most.
+
+    `version`: of the configuration that chose it, 0 = none; `learned`: the caller did.
+    """
+
+    asked: tuple[int, ...]
+    sizes: tuple[Sized, ...]
+    version: int
+    learned: bool
 
 
 class AuthorizeHold(msgspec.Struct, gc=False):
@@ -23,6 +35,7 @@ class AuthorizeHold(msgspec.Struct, gc=False):
     up_to: str = ""  # of this quantity, as much as is affordable, if that is `minimum` or more
     minimum: int = 0
     alternatives: tuple[Alternative, ...] = ()  # that may run in its stead, the cheapest
+    sizing: Sizing | None = None
 
 
 class DebitWork(msgspec.Struct, gc=False):

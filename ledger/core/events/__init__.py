@@ -245,6 +245,7 @@ from ledger.core.events.seats import (
     SeatTermsChanged,
     UnknownSeat,
 )
+from ledger.core.events.sizes import HoldSized, Sized, SizedBy, SizedDenied
 from ledger.core.events.statements import (
     StatementClosed,
     StatementEnded,
@@ -381,6 +382,7 @@ __all__ = [
     "HoldExpiry",
     "HoldExtended",
     "HoldReleased",
+    "HoldSized",
     "HoldUpTo",
     "Invoice",
     "InvoiceDue",
@@ -471,6 +473,9 @@ __all__ = [
     "Sharing",
     "SharingMode",
     "SharingUpdated",
+    "Sized",
+    "SizedBy",
+    "SizedDenied",
     "Slice",
     "StatementClosed",
     "StatementEnded",
@@ -577,6 +582,8 @@ Event: TypeAlias = (
     | QuotedDenied
     | WorkDenied
     | HoldUpTo
+    | HoldSized
+    | SizedDenied
     | PolicyHeld
     | PolicyDenied
     | HoldReleased

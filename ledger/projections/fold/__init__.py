@@ -72,6 +72,7 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    HoldSized,
     HoldUpTo,
     InvoiceDue,
     LeaseGranted,
@@ -114,6 +115,7 @@ from ledger.core.events import (
     SegmentAdded,
     SharedRerated,
     SharingUpdated,
+    SizedDenied,
     StatementClosed,
     StatementEnded,
     StatementsSet,
@@ -267,6 +269,7 @@ from ledger.projections.fold.seats import (
     seats_added,
     seats_removed,
 )
+from ledger.projections.fold.sizes import hold_sized, sized_denied
 from ledger.projections.fold.statements import (
     statement_closed,
     statement_ended,
@@ -383,6 +386,7 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     BalanceAdjusted: balance_adjusted,
     GrantRestored: grant_restored,
     HoldAuthorized: hold_authorized,
+    HoldSized: hold_sized,
     HoldUpTo: hold_authorized,
     PolicyHeld: policy_held,
     PolicyDenied: policy_denied,
@@ -415,6 +419,7 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     OutcomeRejected: outcome_rejected,
     AuthorizeDenied: authorize_denied,
     QuotedDenied: authorize_denied,
+    SizedDenied: sized_denied,
     WorkDenied: authorize_denied,
     BudgetDenied: authorize_denied,
     SharingUpdated: sharing_updated,

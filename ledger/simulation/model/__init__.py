@@ -156,6 +156,8 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.AuthorizeDenied: holds.denied,
     e.QuotedDenied: holds.denied,
     e.WorkDenied: holds.denied,
+    e.HoldSized: usage.unexpected,
+    e.SizedDenied: usage.unexpected,
     e.HoldUpTo: usage.unexpected,
     e.PolicyHeld: usage.unexpected,  # policies are of tests/core/test_policy_properties
     e.PolicyDenied: usage.unexpected,

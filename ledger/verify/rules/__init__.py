@@ -74,6 +74,7 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    HoldSized,
     HoldUpTo,
     InvoiceDue,
     LeaseGranted,
@@ -121,6 +122,7 @@ from ledger.core.events import (
     SegmentAdded,
     SharedRerated,
     SharingUpdated,
+    SizedDenied,
     StatementClosed,
     StatementEnded,
     StatementsSet,
@@ -301,6 +303,7 @@ from ledger.verify.rules.seats import (
     seats_removed,
 )
 from ledger.verify.rules.shared_totals import rerate_shared
+from ledger.verify.rules.sizes import hold_sized, sized_denied
 from ledger.verify.rules.statements import (
     statement_closed,
     statement_ended,
@@ -461,6 +464,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     AdjustmentNoted: adjustment_noted,
     BalanceAdjusted: balance_adjusted,
     HoldAuthorized: hold_authorized,
+    HoldSized: hold_sized,
     HoldUpTo: hold_up_to,
     PolicyHeld: policy_held,
     PolicyDenied: policy_denied,
@@ -469,6 +473,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     PackageRulesSet: package_rules_set,
     AuthorizeDenied: authorize_denied,
     QuotedDenied: authorize_denied,
+    SizedDenied: sized_denied,
     WorkDenied: work_denied,
     BudgetDenied: budget_denied,
     SharingUpdated: sharing_updated,

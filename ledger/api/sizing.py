@@ -1,0 +1,59 @@
+"""How much is held for: what a call asks for, or less, as the tenant's usage has shown.
+
+The size is found here, before a command goes to its writer; the entry records it with where it came
+from, so that a retry is told the same when more was learned since.
+"""
+
+from __future__ import annotations
+
+from ledger.api.edge import Edge
+from ledger.core.commands import Sizing
+from ledger.core.events import SizedBy
+from ledger.core.shapes import Shape
+from ledger.journal.directory import Entry
+from ledger.sizing.rules import NO_SIZING
+from ledger.v1 import decision_pb2 as pb
+
+
+async def sized(
+    edge: Edge,
+    entry: Entry,
+    shape: Shape,
+    asked: tuple[int, ...],
+    mode: pb.Sizing.ValueType,
+    ranged: tuple[str, int],
+) -> tuple[tuple[int, ...], Sizing | None]:
+    """The quantities to decide for, and where they come from; None = they are the caller's, and
+    nobody chose to learn them.
+
+    Never more than was asked for, and of what may be less never below the least that is of use.
+    """
+    if mode == pb.SIZING_AS_ASKED:
+        return asked, None
+    version = edge.ledger.configurations.sizing.get(entry.tenant, NO_SIZING)
+    rule = version.rule(shape.product, entry.account_id)
+    demanded = mode == pb.SIZING_LEARNED
+    if rule is None or (rule.on_request and not demanded):
+        return asked, Sizing(asked, (), 0, True) if demanded else None
+    named, least = ranged
+    sizes = await edge.learned.sizes(
+        entry.tenant, rule, dict(shape.attributes), entry.number, edge.now_us(entry.tenant)
+    )
+    quantities = list(asked)
+    found = []
+    for each in sizes:
+        if each.quantity not in shape.quantity_names:
+            continue
+        place = shape.quantity_names.index(each.quantity)
+        found.append(each)
+        edge.telemetry.sized(each.by.name)
+        if each.by != SizedBy.NONE:
+            size = rule.size(asked[place], each.value)
+            if each.quantity == named:
+                size = max(size, min(least, asked[place]))
+            quantities[place] = size
+    if not any(quantities):  # nothing at all is no work: what was learned is zero
+        quantities = list(asked)
+    if not found and not demanded:
+        return asked, None
+    return tuple(quantities), Sizing(asked, tuple(found), version.version, demanded)
