@@ -198,6 +198,7 @@ _WORKLOADS: Final[Mapping[str, Callable[[Sequence[Round]], Figures]]] = {
     "rate_scalar": _rate_scalar,
     "lease_local": lambda rounds: _medians(rounds, "lease_local"),
     "lease_local_priced": lambda rounds: _medians(rounds, "lease_local_priced"),
+    "sizing": lambda rounds: _medians(rounds, "sizing"),
     "price_change": lambda rounds: _medians(rounds, "price_change"),
     "recovery": _recovery,
     "simulate": lambda rounds: _medians(rounds, "simulate"),

@@ -36,7 +36,7 @@ from ledger.core.limits import DAY_US
 RESULTS: Final = Path(__file__).parent / "results"
 LEDGERLESS: Final = (
     "decode_only", "decode_only_compact", "echo_", "plain_", "rate_scalar", "lease_local",
-    "history",
+    "sizing", "history",
 )  # fmt: skip
 
 

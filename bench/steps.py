@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from bench import batches, family, lease_local, rating_scalar, workload
+from bench import batches, family, lease_local, rating_scalar, sizing, workload
 from bench.callers import AUTHORIZE, CHECK, CHECK_MANY, DECIDE_STREAM, INGEST, Plan
 from bench.gateway_steps import gateway
 from bench.history_steps import HISTORY_STEPS
@@ -233,6 +233,10 @@ def _lease_local_priced(world: World) -> Figures:
     return {"decisions_per_s": lease_local.measured()["priced_per_s"]}
 
 
+def _sizing(world: World) -> Figures:
+    return dict(sizing.measured())
+
+
 def _recovery(world: World) -> Figures:
     """Stop the ledger, have its books verified, start it again on the journal of the round: from
     its checkpoints, and without them."""
@@ -302,6 +306,7 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "rate_scalar": _rate_scalar,
     "lease_local": _lease_local,
     "lease_local_priced": _lease_local_priced,
+    "sizing": _sizing,
     "price_change": price_change,
     "recovery": _recovery,
     "simulate": _simulate,
@@ -327,6 +332,7 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
     "rate_scalar": ("rate_scalar",),
     "lease_local": ("lease_local",),
     "lease_local_priced": ("lease_local_priced",),
+    "sizing": ("sizing",),
     "price_change": ("price_change",),
     "recovery": ("ingest_uniform", "recovery"),
     "simulate": ("ingest_uniform", "simulate"),

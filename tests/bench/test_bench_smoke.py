@@ -41,6 +41,7 @@ CONTRACT = {
     "rate_scalar": ["events_per_s"],
     "lease_local": ["decisions_per_s", "recorded_per_s"],
     "lease_local_priced": ["decisions_per_s"],
+    "sizing": ["code_within_permille", "code_held_to_used", "code_max_tokens_to_used"],
     "price_change": ["rows", "publish_ms", "largest_rows", "largest_publish_ms", "batches"],
     "recovery": ["events_per_s"],
     "simulate": ["events_per_s", "cpu_us_per_event"],
