@@ -41,7 +41,7 @@ from ledger.core.commands import Sizing
 from ledger.core.events import Alternative, Limit, Ruling, UpTo
 from ledger.core.holds import holds_limit
 from ledger.core.outcomes import Reason, Refusal
-from ledger.core.policing import alternatives_invalid
+from ledger.core.rule_faults import alternatives_invalid
 from ledger.core.ruling import rule
 from ledger.core.shapes import Shape
 from ledger.core.shortfall import limit_of

@@ -149,6 +149,12 @@ class PackageService:
                 named.append((f"budgets[{place}].asset", budget.asset, is_money))
         for place, charge in enumerate(package.charges):
             named.append((f"charges[{place}].asset", charge.asset, False))
+        for place, rule in enumerate(package.rules):
+            if rule.asset:
+                named.append((f"rules[{place}].asset", rule.asset, False))
+            if rule.lifetime_value_asset:
+                path = f"rules[{place}].lifetime_value_asset"
+                named.append((path, rule.lifetime_value_asset, True))
         policy = package.policy
         if policy.overdraft_asset:
             named.append(("policy.overdraft_asset", policy.overdraft_asset, False))

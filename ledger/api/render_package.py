@@ -12,6 +12,7 @@ from ledger.api.ids import GRANT, mint
 from ledger.api.render_override import override_faults_of, override_of, render_override
 from ledger.api.render_packaged_budget import packaged_budget_of, render_packaged_budget
 from ledger.api.render_packaged_charge import packaged_charge_of, render_packaged_charge
+from ledger.api.render_packaged_rule import packaged_rule_of, render_packaged_rule
 from ledger.core.catalog import Asset
 from ledger.core.events import PackageTerm, TakenBack
 from ledger.core.packaged import (
@@ -121,6 +122,12 @@ def package_of(message: pb.PackageVersion) -> tuple[Package, list[CardFault]]:
             [
                 packaged_charge_of(f"charges[{at}]", each, faults)
                 for at, each in enumerate(message.charges)
+            ]
+        ),
+        tuple(
+            [
+                packaged_rule_of(f"rules[{at}]", each, faults)
+                for at, each in enumerate(message.rules)
             ]
         ),
     )
@@ -324,6 +331,7 @@ def render_package(
         seats=[_render_seats(each, scales) for each in package.seats],
         budgets=[render_packaged_budget(each, scales) for each in package.budgets],
         charges=[render_packaged_charge(each, scales) for each in package.charges],
+        rules=[render_packaged_rule(each, scales) for each in package.rules],
         effective_from_us=found.effective_from_us,
         version=found.version,
         published_at_us=found.published_at_us,

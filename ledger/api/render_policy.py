@@ -25,7 +25,7 @@ from ledger.core.limits import (
     ID_BYTES_MAX,
     POLICY_RULES_MAX,
 )
-from ledger.core.policing import ATTRIBUTES_MAX, NAMED_MAX, PERMILLE_MAX
+from ledger.core.rule_faults import ATTRIBUTES_MAX, NAMED_MAX, PERMILLE_MAX
 from ledger.core.state import Account
 from ledger.journal.directory import Entry
 from ledger.v1 import decision_pb2, decision_policy_pb2

@@ -40,6 +40,7 @@ Read in this order:
     packaged, subscriptions, sold   what a package says; what an account has of one, prices too
     phases, package_policy, package_terms   its phases; what it sets of a policy; what a period is
     packaged_budgets, package_budgets   budgets that it carries: as published, set and removed
+    packaged_rules, package_rules       and rules of decisions
     packaged_charges, package_charges   fixed charges: as published, started, changed and ended
     packaged_seats, package_seats       and plans of seats: as published, begun and ended
     subscribing             begun, changed, carried on, ended
@@ -52,6 +53,8 @@ Read in this order:
     payments, top_ups, closing, accounts, moving, standing, overrides, sharing
                             one module a kind of decision
     shortfall, affording    which limit decides; as much as all of them afford
+    decision_policies, rule_faults, policing    rules of decisions: as state, what is valid, set
+    ruling                  what they make of work that may not run as it was asked for
     authorizing, debits     a hold or a denial; charged in one step
     checking                advice on much work of many accounts
     evolve                  the only code that changes state

@@ -24,7 +24,7 @@ from ledger.core.holds import (
 from ledger.core.limits import INT64_MAX
 from ledger.core.opening import declare
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.policing import alternatives_invalid
+from ledger.core.rule_faults import alternatives_invalid
 from ledger.core.ruling import rule
 from ledger.core.shapes import Shape
 from ledger.core.shortfall import limit_of

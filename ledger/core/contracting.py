@@ -61,6 +61,7 @@ from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.overrides import numbered_as
 from ledger.core.package_budgets import end_budgets
 from ledger.core.package_charges import end_charges
+from ledger.core.package_rules import end_rules
 from ledger.core.package_seats import end_seats
 from ledger.core.package_terms import (
     begin,
@@ -456,6 +457,7 @@ def _leave(
         return
     set_policy(state, account, None, subscription.policy, out)
     set_prices(state, account, None, at, out)
+    end_rules(account, out)
     end_seats(account, out)
     end_charges(state, account, at, out)
     end_budgets(account, out)

@@ -37,6 +37,7 @@ from ledger.core.overrides import newest_of, numbered_as, overrides_invalid
 from ledger.core.package_budgets import set_budgets, unfit_budgets
 from ledger.core.package_charges import set_charges, unfit_charges
 from ledger.core.package_policy import policy_under
+from ledger.core.package_rules import set_rules, unfit_rules
 from ledger.core.package_seats import set_seats
 from ledger.core.packaged import KINDS, UNITS, Package, PackagedGrant
 from ledger.core.packaged_seats import unfit_seats
@@ -85,6 +86,7 @@ def _unfit(
     refusal = invalid_policy(state, account, wanted) if wanted != account.policy else None
     refusal = refusal or unfit_seats(state, account, package)
     refusal = refusal or unfit_budgets(state, account, package)
+    refusal = refusal or unfit_rules(state, account, package)
     refusal = refusal or unfit_charges(state, account, package, wanted.settlement_asset)
     return refusal or _unfit_prices(state, account, package, wanted)
 
@@ -178,6 +180,7 @@ def begin(
         minted[asset] = Minted(asset, counted.released + amount, counted.largest)
     parts = set_policy(state, account, package, policy, out)
     set_prices(state, account, package, part.start, out, next_override)
+    set_rules(state, account, package, name, terms.found.version, out)
     set_seats(state, account, package, part.anchor, part.start, out)
     set_charges(state, account, package, part.anchor, part.start, part.end, out)
     set_budgets(state, account, package, out)

@@ -19,6 +19,7 @@ from ledger.core.limits import (
     EXPIRES_AFTER_MAX_US,
     INT64_MAX,
     PERIOD_UNITS_MAX,
+    POLICY_RULES_MAX,
     PRODUCTS_A_GRANT_MAX,
     SEAT_PLANS_AN_ACCOUNT_MAX,
     SEATS_POOLED_MAX,
@@ -26,6 +27,7 @@ from ledger.core.limits import (
 )
 from ledger.core.packaged_budgets import PackagedBudget, budget_faults
 from ledger.core.packaged_charges import PackagedCharge, PhasedCharge, charge_faults
+from ledger.core.packaged_rules import PackagedRule, rule_faults
 from rating.faults import CardFault, check_between, check_count, check_name
 from rating.override_faults import faults_alone
 from rating.overrides import Override
@@ -256,6 +258,7 @@ class Package(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     seats: tuple[PackagedSeats, ...] = ()
     budgets: tuple[PackagedBudget, ...] = ()
     charges: tuple[PackagedCharge, ...] = ()
+    rules: tuple[PackagedRule, ...] = ()
 
     def sold(self) -> tuple[str, ...]:
         """The products that its entitlements sell."""
@@ -353,6 +356,9 @@ def validate(package: Package) -> list[CardFault]:
     for place, charge in enumerate(package.charges):
         found.extend(charge_faults(f"charges[{place}]", charge))
     found.extend(_repeated("charges", "name", [each.name for each in package.charges]))
+    found.extend(check_count("rules", len(package.rules), POLICY_RULES_MAX))
+    for place, rule in enumerate(package.rules):
+        found.extend(rule_faults(f"rules[{place}]", rule))
     return found
 
 

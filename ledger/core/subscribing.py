@@ -25,6 +25,7 @@ from ledger.core.limits import ANCHOR_MAX_US
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.package_budgets import end_budgets
 from ledger.core.package_charges import end_charges
+from ledger.core.package_rules import end_rules
 from ledger.core.package_seats import end_seats
 from ledger.core.package_terms import (
     begin,
@@ -168,6 +169,7 @@ def decide_cancel_subscription(
         minted = without(state, minted, taken)
         set_policy(state, account, None, subscription.policy, out)
         set_prices(state, account, None, ends_at, out)
+        end_rules(account, out)
         end_seats(account, out)
         end_charges(state, account, ends_at, out)
         end_budgets(account, out)
@@ -200,6 +202,7 @@ def carry_on(state: State, subscription: Subscription, out: list[Event]) -> None
     if subscription.ends_at <= subscription.period_end:
         set_policy(state, account, None, subscription.policy, out)
         set_prices(state, account, None, subscription.ends_at, out)
+        end_rules(account, out)
         end_seats(account, out)
         end_charges(state, account, subscription.ends_at, out)
         end_budgets(account, out)

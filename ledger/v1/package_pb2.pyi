@@ -10,6 +10,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import budget_pb2 as _budget_pb2
 from ledger.v1 import charge_pb2 as _charge_pb2
+from ledger.v1 import decision_policy_pb2 as _decision_policy_pb2
 from ledger.v1 import recurring_pb2 as _recurring_pb2
 from ledger.v1 import seat_pb2 as _seat_pb2
 from ledger.v1 import types_pb2 as _types_pb2
@@ -613,6 +614,7 @@ class PackageVersion(_message.Message):
     SEATS_FIELD_NUMBER: _builtins.int
     BUDGETS_FIELD_NUMBER: _builtins.int
     CHARGES_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, as `pro`, 1 to 128 bytes."""
     display_name: _builtins.str
@@ -672,6 +674,13 @@ class PackageVersion(_message.Message):
         hand under its name holds.
         """
 
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[_decision_policy_pb2.PolicyRule]:
+        """Rules for what happens where a limit says no, at most 16: the decision policy of whoever
+        subscribes and has none of its own, by the version of each period. Scales are ignored in a
+        request.
+        """
+
     def __init__(
         self,
         *,
@@ -690,10 +699,11 @@ class PackageVersion(_message.Message):
         seats: _abc.Iterable[Global___PackageSeats] | None = ...,
         budgets: _abc.Iterable[_budget_pb2.Budget] | None = ...,
         charges: _abc.Iterable[Global___PackageCharge] | None = ...,
+        rules: _abc.Iterable[_decision_policy_pb2.PolicyRule] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "charges", b"charges", "display_name", b"display_name", "effective_from_us", b"effective_from_us", "entitlements", b"entitlements", "every", b"every", "grants", b"grants", "name", b"name", "overrides", b"overrides", "phases", b"phases", "policy", b"policy", "published_at_us", b"published_at_us", "seats", b"seats", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "charges", b"charges", "display_name", b"display_name", "effective_from_us", b"effective_from_us", "entitlements", b"entitlements", "every", b"every", "grants", b"grants", "name", b"name", "overrides", b"overrides", "phases", b"phases", "policy", b"policy", "published_at_us", b"published_at_us", "rules", b"rules", "seats", b"seats", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,7 +9,7 @@ import pytest
 
 from ledger.v1 import decision_pb2 as d
 from ledger.v1 import decision_policy_pb2 as pb
-from ledger.v1 import journal_pb2
+from ledger.v1 import journal_pb2, package_pb2, recurring_pb2
 from tests.api.served import TENANT, Served, refusal_of
 
 COST = 600  # of 100 input tokens at 3 and 20 output tokens at 15
@@ -217,3 +217,39 @@ async def test_a_stream_is_told_the_same(priced: Served):
         d.DECISION_DENY,
     ]
     assert replies[0].expires_at_us > 0 and replies[0].ruling.attributes["mode"] == "brief"
+
+
+async def test_a_package_carries_rules(priced: Served):
+    rules = [overdraw(700, lasting_us=5), pb.PolicyRule(action=d.POLICY_ACTION_TOP_UP)]
+    made = package_pb2.PackageVersion(
+        name="pro", unit=recurring_pb2.PERIOD_UNIT_MONTH, every=1, rules=rules
+    )
+    wrong = [overdraw(1, asset="none"), pb.PolicyRule(action=99, limits=[d.LIMIT_KIND_MARGIN])]
+    bad = package_pb2.PackageVersion(
+        name="pro", unit=recurring_pb2.PERIOD_UNIT_MONTH, every=1, rules=wrong
+    )
+    request = package_pb2.PackageServicePublishRequest(
+        tenant=TENANT, request_id="p", package=bad, validate_only=True
+    )
+    faults = (await priced.packages.Publish(request)).faults
+    assert {(each.path, each.reason) for each in faults} == {
+        ("rules[0].asset", "ASSET_UNKNOWN"),
+        ("rules[1].action", "VALUE_UNKNOWN"),
+        ("rules[1].limits", "VALUE_UNKNOWN"),
+    }
+    published = await priced.packages.Publish(
+        package_pb2.PackageServicePublishRequest(tenant=TENANT, request_id="q", package=made)
+    )
+    assert list(published.package.rules) == rules
+    await priced.account("acme")
+    await priced.packages.Subscribe(
+        package_pb2.PackageServiceSubscribeRequest(
+            tenant=TENANT, request_id="s", account="acme", package="pro"
+        )
+    )
+    charged = await priced.debit("acme")
+    assert (charged.decision, charged.ruling.package) == (d.DECISION_ALLOW_OVERDRAFT, "pro")
+    assert charged.ruling.policy_version == published.package.version
+    found = await get(priced, "acme")
+    assert (found.own.version, found.standing.package) == (0, "pro")
+    assert list(found.standing.rules) == rules

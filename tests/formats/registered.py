@@ -51,6 +51,13 @@ from ledger.core.packaged_charges import (
     PackagedStep,
     PhasedCharge,
 )
+from ledger.core.packaged_rules import (
+    PackagedAction,
+    PackagedAlternative,
+    PackagedLimit,
+    PackagedMap,
+    PackagedRule,
+)
 from ledger.core.packing import PackedFamily, PackedShard
 from ledger.core.upcast import UPCASTS, HoldAuthorized1
 from ledger.engine.configuration import AliasBody, AssetBody, ClockBody
@@ -328,6 +335,33 @@ BUDGETED_BY_VALUE = Package(
             group_by=("user", "region"),
             values_max=1_000,
             value_limits=(PackagedValueLimit(("größe", ""), 2**62),),
+        ),
+    )
+)
+RULED = Package(
+    rules=(
+        PackagedRule(
+            PackagedAction.DOWNGRADE,
+            ("chat",),
+            (("region", "eu"),),
+            (PackagedLimit.GRANTS, PackagedLimit.BUDGET),
+            "USD",
+            100,
+            5,
+            50,
+            alternatives=(
+                PackagedAlternative(
+                    "mini",
+                    (("mode", "brief"),),
+                    (PackagedMap("input", "tokens", 500), PackagedMap("output")),
+                ),
+            ),
+        ),
+        PackagedRule(PackagedAction.OVERDRAW, asset="credits", bound=7, lasting_us=8),
+        PackagedRule(
+            PackagedAction.DEFER,
+            alternatives=(PackagedAlternative("batch"),),
+            lifetime_us=3_600_000_000,
         ),
     )
 )
@@ -625,6 +659,7 @@ FORMATS: tuple[Format, ...] = (
             "with budgets": BUDGETED,
             "with charges": CHARGED,
             "with budgets by value": BUDGETED_BY_VALUE,
+            "with rules": RULED,
         },
         package_bytes,
         decode_package,
