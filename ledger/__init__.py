@@ -11,6 +11,7 @@
     backtest        a range of the journal decided again under other prices
     auth            who calls, and what they may do: tokens, keys, certificates, scopes
     api             gRPC services: proto -> command -> engine -> proto
+    forecast        how long balances last, from recorded usage (pure)
     gateway         what gateways speak: Envoy's two services, forward-auth, CloudEvents
     client          the SDK: a sans-I/O core under an async shell
     telemetry       traces and metrics, per batch

@@ -294,6 +294,7 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
             {
                 "Get": _of_account(_SEES | _DECIDE, Place("grant_id", GRANT)),
                 "ListChanges": _of_account(_SEES),
+                "Forecast": _of_account(_SEES | _DECIDE),
                 "Watch": Rule(_SEES | _DECIDE, Reach.ACCOUNTS, (Place("accounts[]"),)),
             },
         ),

@@ -16,6 +16,7 @@ from ledger.api.balance_figures import (
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
+from ledger.api.forecasting import Forecasts
 from ledger.api.limits import Checked
 from ledger.api.past_balances import PastBalances
 from ledger.api.positions import minimum, position_of
@@ -44,6 +45,7 @@ class BalanceService:
         self._edge = edge
         self._past = PastBalances(edge, history)
         self._watch = BalanceWatch(edge)
+        self._forecasts = Forecasts(edge, history)
 
     async def get(
         self, request: pb.BalanceServiceGetRequest, call: Call
@@ -88,6 +90,10 @@ class BalanceService:
     ) -> pb.ListChangesResponse:
         """What made the difference between two balances."""
         return await self._past.list_changes(request)
+
+    async def forecast(self, request: pb.ForecastRequest, call: Call) -> pb.ForecastResponse:
+        """How long balances last, and what the period will cost."""
+        return await self._forecasts.forecast(request)
 
 
 def _balances(

@@ -73,6 +73,27 @@ class ReadCalls:
             lambda channel: BalanceServiceStub(channel).ListChanges, request, account
         )
 
+    async def forecast(
+        self,
+        account: str,
+        *,
+        subtree: bool = False,
+        horizon_hours: int = 0,
+        min_position: str | None = None,
+    ) -> balance_pb2.ForecastResponse:
+        """How long balances last, and what the period will cost, by what usage has drawn; with
+        `subtree` of the account and all below it as one. A horizon of 0 = 30 days."""
+        request = balance_pb2.ForecastRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            subtree=subtree,
+            horizon_hours=horizon_hours,
+            min_position=self._caller.min_position(min_position),
+        )
+        return await self._caller.call(
+            lambda channel: BalanceServiceStub(channel).Forecast, request, account
+        )
+
     async def watch(
         self,
         *accounts: str,

@@ -126,6 +126,7 @@ class SyncCalls:
     explain_difference = called(Async.explain_difference)
     extend = called(Async.extend)
     fail_payment = called(Async.fail_payment)
+    forecast = called(Async.forecast)
     freeze_account = called(Async.freeze_account)
     gauges = listed(Async.gauges)
     get_account = called(Async.get_account)

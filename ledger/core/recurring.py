@@ -354,13 +354,7 @@ def issue_period(state: State, recurring: RecurringGrant, out: list[Event]) -> N
     account = recurring.account
     terms = recurring.next_terms or recurring.terms
     start = recurring.next_at
-    cycle_start, cycle_end = cycle_of(recurring, terms).period_of(start)
-    end = min(cycle_end, recurring.ends_at)
-    # A new zone or anchor leaves a part of a period, which is never given whole.
-    first = terms.proration in _FIRST or not recurring.fresh
-    remaining = end if terms.proration in _LAST else cycle_end
-    remaining -= start if first else cycle_start
-    share = _share(terms.amount, terms.price_paid, remaining, cycle_end - cycle_start)
+    end, share = _period_from(recurring, terms, start, fresh=recurring.fresh)
     grant = 0
     if share.amount:
         granted = grant_of_terms(
@@ -387,6 +381,42 @@ def issue_period(state: State, recurring: RecurringGrant, out: list[Event]) -> N
             share.price_paid if grant else 0,
         )
     )
+
+
+def _period_from(
+    recurring: RecurringGrant, terms: RecurringTerms, start: int, *, fresh: bool
+) -> tuple[int, _Share]:
+    """Where the period that starts then ends, and what is issued for it."""
+    cycle_start, cycle_end = cycle_of(recurring, terms).period_of(start)
+    end = min(cycle_end, recurring.ends_at)
+    # A new zone or anchor leaves a part of a period, which is never given whole.
+    first = terms.proration in _FIRST or not fresh
+    remaining = end if terms.proration in _LAST else cycle_end
+    remaining -= start if first else cycle_start
+    return end, _share(terms.amount, terms.price_paid, remaining, cycle_end - cycle_start)
+
+
+class Planned(NamedTuple):
+    """A grant that a recurring one is to issue, unless it is changed, paused or ended before."""
+
+    amount: int
+    starts_at: int
+    expires_at: int
+
+
+def planned_until(recurring: RecurringGrant, until: int) -> list[Planned]:
+    """The grants of the periods that start before an instant and are not issued yet."""
+    found: list[Planned] = []
+    if recurring.paused:
+        return found
+    terms = recurring.next_terms or recurring.terms
+    start, fresh = recurring.next_at, recurring.fresh
+    while start < min(until, recurring.ends_at):
+        end, share = _period_from(recurring, terms, start, fresh=fresh)
+        if share.amount:
+            found.append(Planned(share.amount, start, end + terms.expires_after))
+        start, fresh = end, False
+    return found
 
 
 def cycle_of(recurring: RecurringGrant, terms: RecurringTerms) -> Cycle:

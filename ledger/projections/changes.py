@@ -477,6 +477,7 @@ class Changes:
         "top_ups",
         "transfers",
         "usage",
+        "usage_hours",
         "waiting",
         "waits_no_more",
     )
@@ -532,6 +533,8 @@ class Changes:
         self.gauges: list[Row] = []
         self.hold_sizes: list[Row] = []
         self.lease_entries: list[Row] = []
+        # (tenant, account, book, hour) -> what usage drew, less what was given back.
+        self.usage_hours: dict[tuple[int, int, int, int], int] = {}
         # (tenant, budget, since, until) -> what is posted and pends there more, or less.
         self.budget_windows: dict[tuple[int, int, int, int], tuple[int, int]] = {}
         self.budget_crossings: list[Row] = []

@@ -182,6 +182,7 @@ class ProjectionStore:
                 await self._copy(table, columns, rows)
         await self._write_top_ups(changes)
         await self._write_budgets(changes)
+        await self._write_hours(changes)
         await self._write_lifetimes(changes, facts)
         for tenant, ahead in changes.clocks.items():
             await self._one("put_clock", tenant, ahead)
@@ -453,6 +454,16 @@ class ProjectionStore:
                 for place, (posted, pending) in changes.budget_windows.items()
             ]
             await self._update("move_budget_windows", rows)
+
+    async def _write_hours(self, changes: Changes) -> None:
+        """Add to what usage drew by the hour."""
+        if changes.usage_hours:
+            rows = [
+                (*place, Decimal(amount)) for place, amount in sorted(changes.usage_hours.items())
+            ]
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            done = await self.connection.execute(_SQL["add_usage_hours"], self.shard, *columns)
+            self._expect("add_usage_hours", done, len(rows))
 
     async def _write_lifetimes(self, changes: Changes, facts: Facts) -> None:
         """Note what changed lifetime values, and since when accounts owe; all else is written."""

@@ -20,6 +20,42 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Outlook:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OutlookEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outlook.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OUTLOOK_UNSPECIFIED: _Outlook.ValueType  # 0
+    """Never sent."""
+    OUTLOOK_EMPTIES: _Outlook.ValueType  # 1
+    """It is empty by the horizon, in one future of ten at least."""
+    OUTLOOK_LASTS: _Outlook.ValueType  # 2
+    """It lasts beyond the horizon, in more than nine of ten."""
+    OUTLOOK_NEVER_AT_THIS_RATE: _Outlook.ValueType  # 3
+    """Nothing was used in the last four weeks, and nothing expires by the horizon."""
+    OUTLOOK_EMPTY: _Outlook.ValueType  # 4
+    """It is empty now."""
+    OUTLOOK_INSUFFICIENT_HISTORY: _Outlook.ValueType  # 5
+    """Less than 72 hours have passed since the first usage: the figures of now alone are there."""
+
+class Outlook(_Outlook, metaclass=_OutlookEnumTypeWrapper):
+    """What is to be expected of a balance."""
+
+OUTLOOK_UNSPECIFIED: Outlook.ValueType  # 0
+"""Never sent."""
+OUTLOOK_EMPTIES: Outlook.ValueType  # 1
+"""It is empty by the horizon, in one future of ten at least."""
+OUTLOOK_LASTS: Outlook.ValueType  # 2
+"""It lasts beyond the horizon, in more than nine of ten."""
+OUTLOOK_NEVER_AT_THIS_RATE: Outlook.ValueType  # 3
+"""Nothing was used in the last four weeks, and nothing expires by the horizon."""
+OUTLOOK_EMPTY: Outlook.ValueType  # 4
+"""It is empty now."""
+OUTLOOK_INSUFFICIENT_HISTORY: Outlook.ValueType  # 5
+"""Less than 72 hours have passed since the first usage: the figures of now alone are there."""
+Global___Outlook: _TypeAlias = Outlook  # noqa: Y015
+
 class _BalanceChangeKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -55,6 +91,308 @@ BALANCE_CHANGE_KIND_GRANT: BalanceChangeKind.ValueType  # 4
 BALANCE_CHANGE_KIND_OVERDRAFT_LIMIT: BalanceChangeKind.ValueType  # 5
 """The overdraft's limit changed."""
 Global___BalanceChangeKind: _TypeAlias = BalanceChangeKind  # noqa: Y015
+
+@_typing.final
+class ForecastRequest(_message.Message):
+    """Names what is foretold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    SUBTREE_FIELD_NUMBER: _builtins.int
+    HORIZON_HOURS_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    subtree: _builtins.bool
+    """Of it and all accounts below it, as one: their usage, and all that any of them may draw."""
+    horizon_hours: _builtins.int
+    """How far to look, in hours, at most 2,160 (90 days); 0 = 720 (30 days)."""
+    min_position: _builtins.str
+    """Answer from this position or a later one; empty = from what the read models know."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        subtree: _builtins.bool = ...,
+        horizon_hours: _builtins.int = ...,
+        min_position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "horizon_hours", b"horizon_hours", "min_position", b"min_position", "subtree", b"subtree", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForecastRequest: _TypeAlias = ForecastRequest  # noqa: Y015
+
+@_typing.final
+class ForecastResponse(_message.Message):
+    """What is foretold of an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    AS_OF_US_FIELD_NUMBER: _builtins.int
+    HORIZON_US_FIELD_NUMBER: _builtins.int
+    PERIOD_END_US_FIELD_NUMBER: _builtins.int
+    ASSETS_FIELD_NUMBER: _builtins.int
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    USAGE_POSITION_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Id of the account."""
+    as_of_us: _builtins.int
+    """The instant that it is foretold from, in microseconds, by the tenant's clock."""
+    horizon_us: _builtins.int
+    """The end of the horizon, in microseconds."""
+    period_end_us: _builtins.int
+    """The end of the account's present period, in microseconds, that `bill` is of."""
+    position: _builtins.str
+    """The position that the balances are as of."""
+    usage_position: _builtins.str
+    """The position that the read models stood at, from which recorded usage is. Both positions, the
+    instant and the horizon the same: so is the answer.
+    """
+    @_builtins.property
+    def assets(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssetForecast]:
+        """One forecast an asset that the account ever used, ascending by code."""
+
+    @_builtins.property
+    def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetForecast]:
+        """Budgets of these accounts, at the pace of their present windows, ascending by account and name.
+        One that holds for each value of an attribute is not here.
+        """
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        as_of_us: _builtins.int = ...,
+        horizon_us: _builtins.int = ...,
+        period_end_us: _builtins.int = ...,
+        assets: _abc.Iterable[Global___AssetForecast] | None = ...,
+        budgets: _abc.Iterable[Global___BudgetForecast] | None = ...,
+        position: _builtins.str = ...,
+        usage_position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of_us", b"as_of_us", "assets", b"assets", "budgets", b"budgets", "horizon_us", b"horizon_us", "period_end_us", b"period_end_us", "position", b"position", "usage_position", b"usage_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForecastResponse: _TypeAlias = ForecastResponse  # noqa: Y015
+
+@_typing.final
+class AmountBand(_message.Message):
+    """What one future in ten, five and nine in ten do not exceed. Decimal strings in minor units."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    P10_FIELD_NUMBER: _builtins.int
+    P50_FIELD_NUMBER: _builtins.int
+    P90_FIELD_NUMBER: _builtins.int
+    p10: _builtins.str
+    """One in ten."""
+    p50: _builtins.str
+    """Half of them."""
+    p90: _builtins.str
+    """Nine in ten."""
+    def __init__(
+        self,
+        *,
+        p10: _builtins.str = ...,
+        p50: _builtins.str = ...,
+        p90: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["p10", b"p10", "p50", b"p50", "p90", b"p90"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AmountBand: _TypeAlias = AmountBand  # noqa: Y015
+
+@_typing.final
+class InstantBand(_message.Message):
+    """The instants by which one future in ten, five and nine in ten are empty, in microseconds; 0 =
+    beyond the horizon.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    P10_FIELD_NUMBER: _builtins.int
+    P50_FIELD_NUMBER: _builtins.int
+    P90_FIELD_NUMBER: _builtins.int
+    p10: _builtins.int
+    """One in ten: the early end."""
+    p50: _builtins.int
+    """Half of them."""
+    p90: _builtins.int
+    """Nine in ten."""
+    def __init__(
+        self,
+        *,
+        p10: _builtins.int = ...,
+        p50: _builtins.int = ...,
+        p90: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["p10", b"p10", "p50", b"p50", "p90", b"p90"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstantBand: _TypeAlias = InstantBand  # noqa: Y015
+
+@_typing.final
+class AssetForecast(_message.Message):
+    """The forecast of one asset. Amounts are decimal strings in minor units of `asset`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    OUTLOOK_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    HISTORY_HOURS_FIELD_NUMBER: _builtins.int
+    BURN_LAST_DAY_FIELD_NUMBER: _builtins.int
+    BURN_PER_HOUR_FIELD_NUMBER: _builtins.int
+    BURN_PER_DAY_FIELD_NUMBER: _builtins.int
+    EMPTY_AT_US_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
+    COMING_FIELD_NUMBER: _builtins.int
+    UNPAID_FIELD_NUMBER: _builtins.int
+    BILL_SO_FAR_FIELD_NUMBER: _builtins.int
+    BILL_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Code of the asset."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    outlook: Global___Outlook.ValueType
+    """What is to be expected."""
+    available: _builtins.str
+    """What may be drawn now: all grants, whatever they apply to, and the overdraft's headroom."""
+    history_hours: _builtins.int
+    """Whole hours of history that it rests on, at most 672."""
+    burn_last_day: _builtins.str
+    """What usage drew in the last 24 of them."""
+    burn_per_hour: _builtins.str
+    """What it drew an hour, on average over all of them, half to even."""
+    burn_per_day: _builtins.str
+    """What it drew in 24 hours, on average over all of them, half to even."""
+    coming: _builtins.str
+    """What grants to come bring until the horizon: recurring ones, segments of commitments."""
+    bill_so_far: _builtins.str
+    """Overage of the present period until now."""
+    @_builtins.property
+    def empty_at_us(self) -> Global___InstantBand:
+        """When nothing is left for the first time; absent without a history."""
+
+    @_builtins.property
+    def balance(self) -> Global___AmountBand:
+        """What may be drawn at the horizon; absent without a history."""
+
+    @_builtins.property
+    def used(self) -> Global___AmountBand:
+        """What usage draws until the horizon; absent without a history."""
+
+    @_builtins.property
+    def expired(self) -> Global___AmountBand:
+        """What expires unused until the horizon; absent without a history."""
+
+    @_builtins.property
+    def unpaid(self) -> Global___AmountBand:
+        """What neither grants nor the overdraft pay until the end of the period; absent without a history."""
+
+    @_builtins.property
+    def bill(self) -> Global___AmountBand:
+        """Overage of the whole period: until now, and what of `unpaid` the policy bills; absent without a
+        history.
+        """
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        outlook: Global___Outlook.ValueType = ...,
+        available: _builtins.str = ...,
+        history_hours: _builtins.int = ...,
+        burn_last_day: _builtins.str = ...,
+        burn_per_hour: _builtins.str = ...,
+        burn_per_day: _builtins.str = ...,
+        empty_at_us: Global___InstantBand | None = ...,
+        balance: Global___AmountBand | None = ...,
+        used: Global___AmountBand | None = ...,
+        expired: Global___AmountBand | None = ...,
+        coming: _builtins.str = ...,
+        unpaid: Global___AmountBand | None = ...,
+        bill_so_far: _builtins.str = ...,
+        bill: Global___AmountBand | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "bill", b"bill", "empty_at_us", b"empty_at_us", "expired", b"expired", "unpaid", b"unpaid", "used", b"used"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "available", b"available", "balance", b"balance", "bill", b"bill", "bill_so_far", b"bill_so_far", "burn_last_day", b"burn_last_day", "burn_per_day", b"burn_per_day", "burn_per_hour", b"burn_per_hour", "coming", b"coming", "empty_at_us", b"empty_at_us", "expired", b"expired", "history_hours", b"history_hours", "outlook", b"outlook", "scale", b"scale", "unpaid", b"unpaid", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssetForecast: _TypeAlias = AssetForecast  # noqa: Y015
+
+@_typing.final
+class BudgetForecast(_message.Message):
+    """A budget at the pace of its present window: a straight line, without a band."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    RUNS_OUT_AT_US_FIELD_NUMBER: _builtins.int
+    RESETS_AT_US_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Id of the account that has it."""
+    name: _builtins.str
+    """Its name."""
+    limit: _builtins.int
+    """How much may be used in the window."""
+    used: _builtins.str
+    """What was used in the window until now."""
+    left: _builtins.str
+    """What is left, after what open holds pend with; negative where recorded usage has exceeded it."""
+    runs_out_at_us: _builtins.int
+    """When it runs out, in microseconds; 0 = not before it resets, or the window is too young to say
+    (an hour), or has none that begins.
+    """
+    resets_at_us: _builtins.int
+    """When the window resets, in microseconds; 0 = it does not."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        name: _builtins.str = ...,
+        limit: _builtins.int = ...,
+        used: _builtins.str = ...,
+        left: _builtins.str = ...,
+        runs_out_at_us: _builtins.int = ...,
+        resets_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "left", b"left", "limit", b"limit", "name", b"name", "resets_at_us", b"resets_at_us", "runs_out_at_us", b"runs_out_at_us", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetForecast: _TypeAlias = BudgetForecast  # noqa: Y015
 
 @_typing.final
 class WatchRequest(_message.Message):

@@ -50,6 +50,11 @@ class BalanceServiceStub:
                 request_serializer=ledger_dot_v1_dot_balance__pb2.WatchRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_balance__pb2.WatchResponse.FromString,
                 _registered_method=True)
+        self.Forecast = channel.unary_unary(
+                '/ledger.v1.BalanceService/Forecast',
+                request_serializer=ledger_dot_v1_dot_balance__pb2.ForecastRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_balance__pb2.ForecastResponse.FromString,
+                _registered_method=True)
 
 
 class BalanceServiceServicer:
@@ -84,6 +89,15 @@ class BalanceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Forecast(self, request, context):
+        """Foretells how long balances last, and what the present period will cost, by what usage has
+        drawn in the last four weeks, hour by hour: each figure a band of what one future in ten, five
+        and nine in ten do not exceed. Advisory: nothing is promised, nothing changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BalanceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -101,6 +115,11 @@ def add_BalanceServiceServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=ledger_dot_v1_dot_balance__pb2.WatchRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_balance__pb2.WatchResponse.SerializeToString,
+            ),
+            'Forecast': grpc.unary_unary_rpc_method_handler(
+                    servicer.Forecast,
+                    request_deserializer=ledger_dot_v1_dot_balance__pb2.ForecastRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_balance__pb2.ForecastResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -185,6 +204,33 @@ class BalanceService:
             '/ledger.v1.BalanceService/Watch',
             ledger_dot_v1_dot_balance__pb2.WatchRequest.SerializeToString,
             ledger_dot_v1_dot_balance__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Forecast(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.BalanceService/Forecast',
+            ledger_dot_v1_dot_balance__pb2.ForecastRequest.SerializeToString,
+            ledger_dot_v1_dot_balance__pb2.ForecastResponse.FromString,
             options,
             channel_credentials,
             insecure,

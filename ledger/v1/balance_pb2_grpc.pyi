@@ -49,6 +49,11 @@ class BalanceServiceStub:
     stream watch again with the last position: the first message is whole again, of that position
     or a later one, so nothing is missed. It ends when the server stops; watch again then.
     """
+    Forecast: _grpc.UnaryUnaryMultiCallable[_balance_pb2.ForecastRequest, _balance_pb2.ForecastResponse]
+    """Foretells how long balances last, and what the present period will cost, by what usage has
+    drawn in the last four weeks, hour by hour: each figure a band of what one future in ten, five
+    and nine in ten do not exceed. Advisory: nothing is promised, nothing changes.
+    """
 
 @_typing.type_check_only
 class BalanceServiceAsyncStub(BalanceServiceStub):
@@ -70,6 +75,11 @@ class BalanceServiceAsyncStub(BalanceServiceStub):
     state, only states in between: what has changed meanwhile comes as one message. After a broken
     stream watch again with the last position: the first message is whole again, of that position
     or a later one, so nothing is missed. It ends when the server stops; watch again then.
+    """
+    Forecast: _aio.UnaryUnaryMultiCallable[_balance_pb2.ForecastRequest, _balance_pb2.ForecastResponse]  # type: ignore[assignment]
+    """Foretells how long balances last, and what the present period will cost, by what usage has
+    drawn in the last four weeks, hour by hour: each figure a band of what one future in ten, five
+    and nine in ten do not exceed. Advisory: nothing is promised, nothing changes.
     """
 
 class BalanceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -107,6 +117,17 @@ class BalanceServiceServicer(metaclass=_abc_1.ABCMeta):
         state, only states in between: what has changed meanwhile comes as one message. After a broken
         stream watch again with the last position: the first message is whole again, of that position
         or a later one, so nothing is missed. It ends when the server stops; watch again then.
+        """
+
+    @_abc_1.abstractmethod
+    def Forecast(
+        self,
+        request: _balance_pb2.ForecastRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_balance_pb2.ForecastResponse, _abc.Awaitable[_balance_pb2.ForecastResponse]]:
+        """Foretells how long balances last, and what the present period will cost, by what usage has
+        drawn in the last four weeks, hour by hour: each figure a band of what one future in ten, five
+        and nine in ten do not exceed. Advisory: nothing is promised, nothing changes.
         """
 
 def add_BalanceServiceServicer_to_server(servicer: BalanceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

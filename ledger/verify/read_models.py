@@ -16,6 +16,7 @@ from ledger.core.state import NEVER, TOP_UP_PENDING, State
 from ledger.journal.connection import Connection
 from ledger.projections.described import policy_fields, seat_terms_fields, terms_fields
 from ledger.projections.sql import load
+from ledger.verify.hours import NOTHING, HourSums
 from ledger.verify.reflections import Reflection, Tally
 from ledger.verify.report import Findings
 
@@ -56,6 +57,7 @@ class ReadModels:
         self.costs: dict[tuple[int, int], list[int]] = {}
         self.clocks: dict[int, int] = {}
         self.denials = 0
+        self.hours: HourSums = {}
 
     def compare(self, state: State, tally: Tally, head_hash: bytes, findings: Findings) -> None:
         """See Reflection."""
@@ -106,6 +108,10 @@ class ReadModels:
         for tenant in sorted(state.offsets.keys() | self.clocks.keys()):
             ahead = self.clocks.get(tenant)
             findings.compare(f"clock of tenant {tenant}", state.offsets.get(tenant), ahead)
+        for account in sorted(tally.hours.keys() | self.hours.keys()):
+            what = f"what usage of account {account} drew by the hour: in all, × hours, × books"
+            drawn = tally.hours.get(account, NOTHING)
+            findings.compare(what, drawn, self.hours.get(account, NOTHING))
         findings.compare("number of denials", tally.denials, self.denials)
 
 
@@ -217,6 +223,9 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
         if cost:
             models.costs[tenant, asset] = [int(cost), int(given_back)]
     models.clocks = dict(await connection.fetch(_SQL["clocks"], shard))
+    for account, *sums in await connection.fetch(_SQL["usage_hours"], shard):
+        amount, by_hour, by_book = map(int, sums)
+        models.hours[account] = (amount, by_hour, by_book)
     models.denials = await connection.fetchval(_SQL["denials"], shard)
     return models
 

@@ -10,17 +10,20 @@ from typing import Protocol
 
 from ledger.core.state import State
 from ledger.journal.connection import Connection
+from ledger.verify.hours import HourSums
 from ledger.verify.report import Findings
 
 
 class Tally:
-    """Sums over the usage events replayed so far: (tenant, asset, outcome) -> [count, charge]."""
+    """Sums over the usage events replayed so far: (tenant, asset, outcome) -> [count, charge]; and
+    what usage drew by the hour."""
 
-    __slots__ = ("denials", "usage")
+    __slots__ = ("denials", "hours", "usage")
 
     def __init__(self) -> None:
         self.usage: dict[tuple[int, int, int], list[int]] = {}
         self.denials = 0
+        self.hours: HourSums = {}
 
     def add(self, tenant: int, asset: int, outcome: int, charge: int) -> None:
         """One usage event."""

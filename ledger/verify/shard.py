@@ -40,6 +40,7 @@ from ledger.journal.sql import load
 from ledger.projections.changes import APPLIED, QUARANTINED, RATED, SUSPENSE
 from ledger.verify.clocks import ClockWatch, PublishedClocks
 from ledger.verify.holds import HoldWatch
+from ledger.verify.hours import add_hours
 from ledger.verify.reflections import Reflection, Tally
 from ledger.verify.report import Findings, ShardReport
 from ledger.verify.reversals import ReversalWatch
@@ -196,6 +197,7 @@ class ShardCheck:
                     self._count(event)
                 else:
                     self._look_at(event)
+                add_hours(self.tally.hours, event)
                 evolve(state, event)
                 self._rules.after(state, event)
             self._clocks.batch(state)

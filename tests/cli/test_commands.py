@@ -181,6 +181,18 @@ def test_a_balance_for_scripts(server: Server, account: str) -> None:
     assert (balance["available"], balance["scale"]) == ("25000000000", 9)
 
 
+def test_a_forecast_says_what_it_lacks(server: Server, account: str) -> None:
+    """Nothing was used yet: the balance alone is known."""
+    done = drawdown("forecast", account, "--address", server.address)
+    assert done.returncode == 0, done.stderr
+    assert "insufficient history; 25 available" in " ".join(done.stdout.split())
+    done = drawdown("forecast", account, "--json", "--hours", "24", "--address", server.address)
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert int(shown["horizon_us"]) - int(shown["as_of_us"]) == 24 * 3_600_000_000
+    assert shown["assets"][0]["outlook"] == "OUTLOOK_INSUFFICIENT_HISTORY"
+
+
 def test_a_balance_is_watched(server: Server, account: str) -> None:
     once = ("watch", account, "--holds", "--budgets", "--messages=1", "--address", server.address)
     done = drawdown(*once)

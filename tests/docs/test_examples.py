@@ -94,6 +94,7 @@ PAGES = {
     "holds": Page(
         price=("output_tokens", "0.00001"), asset=("USD", 9), gift=("acme", "USD", 10**9)
     ),
+    "forecast": Page(),
     "live-balance": Page(price=("input_tokens", "0.000001")),
     "leases": Page(gift=("acme", "credit", 1_000_000)),
     "metering": Page(price=None, gift=("acme", "credit", 1_000_000_000)),
@@ -121,6 +122,7 @@ PROJECTED = {
     "costs",
     "families",
     "fixed-charges",
+    "forecast",
     "sizing",
     "statements",
     "suspense",

@@ -31,6 +31,7 @@ TABLES = {
     "amendments": "*",
     "manual_adjustments": "*",
     "shared_rerates": "*",
+    "usage_hours": "*",
 }
 RUN = (
     "import asyncio, sys; from ledger.projections.projector import run_projector as r; "

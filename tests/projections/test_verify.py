@@ -126,6 +126,21 @@ async def test_a_tail_that_is_gone(dsn: str) -> None:
             "number of usage events",
         ),
         (
+            "UPDATE projection.usage_hours SET amount = amount + 1 WHERE ctid = "
+            "(SELECT min(ctid) FROM projection.usage_hours WHERE shard = 2)",
+            "what usage of account ",
+        ),
+        (
+            "UPDATE projection.usage_hours SET hour = hour - 36000000000000 WHERE ctid = "
+            "(SELECT min(ctid) FROM projection.usage_hours WHERE shard = 2)",
+            "what usage of account ",
+        ),
+        (
+            "UPDATE projection.usage_hours SET book = book + 1000000 WHERE ctid = "
+            "(SELECT min(ctid) FROM projection.usage_hours WHERE shard = 2)",
+            "what usage of account ",
+        ),
+        (
             "DELETE FROM projection.denials WHERE ctid = "
             "(SELECT min(ctid) FROM projection.denials WHERE shard = 2)",
             "number of denials",

@@ -123,6 +123,7 @@ WITHOUT_REQUEST_ID = {
     "CheckMany",
     "List",
     "ListChanges",
+    "Forecast",
     "Watch",
     "ListAdjustments",
     "ListSuspense",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from ledger.core.events import ConversionReversed, UsageConverted
 from ledger.projections.fold.corrections import give_back
 from ledger.projections.fold.folding import Folding
+from ledger.projections.fold.hours import drawn
 
 
 def usage_converted(fold: Folding, _: int, event: UsageConverted) -> None:
     """Its draws as transfers, as those of usage are, in the other asset."""
     tenant = fold.facts.tenants[event.account]
     fold.follow_up(tenant, event.entry)
+    drawn(fold, tenant, event.account, event.effective_at, event.slices)
     line = 0
     for piece in event.slices:
         fold.post(
@@ -25,6 +27,7 @@ def usage_converted(fold: Folding, _: int, event: UsageConverted) -> None:
 def conversion_reversed(fold: Folding, _: int, event: ConversionReversed) -> None:
     tenant = fold.facts.tenants[event.account]
     fold.follow_up(tenant, event.entry)
+    drawn(fold, tenant, event.account, event.effective_at, (), event.given_back)
     asset = event.target
     line = 0
     for piece in event.given_back:

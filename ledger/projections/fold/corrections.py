@@ -17,12 +17,14 @@ from ledger.core.events import (
 )
 from ledger.projections.changes import GrantChange
 from ledger.projections.fold.folding import Folding
+from ledger.projections.fold.hours import drawn
 
 
 def usage_reversed(fold: Folding, index: int, event: UsageReversed) -> None:
     """Transfers back from the used book, and what the usage row and the grants have less."""
     tenant, plan = fold.place(event)
     changes = fold.changes
+    drawn(fold, tenant, event.account, event.effective_at, (), event.given_back)
     line = 0
     for piece in event.given_back:
         line = give_back(fold,
@@ -90,6 +92,7 @@ def usage_rerated(fold: Folding, _: int, event: UsageRerated) -> None:
     """Transfers of what earlier usage costs more or less: an entry of its own (rule R1)."""
     tenant, plan = fold.place(event)
     product = plan.declared.product
+    drawn(fold, tenant, event.account, event.effective_at, event.slices, event.given_back)
     if isinstance(event, SharedRerated):  # what it follows from is of another account
         returned = sum([piece.amount for piece in event.given_back])
         amount = sum([piece.amount for piece in event.slices]) - returned

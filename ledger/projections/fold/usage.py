@@ -21,6 +21,7 @@ from ledger.projections.changes import Moved
 from ledger.projections.described import NO_NAMES
 from ledger.projections.fold.folding import Folding
 from ledger.projections.fold.holds import captured
+from ledger.projections.fold.hours import HOUR_US
 
 _UNRATED: Final = -1  # a charge that waits for its price
 _REASONS: Final = {int(reason): reason.name for reason in Suspense}
@@ -46,10 +47,14 @@ def usage_recorded(fold: Folding, index: int, entry_seq: int, event: UsageRecord
     if event.slices:
         transfers = changes.transfers
         used_book = event.used_book
+        hours = changes.usage_hours
+        hour = effective_at - effective_at % HOUR_US
         for piece in event.slices:
             book = piece.book
             amount = piece.amount
             charge += amount
+            place = (tenant, event.account, book, hour)
+            hours[place] = hours.get(place, 0) + amount
             counters = moved.get(book)
             if counters is None:
                 counters = moved[book] = Moved(tenant)

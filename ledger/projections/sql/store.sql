@@ -179,6 +179,14 @@ SELECT count(*) FROM moved
 INSERT INTO clocks (shard, tenant, ahead) VALUES ($1, $2, $3)
 ON CONFLICT (tenant, shard) DO UPDATE SET ahead = excluded.ahead
 
+-- name: add_usage_hours
+-- What usage drew more or less, by account, book and hour.
+INSERT INTO usage_hours AS h (tenant, shard, account, book, hour, amount)
+SELECT d.tenant, $1, d.account, d.book, d.hour, d.amount
+FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::numeric[])
+     AS d (tenant, account, book, hour, amount)
+ON CONFLICT (tenant, account, hour, shard, book) DO UPDATE SET amount = h.amount + excluded.amount
+
 -- name: change_accounts
 -- New policies of accounts that stand already, and where they stand; 0 = open, not frozen.
 UPDATE accounts a

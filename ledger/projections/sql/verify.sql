@@ -104,6 +104,11 @@ FROM projection.waiting WHERE shard = $1
 SELECT tenant, asset, sum(cost), sum(given_back) FROM projection.usage_costs
 WHERE shard = $1 GROUP BY tenant, asset
 
+-- name: usage_hours
+-- What usage of each account drew: in all, times the hours since 1970, and times the books.
+SELECT account, sum(amount), sum(amount * (hour / 3600000000)), sum(amount * book)
+FROM projection.usage_hours WHERE shard = $1 GROUP BY account
+
 -- name: denials
 -- Denied authorisations.
 SELECT count(*) FROM projection.denials WHERE shard = $1
