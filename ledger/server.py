@@ -26,6 +26,8 @@ from ledger.auth.authenticator import Authenticator
 from ledger.auth.certificates import CertificatesInvalid
 from ledger.auth.key_store import PostgresKeyStore
 from ledger.auth.keys import KeysUnusable
+from ledger.auth.mandate_tokens import MandateKeys, MandateVerifier, read_mandate_keys
+from ledger.auth.mandate_words import PREFIX
 from ledger.auth.opening import open_authenticator
 from ledger.auth.passing import PrincipalSeal
 from ledger.backtest.simulator import Simulator
@@ -198,7 +200,8 @@ class Server:
         credentials = _credentials(settings)
         keys = PostgresKeyStore(self.storage.pool)
         seal = PrincipalSeal(await keys.server_secret(), self.clock)
-        authenticator = await self._authenticator(keys, seal)
+        mandates = self._mandate_keys()
+        authenticator = await self._authenticator(keys, seal, mandates)
         self._front = LedgerServer(
             self.ledger,
             self.telemetry.rpc,
@@ -212,6 +215,7 @@ class Server:
             authenticator,
             seal,
             keys,
+            mandates=mandates,
         )
         self._side_port.guard(self._front.gate, asyncio.get_running_loop())
         try:
@@ -225,18 +229,31 @@ class Server:
             ) from error
 
     async def _authenticator(
-        self, keys: PostgresKeyStore, seal: PrincipalSeal
+        self, keys: PostgresKeyStore, seal: PrincipalSeal, mandates: MandateKeys | None
     ) -> Authenticator | None:
         """Who asks callers to prove themselves; None where nobody does. Raises StartFailed."""
         asked = self.settings.asks_callers
         if asked is None:
             return None
         try:
-            return await open_authenticator(asked, self.clock, keys, seal)
+            authenticator = await open_authenticator(asked, self.clock, keys, seal)
         except KeysUnusable as error:
             raise StartFailed(f"--auth-jwks {asked.jwks}: {error}") from error
         except CertificatesInvalid as error:
             raise StartFailed(f"--auth-certificates: {error}") from error
+        if mandates is not None:
+            authenticator.take(PREFIX, MandateVerifier(mandates, self.clock))
+        return authenticator
+
+    def _mandate_keys(self) -> MandateKeys | None:
+        """What signs tokens of mandates; None where no key is named. Raises StartFailed."""
+        settings = self.settings
+        if settings.mandate_key is None:
+            return None
+        try:
+            return read_mandate_keys(settings.mandate_key, settings.mandate_key_before)
+        except KeysUnusable as error:
+            raise StartFailed(f"--mandate-key: {error}") from error
 
     @property
     def advertised(self) -> str:

@@ -74,6 +74,12 @@ class AuthSettings(DatabaseSettings):
     auth: bool = False
     """Ask every caller, also on loopback. Naming keys or certificates below asks for it, too."""
 
+    mandate_key: Path | None = None
+    """The Ed25519 private key (PEM) that signs tokens of agents' mandates, and verifies them."""
+
+    mandate_key_before: Path | None = None
+    """The one before it, whose tokens are still taken."""
+
     auth_jwks: str | None = None
     """Public keys that verify signed tokens (JWT): a file in PEM, JWK or JWKS, or an https URL."""
 
@@ -173,10 +179,15 @@ class ServerSettings(AuthSettings, SealSettings, ProjectorSettings):
     def asks_callers(self) -> Asked | None:
         """How every caller is asked to prove who it is; None: nobody is asked.
 
-        Asked for by --auth, --auth-jwks, --auth-certificates or --tls-client-ca; and always beyond
-        loopback, unless --insecure-listen says that the network is trusted.
+        Asked for by --auth, --auth-jwks, --auth-certificates, --mandate-key or --tls-client-ca;
+        and always beyond loopback, unless --insecure-listen says that the network is trusted.
         """
-        explicit = self.auth or self.auth_jwks is not None or self.auth_certificates is not None
+        explicit = (
+            self.auth
+            or self.auth_jwks is not None
+            or self.auth_certificates is not None
+            or self.mandate_key is not None
+        )
         beyond = not self.insecure_listen and not is_loopback(split_address(self.listen)[0])
         if not explicit and not beyond and self.tls_client_ca is None:
             return None

@@ -73,6 +73,8 @@ _ADMIN: Final = frozenset({Scope.ADMIN})
 _DECIDE: Final = frozenset({Scope.DECIDE})
 _PRICE: Final = frozenset({Scope.PRICE})
 _INGEST: Final = frozenset({Scope.INGEST})
+_AGENT: Final = frozenset({Scope.AGENT})
+_WORKS: Final = _DECIDE | _AGENT
 _SEES: Final = _READ | _ADMIN
 """Whoever changes grants and accounts sees them, too."""
 
@@ -133,15 +135,15 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
         *_named(
             "ledger.v1.DecisionService",
             {
-                "Check": _of_account(_DECIDE),
-                "CheckMany": Rule(_DECIDE, Reach.ITEMS),
-                "Authorize": _of_account(_DECIDE, Place("quote_id", QUOTE)),
-                "Debit": _of_account(_DECIDE),
+                "Check": _of_account(_WORKS),
+                "CheckMany": Rule(_WORKS, Reach.ITEMS),
+                "Authorize": _of_account(_WORKS, Place("quote_id", QUOTE)),
+                "Debit": _of_account(_WORKS),
                 # Each item is let in as a call of its own would be.
-                "DecideStream": Rule(_DECIDE, Reach.ITEMS, tenants=()),
-                **_alike(_by_id(_DECIDE, HOLD), "Extend", "Capture", "Release"),
-                "GetHold": _by_id(_DECIDE | _READ, HOLD),
-                "ListHolds": _of_account(_DECIDE | _READ),
+                "DecideStream": Rule(_WORKS, Reach.ITEMS, tenants=()),
+                **_alike(_by_id(_WORKS, HOLD), "Extend", "Capture", "Release"),
+                "GetHold": _by_id(_WORKS | _READ, HOLD),
+                "ListHolds": _of_account(_WORKS | _READ),
             },
         ),
         *_named(
@@ -255,9 +257,19 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
             "ledger.v1.BudgetService",
             {
                 **_alike(_of_account(_ADMIN), "Set", "Remove"),
-                "Get": _of_account(_SEES),
-                "List": _of_account(_SEES, family="include_above"),
+                "Get": _of_account(_SEES | _AGENT),
+                "List": _of_account(_SEES | _AGENT, family="include_above"),
                 "ListValues": _of_account(_SEES),
+            },
+        ),
+        *_named(
+            "ledger.v1.MandateService",
+            {
+                # An agent grants below its own mandate alone, and within it.
+                "Grant": Rule(_ADMIN | _AGENT, Reach.ACCOUNTS, (Place("parent"),)),
+                **_alike(_of_account(_ADMIN | _AGENT), "Revoke", "IssueToken"),
+                **_alike(_of_account(_SEES | _AGENT), "Get", "List"),
+                "Present": _PROVEN,  # by the token that it brings
             },
         ),
         *_named(
@@ -292,10 +304,10 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
         *_named(
             "ledger.v1.BalanceService",
             {
-                "Get": _of_account(_SEES | _DECIDE, Place("grant_id", GRANT)),
+                "Get": _of_account(_SEES | _WORKS, Place("grant_id", GRANT)),
                 "ListChanges": _of_account(_SEES),
-                "Forecast": _of_account(_SEES | _DECIDE),
-                "Watch": Rule(_SEES | _DECIDE, Reach.ACCOUNTS, (Place("accounts[]"),)),
+                "Forecast": _of_account(_SEES | _WORKS),
+                "Watch": Rule(_SEES | _WORKS, Reach.ACCOUNTS, (Place("accounts[]"),)),
             },
         ),
         *_named(
@@ -359,13 +371,13 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
                 **_alike(_of_tenant(_READ | _PRICE), "GetRateCard", "ListRateCards"),
                 "SetRateCardAlias": _of_tenant(_PRICE, noted="alias"),
                 **_alike(_of_tenant(_READ | _PRICE), "ListRateCardAliases", "DiffRateCards"),
-                "GetPriceSheet": _of_account(_READ | _PRICE | _DECIDE),
+                "GetPriceSheet": _of_account(_READ | _PRICE | _WORKS),
                 "SetPriceOverrides": _of_account(_PRICE),
                 "GetPriceOverrides": _of_account(_READ | _PRICE),
-                **_alike(_of_account(_READ | _PRICE | _DECIDE), "Quote", "Compare"),
-                "CreateQuote": _of_account(_DECIDE),
-                "GetQuote": _by_id(_READ | _DECIDE, QUOTE),
-                "ListQuotes": _of_account(_READ | _DECIDE),
+                **_alike(_of_account(_READ | _PRICE | _WORKS), "Quote", "Compare"),
+                "CreateQuote": _of_account(_WORKS),
+                "GetQuote": _by_id(_READ | _WORKS, QUOTE),
+                "ListQuotes": _of_account(_READ | _WORKS),
                 **_alike(_of_tenant(_PRICE), "Rerate", "Simulate"),
             },
         ),

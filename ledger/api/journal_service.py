@@ -88,6 +88,8 @@ from ledger.core.events import (
     LeaseRecalled,
     LeaseRenewed,
     LeaseReturned,
+    MandateGranted,
+    MandateRevoked,
     OutcomeConfirmed,
     OutcomeRejected,
     OutcomeReported,
@@ -181,6 +183,8 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     LeaseRenewed: pb.MUTATION_KIND_RENEW_LEASE,
     LeaseReturned: pb.MUTATION_KIND_GIVE_BACK_LEASE,
     LeaseRecalled: pb.MUTATION_KIND_RECALL_LEASE,
+    MandateGranted: pb.MUTATION_KIND_GRANT_MANDATE,
+    MandateRevoked: pb.MUTATION_KIND_REVOKE_MANDATE,
     UsageLeased: pb.MUTATION_KIND_USAGE,
     OutcomeReported: pb.MUTATION_KIND_REPORT_OUTCOME,
     OutcomeConfirmed: pb.MUTATION_KIND_CONFIRM_OUTCOME,
@@ -244,6 +248,8 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
 
 _OF_ACCOUNTS: Final = (
     DecisionPolicySet,
+    MandateGranted,
+    MandateRevoked,
     AccountCreated,
     AccountPolicyUpdated,
     AccountClosed,

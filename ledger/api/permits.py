@@ -114,8 +114,13 @@ def require_scope(principal: Principal, scopes: frozenset[Scope]) -> None:
 def require_tenant(principal: Principal, tenant: str) -> None:
     """Raises AuthRefused where a principal is of another tenant."""
     if principal.tenant not in (tenant, ALL_TENANTS):
-        message = "the caller may act for another tenant alone"
-        raise AuthRefused(Denied.TENANT_NOT_PERMITTED, message, field="tenant", value=tenant)
+        raise tenant_differs(tenant)
+
+
+def tenant_differs(tenant: str) -> AuthRefused:
+    """Whoever calls is of another tenant."""
+    message = "the caller may act for another tenant alone"
+    return AuthRefused(Denied.TENANT_NOT_PERMITTED, message, field="tenant", value=tenant)
 
 
 def whole_tenant_needed(principal: Principal) -> AuthRefused:

@@ -45,6 +45,7 @@ from ledger.api.journal_service import JournalService
 from ledger.api.lease_service import LeaseService
 from ledger.api.limits import MESSAGE_BYTES_MAX
 from ledger.api.malformed import deserialiser
+from ledger.api.mandate_service import MandateService
 from ledger.api.meter_service import MeterService
 from ledger.api.outcome_service import OutcomeService
 from ledger.api.package_service import PackageService
@@ -62,6 +63,7 @@ from ledger.api.top_up_service import TopUpService
 from ledger.api.tracing import Telemetry
 from ledger.api.usage_service import UsageService
 from ledger.auth.authenticator import Authenticator
+from ledger.auth.mandate_tokens import MandateKeys
 from ledger.auth.passing import PrincipalSeal
 from ledger.engine.ledger import Ledger
 from ledger.gateway.authorization import AuthorizationService
@@ -89,6 +91,7 @@ from ledger.v1 import (
     grant_pb2,
     journal_pb2,
     lease_pb2,
+    mandate_pb2,
     outcome_pb2,
     package_pb2,
     payment_pb2,
@@ -140,6 +143,7 @@ class LedgerServer:
         authenticator: Authenticator | None = None,
         seal: PrincipalSeal | None = None,
         notes: ChangeNotes | None = None,
+        mandates: MandateKeys | None = None,
     ) -> None:
         """`seals` is where the ledger's seals stand; None: nothing is sealed.
 
@@ -149,6 +153,7 @@ class LedgerServer:
         `simulator`: who tries prices on the journal; None: nobody does.
         `gateway`: what routes of gateways need not say.
         `authenticator`: who finds out who calls; None: nobody is asked, everybody may all.
+        `mandates`: signs tokens of mandates; None: nobody has one.
         `seal`: proves to other servers for whom a call is passed on; `notes`: see Gate.
         """
         learned = Learned(history.pool if history is not None else None)
@@ -181,6 +186,7 @@ class LedgerServer:
             history,
             simulator,
             self.closer,
+            mandates,
         )
         self._services += [
             (
@@ -297,6 +303,7 @@ def services(
     history: History | None = None,
     simulator: Simulator | None = None,
     closer: StatementCloser | None = None,
+    mandates: MandateKeys | None = None,
 ) -> list[tuple[ServiceDescriptor, object]]:
     """Every service of the contract with its servicer."""
     return [
@@ -332,6 +339,10 @@ def services(
             DecisionPolicyService(edge),
         ),
         (budget_pb2.DESCRIPTOR.services_by_name["BudgetService"], BudgetService(edge)),
+        (
+            mandate_pb2.DESCRIPTOR.services_by_name["MandateService"],
+            MandateService(edge, parking, mandates),
+        ),
         (family_pb2.DESCRIPTOR.services_by_name["FamilyService"], FamilyService(edge)),
         (top_up_pb2.DESCRIPTOR.services_by_name["TopUpService"], TopUpService(edge)),
         (balance_pb2.DESCRIPTOR.services_by_name["BalanceService"], BalanceService(edge, history)),

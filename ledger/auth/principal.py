@@ -26,6 +26,7 @@ class Scope(StrEnum):
     READ = "read"
     PRICE = "price"
     ADMIN = "admin"
+    AGENT = "agent"  # what an agent does within its mandate, and nothing else
 
 
 ALL_SCOPES: Final = frozenset(Scope)
@@ -38,6 +39,7 @@ class Kind:
     TOKEN: Final = "token"
     API_KEY: Final = "key"
     CERTIFICATE: Final = "certificate"
+    MANDATE: Final = "mandate"
     SERVER: Final = "server"
     ANYONE: Final = "anyone"
 

@@ -205,6 +205,14 @@ def _return_lease(event: e.LeaseReturned) -> c.Command:
     )
 
 
+def _grant_mandate(event: e.MandateGranted) -> c.Command:
+    return c.GrantMandate(event.key, event.account, event.terms, trace=event.trace)
+
+
+def _revoke_mandate(event: e.MandateRevoked) -> c.Command:
+    return c.RevokeMandate(event.key, event.account, event.note, trace=event.trace)
+
+
 def _recall_lease(event: e.LeaseRecalled) -> c.Command:
     return c.RecallLease(event.key, event.account, event.hold, event.keep, trace=event.trace)
 
@@ -560,6 +568,8 @@ _ASKED: Final[dict[type, Callable[[Any], c.Command | None]]] = {
     e.LeaseRenewed: _renew_lease,
     e.LeaseReturned: _return_lease,
     e.LeaseRecalled: _recall_lease,
+    e.MandateGranted: _grant_mandate,
+    e.MandateRevoked: _revoke_mandate,
     e.RecurringStarted: _start,
     e.RecurringChanged: _change,
     e.RecurringPaused: _pause,

@@ -50,6 +50,16 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     help="Ask every caller to prove who it is, also on this machine: by an API key or a token.",
 )
 @click.option(
+    "--mandate-key",
+    type=FILE,
+    help="The private key (Ed25519, PEM) that signs tokens of agents' mandates.",
+)
+@click.option(
+    "--mandate-key-before",
+    type=FILE,
+    help="The key before it, whose tokens are still taken.",
+)
+@click.option(
     "--auth-jwks",
     help="Public keys of whoever signs tokens (JWT): a file (PEM, JWK, JWKS) or an https URL.",
 )

@@ -14,6 +14,7 @@ Read in this order:
     budgets, budget_faults, budgeting   limits in windows: as state, what is valid, set and asked
     budget_values           limits for each value of an attribute: who has which counter
     budget_counts, tallies  what they count: behind an entry, behind a run
+    mandates, mandating     agents' mandates: as state, granted, revoked and asked
     opening                 what an entry needs before it: books, a plan's declaration
     caps                    what an account may draw of the grants above it
     drawdown                the waterfall: which pots pay

@@ -17,6 +17,7 @@ from ledger.core.catalog import Bound
 from ledger.core.commands import RemoveBudget, SetBudget
 from ledger.core.costs import cost_of
 from ledger.core.events import (
+    MANDATE_BUDGET,
     BudgetMeasure,
     BudgetRemoved,
     BudgetSet,
@@ -71,6 +72,9 @@ def decide_set_budget(
     account = open_account(state, command.key, command.account)
     if not isinstance(account, Account):
         return account
+    refusal = _of_mandate(account, command.name)
+    if refusal is not None:
+        return refusal
     budget = budget_of(account, command.name)
     version = budget.version if budget is not None else 0
     if command.expected_version and command.expected_version != version:
@@ -129,6 +133,9 @@ def decide_remove_budget(
     if not isinstance(account, Account):
         return account
     budget = budget_of(account, command.name)
+    refusal = _of_mandate(account, command.name)
+    if refusal is not None:
+        return refusal
     if budget is None:
         return Refusal(
             Reason.BUDGET_UNKNOWN, "name", command.name, "the account has no budget of that name"
@@ -136,6 +143,23 @@ def decide_remove_budget(
     removed = BudgetRemoved(command.key, account.number, budget.number, command.name, command.trace)
     out.append(removed)
     return removed
+
+
+def is_mandates(budget: Budget) -> bool:
+    """Whether it is what an agent may spend by its mandate."""
+    return budget.account.mandate is not None and budget.name == MANDATE_BUDGET
+
+
+def _of_mandate(account: Account, name: str) -> Refusal | None:
+    """Why a budget is not for others to change: it is what a mandate says."""
+    if account.mandate is None or name != MANDATE_BUDGET:
+        return None
+    return Refusal(
+        Reason.BUDGET_FIXED,
+        "budget.name",
+        name,
+        "the budget is the account's mandate, which never changes: revoke that and grant another",
+    )
 
 
 def budget_of(account: Account, name: str) -> Budget | None:

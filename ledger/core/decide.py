@@ -70,6 +70,7 @@ from ledger.core.commands import (
     ExtendHold,
     FailPayment,
     FreezeAccount,
+    GrantMandate,
     IssueCreditNote,
     IssueGrant,
     LeasedUsage,
@@ -98,6 +99,7 @@ from ledger.core.commands import (
     ResumeSeat,
     ReturnLease,
     ReverseUsage,
+    RevokeMandate,
     SetBudget,
     SetCap,
     SetDecisionPolicy,
@@ -162,6 +164,7 @@ from ledger.core.leasing import (
     decide_return,
 )
 from ledger.core.limits import BATCH_INDEX_MAX, GAUGES_A_TURN, SETTLED_A_TOUCH_MAX
+from ledger.core.mandating import decide_grant_mandate, decide_revoke_mandate
 from ledger.core.minimums import post_minimum, settlement_of
 from ledger.core.moving import decide_move
 from ledger.core.outcome_charges import (
@@ -946,6 +949,8 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     SetBudget: decide_set_budget,
     RemoveBudget: decide_remove_budget,
     SetDecisionPolicy: decide_set_policy,
+    GrantMandate: decide_grant_mandate,
+    RevokeMandate: decide_revoke_mandate,
     SetTopUpRule: decide_rule,
     RemoveTopUpRule: decide_remove,
     ConfirmTopUp: decide_confirm_top_up,

@@ -248,6 +248,7 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
         *_statements(account.statements),
         *([_gauges(account.gauges)] if account.gauges is not None else []),
         *([{"due": account.dues.due, "of": account.dues.waiting}] if account.dues else []),
+        *([{"mandate": account.mandate}] if account.mandate is not None else []),
         *([{"packaged": account.packaged}] if account.packaged else []),
         *([{"rules": account.own_rules}] if account.own_rules != NO_RULES else []),
     ]

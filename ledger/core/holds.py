@@ -18,7 +18,7 @@ from ledger.core.admission import (
     refuse_suspense,
     unusable,
 )
-from ledger.core.budgeting import Exceeded, first_exceeded
+from ledger.core.budgeting import Exceeded, first_exceeded, is_mandates
 from ledger.core.caps import Rooms
 from ledger.core.catalog import Bound
 from ledger.core.commands import CaptureHold, ExtendHold, ReleaseHold, Sizing
@@ -66,6 +66,7 @@ from ledger.core.limits import (
     HOLD_LIFETIME_DEFAULT_US,
     INT64_MAX,
 )
+from ledger.core.mandating import MandateDenial, first_mandate_denying
 from ledger.core.opening import declare, used_book
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.paying import Payment, pay, post
@@ -90,6 +91,7 @@ class Assessment:
         "charge",
         "charges",
         "denied",
+        "mandate",
         "opened",
         "priced",
         "reasons",
@@ -108,6 +110,7 @@ class Assessment:
         self.available = available
         self.denied = ""  # "" = allowed, else the reason
         self.budget: Exceeded | None = None  # the budget that does not allow it, where one does not
+        self.mandate: MandateDenial | None = None  # the mandate that does not
         self.reasons: tuple[str, ...] = ()  # why each quantity has no price, where one has none
         self.uses_debt = False
         self.slices: tuple[Slice, ...] = ()  # what would be held
@@ -163,15 +166,23 @@ def _assess(
     now: int,
     overdraw: Overdraw | None = None,
 ) -> Assessment | Refusal:
-    """Who would pay what was priced, and whether all budgets allow it (rules D4, H4)."""
+    """Who would pay what was priced, and whether all mandates and budgets allow it (D4, H4)."""
     found = _payable(state, account, bound, priced, now, overdraw)
-    if isinstance(found, Refusal) or found.denied or not state.families[account.root].budgets:
+    if isinstance(found, Refusal) or not state.families[account.root].budgets:
+        return found
+    denial = first_mandate_denying(account, bound.asset, bound.use, found.charge, now)
+    if denial is not None:
+        found.denied, found.mandate = denial.reason, denial
+        found.slices, found.opened = (), []
+        return found
+    if found.denied:
         return found
     exceeded = first_exceeded(
         state, account, bound, shape, quantities, found.charge, found.slices, now
     )
     if exceeded is not None:
-        found.denied = Reason.BUDGET_EXCEEDED
+        of_mandate = is_mandates(exceeded.budget)
+        found.denied = Reason.MANDATE_EXCEEDED if of_mandate else Reason.BUDGET_EXCEEDED
         found.budget = exceeded
         found.slices, found.opened = (), []
     return found

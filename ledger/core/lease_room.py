@@ -21,6 +21,7 @@ from ledger.core.drawdown import (
 from ledger.core.events import LEASED_QUANTITY, BudgetMeasure, Event, Slice, WindowKind
 from ledger.core.leases import Want, fair_shares
 from ledger.core.limits import INT64_MAX
+from ledger.core.mandating import is_mandated
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.seat_draws import turn_of
 from ledger.core.shapes import Use
@@ -40,6 +41,13 @@ def room_of(
     """Its fair share of what the account's leases hold and of what is free, and how much more of it
     the budgets allow now. `hold`: the lease, if it is there. A refusal where a hard budget counts
     what units in escrow do not bound."""
+    if is_mandated(account):
+        return Refusal(
+            Reason.LEASE_UNBOUNDED,
+            "account",
+            str(account.number),
+            "an agent's mandate bounds each request, which units in escrow do not; authorise each",
+        )
     others = [
         each
         for each in account.leases

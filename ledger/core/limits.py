@@ -152,3 +152,6 @@ KEYS_IN_MEMORY_MAX: Final = 2_000_000  # x ~190 B = 380 MB of memory
 """Identities of one shard that no checkpoint holds yet: four checkpoints' worth. A full map refuses
 new events with KEYS_EXHAUSTED until a checkpoint is durable. Those in checkpoints are not limited.
 """
+
+MANDATE_NAMES_MAX: Final = 100  # products, and attributes, of a mandate, x 256 B = 25 kB each
+MANDATES_BELOW_MAX: Final = 1_000  # that one mandate delegates, for whoever holds it says how many

@@ -13,6 +13,7 @@ from ledger.core.budgeting import (
     budget_set,
     fixed_field,
     invalid_budget,
+    is_mandates,
     most_applying,
 )
 from ledger.core.budgets import Budget
@@ -31,7 +32,7 @@ def unfit_budgets(state: State, account: Account, package: Package) -> Refusal |
     room = _room(state, account, package)
     for place, said in enumerate(package.budgets):
         budget = budget_of(account, said.name)
-        if budget is not None and not budget.packaged:
+        if budget is not None and not _of_package(budget):
             continue
         refusal = invalid_budget(state, account, *_terms_of(state, account, said))
         if refusal is not None:
@@ -58,7 +59,7 @@ def set_budgets(state: State, account: Account, package: Package, out: list[Even
     kept: dict[str, Budget] = {}
     for budget in account.budgets:
         found = said.get(budget.name)
-        if not budget.packaged or (found is not None and not fixed_field(budget, *found)):
+        if not _of_package(budget) or (found is not None and not fixed_field(budget, *found)):
             kept[budget.name] = budget
         else:
             room += found is not None
@@ -72,7 +73,7 @@ def set_budgets(state: State, account: Account, package: Package, out: list[Even
             following += 1
         elif (
             before is not None
-            and before.packaged
+            and _of_package(before)
             and (before.terms != terms or before.said_values() != values)
         ):
             number, version = before.number, before.version + 1
@@ -81,7 +82,11 @@ def set_budgets(state: State, account: Account, package: Package, out: list[Even
 
 def end_budgets(account: Account, out: list[Event]) -> None:
     """The account has no package any more: its budgets go with it."""
-    out.extend([_removed(budget) for budget in account.budgets if budget.packaged])
+    out.extend([_removed(budget) for budget in account.budgets if _of_package(budget)])
+
+
+def _of_package(budget: Budget) -> bool:
+    return budget.packaged and not is_mandates(budget)
 
 
 def _room(state: State, account: Account, package: Package) -> int:
@@ -89,7 +94,7 @@ def _room(state: State, account: Account, package: Package) -> int:
     if not package.budgets:
         return 0
     named = {each.name for each in package.budgets}
-    gone = sum([each.packaged and each.name not in named for each in account.budgets])
+    gone = sum([_of_package(each) and each.name not in named for each in account.budgets])
     return BUDGETS_A_LINE_MAX - most_applying(state, account) + gone
 
 

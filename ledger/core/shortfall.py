@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Final
 
+from ledger.core.budgeting import is_mandates
 from ledger.core.caps import Rooms, capping
 from ledger.core.drawdown import (
     in_turn,
@@ -32,11 +33,14 @@ def limit_of(state: State, account: Account, found: Assessment, now: int) -> Lim
     """The limit that denied what was assessed."""
     number, denied = account.number, found.denied
     assert denied, "it is allowed"
+    if found.mandate is not None:
+        return Limit(LimitKind.MANDATE, found.mandate.account.number, left=found.mandate.left)
     exceeded = found.budget
     if exceeded is not None:
         budget = exceeded.budget
         return Limit(
-            LimitKind.BUDGET, budget.account.number, budget.number, budget.name, exceeded.left,
+            LimitKind.MANDATE if is_mandates(budget) else LimitKind.BUDGET,
+            budget.account.number, budget.number, budget.name, exceeded.left,
             exceeded.resets_at, exceeded.value, exceeded.shared,
         )  # fmt: skip
     left = min(found.available, INT64_MAX)

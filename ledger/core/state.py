@@ -55,6 +55,7 @@ from ledger.core.limits import (
     KEYS_OUTLIVE_US,
     MONTH_MAX_US,
 )
+from ledger.core.mandates import Mandate
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
 from ledger.core.periods import CALENDAR_MONTHS, Anchors, Calendar, Zones, billing_period
 from ledger.core.quotes import QUOTE_EXPIRED, QUOTE_OPEN, QUOTE_USED, Quote
@@ -205,6 +206,7 @@ class Account:
         "leases",
         "lent",
         "lifetime",
+        "mandate",
         "minimums_due",
         "minimums_looked",
         "minimums_until",
@@ -332,6 +334,7 @@ class Account:
         self.dues: Dues | None = None  # re-rates by totals that it shares (rule R1)
         self.suspended = 0  # usage events with an unrated quantity
         self.budgets: list[Budget] = []  # its own; they bind those below it too (rule H4)
+        self.mandate: Mandate | None = None  # it is an agent's (rule H4)
         self.next_due: int = NEVER  # nothing of this account falls due before
         self.overrides: Layer = ()  # its own: those taken back, then the list that stands (R4)
         self.overrides_version = 0

@@ -195,6 +195,8 @@ class _LimitKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LimitKind.V
     """The allowance of a seat, or that it is suspended."""
     LIMIT_KIND_MARGIN: _LimitKind.ValueType  # 9
     """What the price is above the cost, where a decision policy asks for more."""
+    LIMIT_KIND_MANDATE: _LimitKind.ValueType  # 12
+    """An agent's mandate, of `account` or one above it; `name` where its budget is used up."""
 
 class LimitKind(_LimitKind, metaclass=_LimitKindEnumTypeWrapper):
     """What decides that no more may run."""
@@ -219,6 +221,8 @@ LIMIT_KIND_SEAT: LimitKind.ValueType  # 8
 """The allowance of a seat, or that it is suspended."""
 LIMIT_KIND_MARGIN: LimitKind.ValueType  # 9
 """What the price is above the cost, where a decision policy asks for more."""
+LIMIT_KIND_MANDATE: LimitKind.ValueType  # 12
+"""An agent's mandate, of `account` or one above it; `name` where its budget is used up."""
 Global___LimitKind: _TypeAlias = LimitKind  # noqa: Y015
 
 class _HoldFilter:

@@ -205,6 +205,10 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """LeaseService.Recall."""
     MUTATION_KIND_SET_DECISION_POLICY: _MutationKind.ValueType  # 310
     """DecisionPolicyService.Set."""
+    MUTATION_KIND_GRANT_MANDATE: _MutationKind.ValueType  # 320
+    """MandateService.Grant."""
+    MUTATION_KIND_REVOKE_MANDATE: _MutationKind.ValueType  # 321
+    """MandateService.Revoke."""
     MUTATION_KIND_DEBIT: _MutationKind.ValueType  # 290
     """DecisionService.Debit."""
 
@@ -359,6 +363,10 @@ MUTATION_KIND_RECALL_LEASE: MutationKind.ValueType  # 303
 """LeaseService.Recall."""
 MUTATION_KIND_SET_DECISION_POLICY: MutationKind.ValueType  # 310
 """DecisionPolicyService.Set."""
+MUTATION_KIND_GRANT_MANDATE: MutationKind.ValueType  # 320
+"""MandateService.Grant."""
+MUTATION_KIND_REVOKE_MANDATE: MutationKind.ValueType  # 321
+"""MandateService.Revoke."""
 MUTATION_KIND_DEBIT: MutationKind.ValueType  # 290
 """DecisionService.Debit."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015

@@ -12,9 +12,12 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.api.server import LedgerServer
 from ledger.auth.authenticator import Authenticator
+from ledger.auth.mandate_tokens import MandateKeys, MandateVerifier, signing_key
+from ledger.auth.mandate_words import PREFIX
 from ledger.auth.passing import PrincipalSeal
 from ledger.engine.ledger import Ledger, Storage
 from tests.api.served import Served, SystemClock
@@ -53,6 +56,7 @@ class Proven:
     address: str
     channel: grpc.aio.Channel
     key: Any
+    mandates: MandateKeys
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def token(self, **changes: Any) -> str:
@@ -89,13 +93,19 @@ async def proven(storage: Storage, path: Path, **options: Any) -> AsyncIterator[
     ledger.start()
     await ledger.opened()
     authenticator = await authenticator_of(path, key, clock)
+    mandates = MandateKeys(signing_key(Ed25519PrivateKey.generate()))
+    authenticator.take(PREFIX, MandateVerifier(mandates, clock))
     server = LedgerServer(
-        ledger, authenticator=authenticator, seal=PrincipalSeal(SECRET, clock), **options
+        ledger,
+        authenticator=authenticator,
+        seal=PrincipalSeal(SECRET, clock),
+        mandates=mandates,
+        **options,
     )
     address = await server.start("127.0.0.1:0")
     try:
         async with grpc.aio.insecure_channel(address) as channel:
-            yield Proven(server, ledger, address, channel, key)
+            yield Proven(server, ledger, address, channel, key, mandates)
     finally:
         await server.stop(0)
         await ledger.stop()

@@ -37,6 +37,7 @@ from ledger.v1 import (
     grant_pb2_grpc,
     journal_pb2_grpc,
     lease_pb2_grpc,
+    mandate_pb2_grpc,
     outcome_pb2_grpc,
     package_pb2_grpc,
     payment_pb2_grpc,
@@ -153,6 +154,7 @@ class Served:
         self.budgets = budget_pb2_grpc.BudgetServiceStub(self.channel)
         self.policies = decision_policy_pb2_grpc.DecisionPolicyServiceStub(self.channel)
         self.leases = lease_pb2_grpc.LeaseServiceStub(self.channel)
+        self.mandates = mandate_pb2_grpc.MandateServiceStub(self.channel)
         self.outcomes = outcome_pb2_grpc.OutcomeServiceStub(self.channel)
         self.journal = journal_pb2_grpc.JournalServiceStub(self.channel)
         self.pricing = pricing_pb2_grpc.PricingServiceStub(self.channel)

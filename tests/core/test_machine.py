@@ -48,6 +48,7 @@ OF_SEATS = {  # and test_seat_properties these
     c.EndSeatPlan,
     c.ChangeSeatTerms,
 }
+OF_MANDATES = {c.GrantMandate, c.RevokeMandate}  # test_mandates draws them
 OF_STATEMENTS = {c.SetStatements, c.EndStatement, c.CloseStatement}  # and test_statements these
 OF_CAPS = {c.UpdateSharing, c.SetCap, c.RemoveCap}  # and test_cap_properties these
 OF_METERS = {c.MeteredUsage, c.ReportGauge}  # test_levels and test_gauges draw them
@@ -791,7 +792,7 @@ test_whatever_is_asked_in_whatever_order = CoreMachine.TestCase
 def test_every_command_is_drawn() -> None:
     """A command that no rule of the machine draws is one that nothing here holds for."""
     elsewhere = OF_METERS | OF_BUDGETS | OF_PACKAGES | OF_CAPS | OF_SEATS | OF_STATEMENTS
-    elsewhere |= OF_LEASES | OF_POLICIES
+    elsewhere |= OF_LEASES | OF_POLICIES | OF_MANDATES
     assert set(_DECIDERS) - elsewhere == DRAWN
 
 
@@ -820,7 +821,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         applied |= {type(command) for command, outcome in case.asked if not_refused(outcome)}
         written |= {type(event) for _, events in case.core.batches for event in events}
     elsewhere = OF_METERS | OF_BUDGETS | OF_PACKAGES | OF_CAPS | OF_SEATS | OF_STATEMENTS
-    elsewhere |= OF_LEASES | OF_POLICIES
+    elsewhere |= OF_LEASES | OF_POLICIES | OF_MANDATES
     assert applied == set(_DECIDERS) - elsewhere
     of_sandboxes = {e.ClockAdvanced, e.TimeShifted}  # test_sandbox has these stories told there
     of_models = {e.UsageModeled, e.UsageRerated}  # and test_models
@@ -877,6 +878,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.LeaseRecalled,
     }
     elsewhere |= of_budgets | of_caps
+    elsewhere |= {e.MandateGranted, e.MandateRevoked}  # and test_mandates
     elsewhere |= {  # and test_seats
         e.SeatPlanStarted,
         e.SeatsAdded,

@@ -957,6 +957,18 @@ ELSEWHERE = {
     Reason.STATEMENT_IN_GRACE,
     Reason.STATEMENT_NOT_NEXT,
     Reason.STATEMENT_CLOSED,
+    Reason.MANDATE_UNKNOWN,  # these of test_mandates
+    Reason.MANDATE_EXISTS,
+    Reason.MANDATE_INVALID,
+    Reason.MANDATE_EXCEEDS_PARENT,
+    Reason.MANDATES_LIMIT,
+    Reason.MANDATE_REVOKED,
+    Reason.MANDATE_EXPIRED,
+    Reason.MANDATE_PRODUCT,
+    Reason.MANDATE_ATTRIBUTES,
+    Reason.MANDATE_ASSET,
+    Reason.MANDATE_PRICE,
+    Reason.MANDATE_EXCEEDED,
     Reason.BUDGET_EXCEEDED,  # these of test_budgets
     Reason.BUDGETS_LIMIT,
     Reason.BUDGET_FIXED,

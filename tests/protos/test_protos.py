@@ -35,6 +35,7 @@ from ledger.v1 import (
     grant_pb2,
     journal_pb2,
     lease_pb2,
+    mandate_pb2,
     outcome_pb2,
     package_pb2,
     payment_pb2,
@@ -80,6 +81,7 @@ FILES: list[FileDescriptor] = [
         grant_pb2,
         journal_pb2,
         lease_pb2,
+        mandate_pb2,
         outcome_pb2,
         contract_pb2,
         package_pb2,
@@ -114,6 +116,8 @@ ALLOWED_TYPES = {
 }
 # Calls that change nothing, and those that take a set, whose items carry ids of their own.
 WITHOUT_REQUEST_ID = {
+    "IssueToken",  # a token more changes nothing
+    "Present",  # the token says it all
     "Ingest",
     "ReportUsage",
     "ReverseUsage",
@@ -329,7 +333,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 83
+    assert len(mutations) == 85
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name
@@ -339,7 +343,7 @@ def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
 
 def test_every_list_has_pages():
     lists = [method for method in unary_methods() if method.name.startswith("List")]
-    assert len(lists) == 31
+    assert len(lists) == 32
     for method in lists:
         assert {"page_size", "page_token"} <= set(method.input_type.fields_by_name.keys())
         assert "next_page_token" in method.output_type.fields_by_name

@@ -70,6 +70,8 @@ OF_LEASES = {
 }
 """tests/core/test_lease_properties and the worlds of their holders draw them."""
 OF_POLICIES = {commands.SetDecisionPolicy}  # tests/core/test_policy_properties draws it
+OF_MANDATES = {commands.GrantMandate, commands.RevokeMandate}
+"""tests/core/test_mandates draws them."""
 SEEDS = 100
 DRAWN_WITHIN = 50
 ELSEWHERE = (
@@ -85,6 +87,7 @@ ELSEWHERE = (
     | OF_JOBS
     | OF_SEATS
     | OF_LEASES
+    | OF_MANDATES
 )
 ELSEWHERE |= OF_STATEMENTS
 ELSEWHERE |= {commands.DebitWork}  # test_deciding and the machine of the core have it

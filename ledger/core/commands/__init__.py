@@ -44,6 +44,7 @@ from ledger.core.commands.leases import (
     RenewLease,
     ReturnLease,
 )
+from ledger.core.commands.mandates import GrantMandate, RevokeMandate
 from ledger.core.commands.outcomes import ConfirmOutcome, RejectOutcome, ReportOutcome
 from ledger.core.commands.packages import CancelSubscription, ChangePackage, Subscribe
 from ledger.core.commands.payments import (
@@ -125,6 +126,7 @@ __all__ = [
     "ExtendHold",
     "FailPayment",
     "FreezeAccount",
+    "GrantMandate",
     "IssueCreditNote",
     "IssueGrant",
     "LeasedUsage",
@@ -156,6 +158,7 @@ __all__ = [
     "ResumeSeat",
     "ReturnLease",
     "ReverseUsage",
+    "RevokeMandate",
     "SetBudget",
     "SetCap",
     "SetDecisionPolicy",
@@ -252,6 +255,8 @@ Command: TypeAlias = (
     | SetBudget
     | RemoveBudget
     | SetDecisionPolicy
+    | GrantMandate
+    | RevokeMandate
     | SetTopUpRule
     | RemoveTopUpRule
     | ConfirmTopUp

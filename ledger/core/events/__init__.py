@@ -165,6 +165,12 @@ from ledger.core.events.leases import (
     LeaseReturned,
     UsageLeased,
 )
+from ledger.core.events.mandates import (
+    MANDATE_BUDGET,
+    MandateGranted,
+    MandateRevoked,
+    MandateTerms,
+)
 from ledger.core.events.metering import LevelBack, LevelMove, MetersReversed, UsageMetered
 from ledger.core.events.minimums import MinimumCharged, MinimumsAwaited
 from ledger.core.events.outcome_charges import (
@@ -284,6 +290,7 @@ from ledger.core.events.writing import (
 
 __all__ = [
     "LEASED_QUANTITY",
+    "MANDATE_BUDGET",
     "OF_AN_ACCOUNT",
     "OF_A_GRANT",
     "AccountBilled",
@@ -399,6 +406,9 @@ __all__ = [
     "LimitExceeded",
     "LimitKind",
     "ListedLine",
+    "MandateGranted",
+    "MandateRevoked",
+    "MandateTerms",
     "MetersReversed",
     "MinimumCharged",
     "MinimumsAwaited",
@@ -633,6 +643,8 @@ Event: TypeAlias = (
     | LeaseLapsed
     | LeaseOverdue
     | LeaseRecalled
+    | MandateGranted
+    | MandateRevoked
     | OutcomeReported
     | OutcomeConfirmed
     | OutcomeRejected

@@ -22,6 +22,7 @@ class LimitKind(IntEnum):
     PRICE = 7  # there is none
     SEAT = 8
     MARGIN = 9  # what its price is above its cost, where a policy asks for more
+    MANDATE = 12  # of an agent, or of one above it
 
 
 class Limit(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -90,6 +90,8 @@ from ledger.core.events import (
     LeaseRenewed,
     LeaseReturned,
     LimitExceeded,
+    MandateGranted,
+    MandateRevoked,
     MetersReversed,
     MinimumCharged,
     MinimumsAwaited,
@@ -249,6 +251,7 @@ from ledger.core.evolve.leases import (
     lease_returned,
     usage_leased,
 )
+from ledger.core.evolve.mandates import mandate_granted, mandate_revoked
 from ledger.core.evolve.metering import meters_reversed, usage_metered
 from ledger.core.evolve.minimums import minimum_charged, minimums_awaited
 from ledger.core.evolve.overrides import price_overrides_set
@@ -419,6 +422,8 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     LeaseLapsed: lease_lapsed,
     LeaseOverdue: lease_overdue,
     LeaseRecalled: lease_recalled,
+    MandateGranted: mandate_granted,
+    MandateRevoked: mandate_revoked,
     OutcomeReported: outcome_reported,
     OutcomeConfirmed: usage_costed,
     OutcomeRejected: outcome_rejected,

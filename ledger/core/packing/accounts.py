@@ -15,6 +15,7 @@ from ledger.core.evolve.accounts import (
     inherited_overrides,
 )
 from ledger.core.evolve.decision_policies import inherit_rules
+from ledger.core.mandates import Mandate
 from ledger.core.packing.gauges import PackedGauges, pack_gauges, unpack_gauges
 from ledger.core.packing.packages import (
     PackedSubscription,
@@ -85,6 +86,7 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     dues: list[Due] = []
     packaged: tuple[tuple[int, int], ...] = ()
     rules: OwnRules | None = None  # of its decisions
+    mandate: Mandate | None = None
 
 
 def pack_account(
@@ -165,6 +167,7 @@ def pack_account(
         account.dues.waiting if account.dues is not None else [],
         account.packaged,
         account.own_rules if account.own_rules != NO_RULES else None,
+        account.mandate,
     )
 
 
@@ -219,6 +222,7 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     if packed.rules is not None:
         account.own_rules = packed.rules
         inherit_rules(account)
+    account.mandate = packed.mandate
     account.minimums_until = packed.minimums_until
     account.cards_before = tuple(packed.cards_before)
     account.subscription = unpack_subscription(account, packed.subscription)

@@ -83,6 +83,8 @@ from ledger.core.events import (
     LeaseRecalled,
     LeaseRenewed,
     LeaseReturned,
+    MandateGranted,
+    MandateRevoked,
     MetersReversed,
     MinimumCharged,
     MinimumsAwaited,
@@ -257,6 +259,7 @@ from ledger.verify.rules.leases import (
     lease_returned,
     usage_leased,
 )
+from ledger.verify.rules.mandates import mandate_granted, mandate_revoked
 from ledger.verify.rules.metering import goes_on_metering, meters_reversed, usage_metered
 from ledger.verify.rules.minimums import minimum_charged, minimums_awaited
 from ledger.verify.rules.outcome_charges import (
@@ -506,6 +509,8 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     LeaseLapsed: lease_lapsed,
     LeaseOverdue: lease_overdue,
     LeaseRecalled: lease_recalled,
+    MandateGranted: mandate_granted,
+    MandateRevoked: mandate_revoked,
     OutcomeReported: outcome_reported,
     OutcomeConfirmed: outcome_confirmed,
     OutcomeRejected: outcome_rejected,

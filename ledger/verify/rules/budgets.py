@@ -7,6 +7,7 @@ from typing import TypeAlias
 from ledger.core.budget_faults import values_fault
 from ledger.core.budgets import Budget
 from ledger.core.events import (
+    MANDATE_BUDGET,
     AccountClosedOut,
     AuthorizeDenied,
     BudgetCrossed,
@@ -28,6 +29,7 @@ from ledger.core.events import (
     LeaseRenewed,
     Limit,
     LimitKind,
+    MandateGranted,
     OutcomeRejected,
     OutcomeReported,
     PackageChanged,
@@ -92,12 +94,12 @@ _FIXED = ("measure", "asset", "quantity", "window", "products", "tags", "attribu
 
 def goes_on_budgeting(judge: Judge, state: State, event: Event) -> None:
     """What a package sets and removes stands right before the entry by which it comes, changes or
-    goes (rule P1)."""
+    goes (rule P1); what a mandate may spend right before the mandate."""
     if isinstance(event, BudgetSet | BudgetRemoved) and not event.key:
         judge.equal(state, "account of a package's budget", judge.budgeting, event.account)
         return
     what = "entry of the package whose budgets stand before it"
-    if isinstance(event, OF_PACKAGES):
+    if isinstance(event, (*OF_PACKAGES, MandateGranted)):
         judge.equal(state, what, judge.budgeting, event.account)
     else:
         judge.wrong(state, what, "one of a subscription", type(event).__name__)
@@ -155,13 +157,18 @@ def budget_denied(judge: Judge, state: State, event: BudgetDenied) -> None:
 def look_at_denying(judge: Judge, state: State, event: AuthorizeDenied, limit: Limit) -> None:
     """A hard budget on the account's line denies, with what it had left."""
     account = state.accounts[event.account]
-    judge.equal(state, "reason", "BUDGET_EXCEEDED", event.reason)
+    of_mandate = limit.kind == LimitKind.MANDATE
+    judge.equal(
+        state, "reason", "MANDATE_EXCEEDED" if of_mandate else "BUDGET_EXCEEDED", event.reason
+    )
     budget = state.families[account.root].budgets.get(limit.number)
     if budget is None or not budget.terms.hard or budget.account not in _line(state, account, None):
         judge.wrong(state, "budget", "a hard one that applies", limit.number)
         return
     of_account = (budget.account.number, budget.name)
     judge.equal(state, "budget", of_account, (limit.account, limit.name))
+    bound = budget.account.mandate is not None and budget.name == MANDATE_BUDGET
+    judge.equal(state, "whether a mandate denies", bound, of_mandate)
     most, counter = budget.terms.limit, budget.counter
     if budget.values is not None:
         value = value_of(state.declared[event.plan], budget)

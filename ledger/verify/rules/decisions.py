@@ -15,6 +15,7 @@ from ledger.verify.rules.budgets import look_at_denying
 from ledger.verify.rules.decision_policies import look_at_denial, look_at_ruling
 from ledger.verify.rules.holds import authorize_denied, hold_authorized
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.mandates import look_at_mandate
 from ledger.verify.rules.usage import look_at_up_to, usage_debited
 
 
@@ -28,8 +29,12 @@ def work_denied(judge: Judge, state: State, event: WorkDenied) -> None:
         return
     of_budget = event.reason == "BUDGET_EXCEEDED"
     judge.equal(state, "whether a budget denies", of_budget, limit.kind == LimitKind.BUDGET)
-    if of_budget:
+    of_mandate = event.reason.startswith("MANDATE_")
+    judge.equal(state, "whether a mandate denies", of_mandate, limit.kind == LimitKind.MANDATE)
+    if of_budget or event.reason == "MANDATE_EXCEEDED":
         look_at_denying(judge, state, event, limit)
+    elif of_mandate:
+        look_at_mandate(judge, state, event, limit)
     if event.reason == "INSUFFICIENT_CREDITS" and event.charge <= event.available:
         judge.wrong(state, "charge of a denial", f"above {event.available}", event.charge)
     if 0 < limit.retry_at <= state.now:
