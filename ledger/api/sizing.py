@@ -26,7 +26,8 @@ async def sized(
     """The quantities to decide for, and where they come from; None = they are the caller's, and
     nobody chose to learn them.
 
-    Never more than was asked for, and of what may be less never below the least that is of use.
+    Never more than was asked for. What is asked for as far as it is affordable is learned only
+    where the call says so, for its answer says how much may run; then never below the least of use.
     """
     if mode == pb.SIZING_AS_ASKED:
         return asked, None
@@ -42,7 +43,7 @@ async def sized(
     quantities = list(asked)
     found = []
     for each in sizes:
-        if each.quantity not in shape.quantity_names:
+        if each.quantity not in shape.quantity_names or (each.quantity == named and not demanded):
             continue
         place = shape.quantity_names.index(each.quantity)
         found.append(each)

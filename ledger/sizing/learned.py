@@ -11,16 +11,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.core.events import Sized, SizedBy
 from ledger.journal.connection import Pool, borrow
 from ledger.journal.errors import JournalUnavailable
 from ledger.projections.sql import load
-from ledger.sizing.learning import fortnight_of, values_of
-from ledger.sizing.rules import SizingRule
-from ledger.sizing.sketches import merged
+from ledger.sizing.rules import SizingRule, fortnight_of, values_of
+
+if TYPE_CHECKING:
+    from ledger.sizing.sketches import Sketch
 
 FRESH_S: Final = 30.0
 NOTHING_FRESH_S: Final = 1.0  # where nothing was learned yet
@@ -105,6 +107,8 @@ class Learned:
     async def _read(self, pool: Pool, wanted: Wanted, now_us: int) -> tuple[Sized, ...]:
         """Never fails but by being cancelled: what cannot be read is as nothing learned, or as it
         was known before."""
+        # 18 MB and a moment, which only those with rules pay; not on the loop.
+        sketches = await asyncio.to_thread(import_module, "ledger.sizing.sketches")
         rule = wanted.rule
         fortnight = fortnight_of(now_us)
         async with self._turns:
@@ -126,7 +130,12 @@ class Learned:
                 circles = ((wanted.account, wanted.values), (0, wanted.values), (0, ()))
                 sizes = tuple(
                     [
-                        _sized(rule, each, [streams.get((*c, each), []) for c in circles])
+                        _sized(
+                            sketches.merged,
+                            rule,
+                            each,
+                            [streams.get((*c, each), []) for c in circles],
+                        )
                         for each in rule.quantities
                     ]
                 )
@@ -141,7 +150,12 @@ def nothing_of(rule: SizingRule) -> tuple[Sized, ...]:
     return tuple([Sized(each, SizedBy.NONE, rule.permille, 0, 0) for each in rule.quantities])
 
 
-def _sized(rule: SizingRule, quantity: str, circles: list[list[tuple[int, bytes]]]) -> Sized:
+def _sized(
+    merged: Callable[[Iterable[bytes]], Sketch],
+    rule: SizingRule,
+    quantity: str,
+    circles: list[list[tuple[int, bytes]]],
+) -> Sized:
     """By the narrowest circle of which enough was seen. Without attributes the second and the third
     are the same streams."""
     for by, parts in zip(_CIRCLES, circles, strict=True):

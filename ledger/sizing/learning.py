@@ -13,7 +13,7 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import asyncpg
 
@@ -27,14 +27,15 @@ from ledger.journal.connection import (
 )
 from ledger.journal.errors import JournalUnavailable
 from ledger.projections.sql import load
-from ledger.sizing.rules import SizingSet, decode_sizing
-from ledger.sizing.sketches import Sketch
+from ledger.sizing.rules import SizingSet, decode_sizing, fortnight_of, values_of
+
+if TYPE_CHECKING:
+    from ledger.sizing.sketches import Sketch
 
 HISTORY_ENTRIES: Final = 200_000  # of a shard, from which what is new to learn begins
 STRETCH_ENTRIES: Final = 20_000  # a transaction; x ~2 us an observation and circle = 0.1 s
 SKETCHES_MAX: Final = 10_000  # of a tenant and shard; x 10 kB = 100 MB; the idlest are dropped
 MEMORY_MAX: Final = 2_000  # x ~50 kB = 100 MB
-FORTNIGHT_US: Final = 14 * 24 * 3_600 * 1_000_000
 POLL_S: Final = 1.0
 AWAY_S: Final = 2.0
 
@@ -63,16 +64,6 @@ class Place(NamedTuple):
     account: int
     quantity: str
     fortnight: int
-
-
-def fortnight_of(at_us: int) -> int:
-    """Sketches cover fortnights; the present one and the one before are read together."""
-    return at_us // FORTNIGHT_US
-
-
-def values_of(attributes: Mapping[str, str], names: Iterable[str]) -> tuple[str, ...]:
-    """The values by which usage is told apart; "" where it has none."""
-    return tuple([attributes.get(name, "") for name in names])
 
 
 def circles(
@@ -144,11 +135,14 @@ class Learner:
     ) -> int:
         connection = self._connection
         assert connection is not None
-        for basis in wanted:
-            if (shard, basis) not in self._reached:
-                start = max(head - HISTORY_ENTRIES, 0)
-                place = (basis.tenant, shard, basis.product, list(basis.attributes))
-                await connection.execute(_SQL["begin"], *place, start)
+        rows = await connection.fetch(_SQL["begun"], shard)
+        begun = {Basis(row[0], row[1], tuple(row[2])) for row in rows}
+        for basis in wanted.keys() - begun:  # it is new, or the read models are
+            start = max(head - HISTORY_ENTRIES, 0)
+            place = (basis.tenant, shard, basis.product, list(basis.attributes))
+            await connection.execute(_SQL["begin"], *place, start)
+            if self._reached.pop((shard, basis), None) is not None:
+                self._memory.clear()
         seen, looked = 0, False
         async with connection.transaction():
             for row in await connection.fetch(_SQL["lock"], shard, head):
@@ -213,6 +207,8 @@ class Learner:
     async def _sketch(self, place: Place) -> Sketch:
         found = self._memory.get(place)
         if found is None:
+            from ledger.sizing.sketches import Sketch  # 18 MB, which only those with rules pay
+
             assert self._connection is not None
             found = Sketch(await self._connection.fetchval(_SQL["sketch"], *place))
             self._memory[place] = found

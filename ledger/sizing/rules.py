@@ -5,7 +5,7 @@ A tenant has one set of them. A rule for one account goes before one for all. Pu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -22,6 +22,7 @@ PERMILLE_MAX: Final = 999
 OBSERVATIONS_MIN: Final = 10
 OBSERVATIONS_MAX: Final = 1_000_000
 OBSERVATIONS_DEFAULT: Final = 100
+FORTNIGHT_US: Final = 14 * 24 * 3_600 * 1_000_000
 
 
 class SizingRule(msgspec.Struct, frozen=True):
@@ -71,6 +72,16 @@ NO_SIZING: Final = SizingVersion(0, SizingSet())
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(SizingSet)
+
+
+def fortnight_of(at_us: int) -> int:
+    """Sketches cover fortnights; the present one and the one before are read together."""
+    return at_us // FORTNIGHT_US
+
+
+def values_of(attributes: Mapping[str, str], names: Iterable[str]) -> tuple[str, ...]:
+    """The values by which usage is told apart; "" where it has none."""
+    return tuple([attributes.get(name, "") for name in names])
 
 
 def canonical_bytes(sizing: SizingSet) -> bytes:

@@ -192,10 +192,12 @@ async def test_rules_and_calls_say_where_it_is_learned(stored: Served, database:
     assert size(await ask(stored, "acme"))[1] == 95
     assert size(await ask(stored, "other"))[1] == 30
     assert not (await ask(stored, "acme", sizing=AS_ASKED)).sized
-    # Of a range the least stays within reach, and the size is the most of it.
-    ranged = await ask(
-        stored, "other", up_to=decision_pb2.UpTo(quantity="output_tokens", minimum=50)
-    )
+    # What may be less is not learned by itself: its answer says how much may run.
+    up_to = decision_pb2.UpTo(quantity="output_tokens", minimum=50)
+    ranged = await ask(stored, "other", up_to=up_to)
+    assert not ranged.sized and ranged.allowed_quantity == 1_000
+    # Where it is to be, the least stays within reach, and the size is the most of the range.
+    ranged = await ask(stored, "other", up_to=up_to, sizing=LEARNED)
     assert size(ranged)[1] == 50 and ranged.allowed_quantity == 50
 
     await publish(stored)  # no rules: as asked

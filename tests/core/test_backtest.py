@@ -236,6 +236,26 @@ def test_what_was_denied_and_would_be_allowed_is_counted_and_holds_nothing() -> 
     assert not replay.state.holds
 
 
+def test_a_hold_is_for_what_was_learned_then_at_any_price() -> None:
+    """Of 90 that were asked for 30 are held, and 60 used: held for 60 at twice the price, charged
+    120; as it was, the same entries."""
+    core = core_of("""
+        account acme
+        grant   acme 130
+        hold    acme 30 asked=90 as=h1
+        capture h1 60
+        hold    acme 80 asked=90 as=h2 -> denied INSUFFICIENT_CREDITS
+    """)
+    assert charge(replayed(core).close(10)) == (60, 60)
+    replay = replayed(core, TWICE)
+    found = replay.close(10)
+    assert charge(found) == (60, 120)
+    assert (found.allowed_now, found.denied_now) == (0, 0)
+    replay = replayed(core, HALF)
+    found = replay.close(10)
+    assert (charge(found), found.allowed_now) == ((60, 30), 1)
+
+
 def test_time_decides_again_what_is_left() -> None:
     """Breakage and rollover are of what is left under the other prices, not of what was left."""
     core = core_of("""

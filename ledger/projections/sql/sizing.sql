@@ -8,6 +8,10 @@ WHERE c.kind = $1 ORDER BY c.tenant, c.version DESC
 -- How far the read models of a shard are.
 SELECT entries FROM projection.checkpoint WHERE shard = $1
 
+-- name: begun
+-- What is learned on a shard.
+SELECT tenant, product, attributes FROM projection.sizing_progress WHERE shard = $1
+
 -- name: begin
 -- Usage of a product is to be learned from; where it is already, nothing changes.
 INSERT INTO projection.sizing_progress (tenant, shard, product, attributes, entries)
