@@ -17,15 +17,17 @@ from ledger.core.authorizing import assess_up_to
 from ledger.core.caps import Rooms
 from ledger.core.catalog import Bound, CardKey, Catalog
 from ledger.core.drawdown import grace_ended, in_turn, may_pay, overdraft_headroom
-from ledger.core.events import Limit, LimitKind, Overage, Suspense, UpTo
+from ledger.core.events import Limit, LimitKind, Overage, PolicyAction, Suspense, UpTo
 from ledger.core.holds import holds_limit
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.pricing import price
+from ledger.core.ruling import Ruled, rule
 from ledger.core.shapes import Shape, Use
 from ledger.core.shortfall import limit_of
 from ledger.core.state import Account, Grant, State
 
+_BY_ACTION: Final = {PolicyAction.DOWNGRADE: 4, PolicyAction.DEFER: 5, PolicyAction.TOP_UP: 6}
 COST_ALONE: Final = 1
 COST_ASSESSED: Final = 12
 """What an answer costs that is read off, and one that is assessed: about so many microseconds."""
@@ -61,7 +63,9 @@ class Answered:
     """The answers for one account, parallel to the work that was asked about.
 
     `allowed`: 0 = denied for its reason in `denied`, 1 = by grants, 2 = with debt, 3 = so much as
-    `amounts` says of the quantity that may be less. `limits` are what denies it or allows no more.
+    `amounts` says of the quantity that may be less, 4 = downgraded, 5 = deferred, 6 = denied until
+    a top-up; charge and price are those of what may run. `limits` are what denies it or allows no
+    more.
     `spent` is about what they took to find, in microseconds.
     """
 
@@ -108,7 +112,8 @@ class Checker:
             for _ in work:
                 _refused(found, refusal)
             return found
-        alone = account.seats is None and not _is_budgeted(state, account)
+        ruled = account.rules is not None
+        alone = not ruled and account.seats is None and not _is_budgeted(state, account)
         flat = self._prices(state, account, asked, now) if alone else [None] * len(work)
         means = _Means(account, now)
         for each, price_of in zip(work, flat, strict=True):
@@ -120,6 +125,15 @@ class Checker:
                 if isinstance(afforded, Refusal):
                     _refused(found, afforded)
                 else:
+                    decided = None
+                    if ruled and afforded.found.bound.terms.outcome is None:
+                        decided = rule(
+                            state, account, each.shape, each.quantities, each.up_to, (), 0,
+                            afforded, now,
+                        )  # fmt: skip
+                    if decided is not None:
+                        _decided(found, state, account, decided, each, now)
+                        continue
                     _assessed(found, state, account, afforded, each, now)
                     if price_of is not None and found.denied[-1] == Reason.INSUFFICIENT_CREDITS:
                         means.too_little(price_of.bound, found.limits[-1])
@@ -238,7 +252,13 @@ def _read_off(found: Answered, account: Account, means: _Means, flat: Flat, work
 
 
 def _assessed(
-    found: Answered, state: State, account: Account, afforded: Afforded, work: Work, now: int
+    found: Answered,
+    state: State,
+    account: Account,
+    afforded: Afforded,
+    work: Work,
+    now: int,
+    as_asked: bool = True,
 ) -> None:
     assessed, quantities, limit = afforded
     amount = 0
@@ -246,9 +266,9 @@ def _assessed(
         found.allowed.append(0)
         limit = limit_of(state, account, assessed, now)
     else:
-        cut = quantities != work.quantities
+        cut = as_asked and quantities != work.quantities
         found.allowed.append(3 if cut else 2 if assessed.uses_debt else 1)
-        if work.up_to is not None:
+        if work.up_to is not None and as_asked:
             amount = quantities[work.shape.quantity_names.index(work.up_to.quantity)]
     found.denied.append(assessed.denied)
     found.charges.append(assessed.charge)
@@ -256,6 +276,14 @@ def _assessed(
     found.bounds.append(assessed.bound)
     found.limits.append(limit)
     found.amounts.append(amount)
+
+
+def _decided(
+    found: Answered, state: State, account: Account, decided: Ruled, work: Work, now: int
+) -> None:
+    """What a policy makes of it."""
+    _assessed(found, state, account, decided.afforded, work, now, decided.ruling.asked is None)
+    found.allowed[-1] = _BY_ACTION.get(decided.ruling.action, found.allowed[-1])
 
 
 def _refused(found: Answered, refusal: Refusal) -> None:

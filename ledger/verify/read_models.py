@@ -14,7 +14,12 @@ from ledger.core.budgets import Budget
 from ledger.core.events import BookKind, CommitmentTerms, RecurringTerms
 from ledger.core.state import NEVER, TOP_UP_PENDING, State
 from ledger.journal.connection import Connection
-from ledger.projections.described import policy_fields, seat_terms_fields, terms_fields
+from ledger.projections.described import (
+    policy_fields,
+    policy_rules_json,
+    seat_terms_fields,
+    terms_fields,
+)
 from ledger.projections.sql import load
 from ledger.verify.hours import NOTHING, HourSums
 from ledger.verify.reflections import Reflection, Tally
@@ -45,6 +50,7 @@ class ReadModels:
         self.limits: dict[int, dict[str, int]] = {}  # see `_limits_of`
         self.top_ups: Facts = {}
         self.top_up_rules: Facts = {}
+        self.decision_policies: Facts = {}
         self.subscriptions: Facts = {}
         self.charges: Facts = {}
         self.contracts: Facts = {}
@@ -82,6 +88,8 @@ class ReadModels:
         }
         _compare("top-up", _top_ups_of(state), kept, findings)
         _compare("top-up rules of account", _rules_of(state), self.top_up_rules, findings)
+        policies = _policies_of(state)
+        _compare("decision policy of account", policies, self.decision_policies, findings)
         _compare("budget", _budgets_of(state), _of_budgets(state, self.budgets), findings)
         _compare("plan of seats", _seat_plans_of(state), self.seat_plans, findings)
         _compare("subscription of account", _subscriptions_of(state), self.subscriptions, findings)
@@ -158,6 +166,13 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
         if rule is not None:
             kept = models.top_up_rules.setdefault(account, {})
             kept[str(asset)] = msgspec.json.decode(rule)
+    for account, tenant, package, version, rules in await connection.fetch(
+        _SQL["decision_policies"], shard
+    ):
+        found = msgspec.json.decode(rules)
+        if found or not package:
+            kept = models.decision_policies.setdefault(account, {"tenant": tenant})
+            kept[f"of package {package}" if package else "own"] = [version, found]
     for number, tenant, account, name, version, terms in await connection.fetch(
         _SQL["budgets"], shard
     ):
@@ -560,6 +575,22 @@ def _rules_of(state: State) -> Facts:
                 kept[str(asset)] = msgspec.json.decode(
                     msgspec.json.encode(msgspec.structs.asdict(rule))
                 )
+    return found
+
+
+def _policies_of(state: State) -> Facts:
+    """Rules of decisions: an account's own, at the version that it has, and its package's."""
+    found: Facts = {}
+    for account in state.accounts.values():
+        own = account.own_rules
+        kept: dict[str, Any] = {"tenant": account.tenant}
+        if own.version:
+            kept["own"] = [own.version, msgspec.json.decode(policy_rules_json(own.rules))]
+        if own.packaged:
+            rules = msgspec.json.decode(policy_rules_json(own.packaged))
+            kept[f"of package {own.package}"] = [own.package_version, rules]
+        if len(kept) > 1:
+            found[account.number] = kept
     return found
 
 

@@ -253,3 +253,47 @@ async def test_a_package_carries_rules(priced: Served):
     found = await get(priced, "acme")
     assert (found.own.version, found.standing.package) == (0, "pro")
     assert list(found.standing.rules) == rules
+
+
+async def test_many_are_told_what_one_is(priced: Served):
+    """Each decision, and what it costs, is that of Check; what runs instead only Check says."""
+    for name in ("rich", "poor", "none"):
+        await priced.account(name)
+    await priced.grant("rich", 400)
+    await priced.grant("poor", 100)
+    for name in ("rich", "poor"):
+        await set_rules(
+            priced,
+            name,
+            pb.PolicyRule(
+                action=d.POLICY_ACTION_DOWNGRADE, attributes={"tier": "a"}, alternatives=[BRIEF]
+            ),
+            pb.PolicyRule(
+                action=d.POLICY_ACTION_DEFER, attributes={"tier": "b"}, alternatives=[BRIEF]
+            ),
+            overdraw(300),
+            pb.PolicyRule(action=d.POLICY_ACTION_TOP_UP),
+        )
+    quantities = {"input_tokens": 100, "output_tokens": 20}
+    work = [
+        d.WorkToCheck(product="chat", attributes={"tier": tier}, quantities=quantities)
+        for tier in "abc"
+    ]
+    accounts = ["rich", "poor", "none"]
+    many = await priced.decisions.CheckMany(
+        d.CheckManyRequest(tenant=TENANT, accounts=accounts, work=work)
+    )
+    places = 0
+    for account in accounts:
+        for each in work:
+            one = await priced.check(account, attributes=each.attributes, quantities=quantities)
+            assert (one.decision, one.charge) == (many.decisions[places], many.charges[places])
+            assert many.reason_names[many.reasons[places]] == one.reason
+            places += 1
+    assert list(many.decisions) == [
+        d.DECISION_DOWNGRADE,
+        d.DECISION_DEFER,
+        d.DECISION_ALLOW_OVERDRAFT,
+        *[d.DECISION_TOP_UP] * 3,
+        *[d.DECISION_DENY] * 3,
+    ]

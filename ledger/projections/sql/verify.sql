@@ -129,6 +129,12 @@ FROM projection.top_ups WHERE shard = $1
 SELECT DISTINCT ON (account, asset) account, asset, rule::text
 FROM projection.top_up_rules WHERE shard = $1 ORDER BY account, asset, entry_seq DESC
 
+-- name: decision_policies
+-- The newest rules of each account, its own (package '') and those that its package carries.
+SELECT DISTINCT ON (account, package <> '') account, tenant, package, version, rules::text
+FROM projection.decision_policies WHERE shard = $1
+ORDER BY account, package <> '', entry_seq DESC
+
 -- name: subscriptions
 -- The subscription of each account as it is.
 SELECT account, tenant, package, version, period_start, period_end, over
