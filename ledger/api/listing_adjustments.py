@@ -96,5 +96,6 @@ class AdjustmentListing:
             source=row.source or "",
             usage_id=row.event_id or "",
             original_entry_seq=row.original_entry or 0,
+            actor=row.actor or "",
             grant_id=mint(GRANT, entry.shard, row.account, row.grant) if row.grant else "",
         )

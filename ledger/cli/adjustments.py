@@ -76,7 +76,17 @@ def _print(account: str, reply: correction_pb2.ListAdjustmentsResponse) -> None:
     screen = console()
     start, end = instant(reply.period_start_us), instant(reply.period_end_us)
     screen.print(f"[bold]{account}[/] {start} to {end}")
-    columns = ("recorded", "what", "of closed", "account", "asset", "charged", "entry", "usage")
+    columns = (
+        "recorded",
+        "what",
+        "of closed",
+        "account",
+        "asset",
+        "charged",
+        "entry",
+        "usage",
+        "by",
+    )
     listed = table("", *columns, right=("charged", "entry"))
     for each in reply.adjustments:
         kind = correction_pb2.AdjustmentKind.Name(each.kind).removeprefix("ADJUSTMENT_KIND_")
@@ -89,5 +99,6 @@ def _print(account: str, reply: correction_pb2.ListAdjustmentsResponse) -> None:
             amount(each.charged, each.scale),
             str(each.entry_seq),
             each.usage_id,
+            each.actor,
         )
     screen.print(listed)

@@ -71,6 +71,7 @@ class AdjustmentRow(NamedTuple):
     event_id: str | None
     original_entry: int | None
     grant: int | None
+    actor: str | None  # who was proven to have asked for it
 
 
 class WaitingRow(NamedTuple):

@@ -411,6 +411,7 @@ class Changes:
 
     __slots__ = (
         "accounts",
+        "actors",
         "adjustments",
         "amendments",
         "backfilled",
@@ -533,6 +534,7 @@ class Changes:
         self.gauges: list[Row] = []
         self.hold_sizes: list[Row] = []
         self.lease_entries: list[Row] = []
+        self.actors: list[tuple[int, int, str]] = []  # entry, account, who asked for it
         # (tenant, account, book, hour) -> what usage drew, less what was given back.
         self.usage_hours: dict[tuple[int, int, int, int], int] = {}
         # (tenant, budget, since, until) -> what is posted and pends there more, or less.

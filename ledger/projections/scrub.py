@@ -24,7 +24,8 @@ _SQL: Final = load("scrub")
 
 
 async def scrub(pool: Pool, account: int) -> int:
-    """Blank ids, sources, operations and personal attributes of an account's usage; how many rows.
+    """Blank ids, sources, operations and personal attributes of an account's usage, and who asked
+    for what; how many rows.
 
     Call it once the account's private records in the journal are blanked: a projector's step that
     read them before is waited for, and none reads them later. May be repeated. Raises
@@ -54,6 +55,9 @@ async def _scrub_copy(pool: Pool, schema: str, account: int, tenant: int, shard:
                 await connection.execute(_SQL["announce"], shard)
                 announced = True
                 continue
+            if after < 0:
+                done = await connection.execute(_SQL["actors"], tenant, account, shard)
+                blanked += int(done.rpartition(" ")[2])
             page = await connection.fetchrow(_SQL["page"], tenant, account, shard, after, PAGE_ROWS)
             assert page is not None, "a query of two scalars has a row"
         blanked += int(page["blanked"])

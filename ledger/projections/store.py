@@ -183,6 +183,7 @@ class ProjectionStore:
         await self._write_top_ups(changes)
         await self._write_budgets(changes)
         await self._write_hours(changes)
+        await self._write_actors(changes)
         await self._write_lifetimes(changes, facts)
         for tenant, ahead in changes.clocks.items():
             await self._one("put_clock", tenant, ahead)
@@ -454,6 +455,13 @@ class ProjectionStore:
                 for place, (posted, pending) in changes.budget_windows.items()
             ]
             await self._update("move_budget_windows", rows)
+
+    async def _write_actors(self, changes: Changes) -> None:
+        """Note who asked for entries; the accounts are written."""
+        if changes.actors:
+            columns = [list(column) for column in zip(*changes.actors, strict=True)]
+            done = await self.connection.execute(_SQL["add_actors"], self.shard, *columns)
+            self._expect("add_actors", done, len(changes.actors))
 
     async def _write_hours(self, changes: Changes) -> None:
         """Add to what usage drew by the hour."""

@@ -766,6 +766,7 @@ class Adjustment(_message.Message):
     USAGE_ID_FIELD_NUMBER: _builtins.int
     ORIGINAL_ENTRY_SEQ_FIELD_NUMBER: _builtins.int
     GRANT_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     kind: Global___AdjustmentKind.ValueType
     """What it is."""
     account: _builtins.str
@@ -796,6 +797,11 @@ class Adjustment(_message.Message):
     """Of a reversal: number of the entry that it corrects, in the same shard."""
     grant_id: _builtins.str
     """Of an adjustment by hand: the grant that was named or issued; empty = none."""
+    actor: _builtins.str
+    """Who was proven to have asked for it: "token:" and a subject, "key:" and the id of an API key,
+    "certificate:" and its id; empty of usage, where nobody had to prove anything, and where it was
+    erased.
+    """
     def __init__(
         self,
         *,
@@ -813,10 +819,11 @@ class Adjustment(_message.Message):
         usage_id: _builtins.str = ...,
         original_entry_seq: _builtins.int = ...,
         grant_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "charged", b"charged", "closed_period_us", b"closed_period_us", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "grant_id", b"grant_id", "kind", b"kind", "original_entry_seq", b"original_entry_seq", "recorded_at_us", b"recorded_at_us", "scale", b"scale", "shard", b"shard", "source", b"source", "usage_id", b"usage_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "asset", b"asset", "charged", b"charged", "closed_period_us", b"closed_period_us", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "grant_id", b"grant_id", "kind", b"kind", "original_entry_seq", b"original_entry_seq", "recorded_at_us", b"recorded_at_us", "scale", b"scale", "shard", b"shard", "source", b"source", "usage_id", b"usage_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

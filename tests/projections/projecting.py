@@ -32,6 +32,7 @@ TABLES = {
     "manual_adjustments": "*",
     "shared_rerates": "*",
     "usage_hours": "*",
+    "entry_actors": "*",
 }
 RUN = (
     "import asyncio, sys; from ledger.projections.projector import run_projector as r; "

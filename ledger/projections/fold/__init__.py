@@ -158,6 +158,7 @@ from ledger.projections.fold.accounts import (
     account_reopened,
     account_unfrozen,
 )
+from ledger.projections.fold.actors import note_actors
 from ledger.projections.fold.books import book_opened, clock_advanced, plan_declared, time_shifted
 from ledger.projections.fold.budgets import (
     budget_crossed,
@@ -327,6 +328,7 @@ class Fold(Folding):
                     handler(self, index, event)
         if self.amended:
             note_amendments(self, first_event, events)
+        note_actors(self, first_event, events, private)
         self.changes.events += len(events)
 
 

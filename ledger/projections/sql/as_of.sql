@@ -207,7 +207,8 @@ ORDER BY w.place
 -- after entry $6, which was recorded at $7, one page. What was charged is above 0, what was given back
 -- below. A reversal of this period was recorded in it or by the end of its grace, at most $8 later; or
 -- just before it, where its usage was of up to $10 later than its recording.
-SELECT x.* FROM unnest($3::bigint[], $4::bigint[], $5::bigint[]) AS w (account, starts_at, ends_at)
+SELECT x.*, e.actor
+FROM unnest($3::bigint[], $4::bigint[], $5::bigint[]) AS w (account, starts_at, ends_at)
 CROSS JOIN LATERAL (
     (SELECT CASE WHEN r.entry_seq IS NULL THEN 1 ELSE 2 END AS kind, n.entry_seq, n.account, n.closed,
             n.recorded_at, coalesce(u.effective_at, r.effective_at) AS effective_at,
@@ -245,6 +246,8 @@ CROSS JOIN LATERAL (
        AND (m.recorded_at, m.entry_seq) > (greatest(w.starts_at - 1, $7), $6)
      ORDER BY m.recorded_at, m.entry_seq LIMIT $9)
 ) x
+LEFT JOIN projection.entry_actors e
+    ON e.tenant = $1 AND e.shard = $2 AND e.entry_seq = x.entry_seq
 ORDER BY x.entry_seq LIMIT $9
 
 -- name: reached

@@ -14,6 +14,10 @@ ORDER BY nspname DESC
 -- Waits for the transaction of the shard's projector; those that follow read private records again.
 UPDATE checkpoint SET scrubs = scrubs + 1 WHERE shard = $1
 
+-- name: actors
+-- Forget who asked for entries of the account: it may be they.
+DELETE FROM entry_actors WHERE tenant = $1 AND account = $2 AND shard = $3
+
 -- name: page
 -- Blank some events after this entry; the last one that was looked at.
 WITH page AS (

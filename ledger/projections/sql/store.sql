@@ -187,6 +187,14 @@ FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::numeric[])
      AS d (tenant, account, book, hour, amount)
 ON CONFLICT (tenant, account, hour, shard, book) DO UPDATE SET amount = h.amount + excluded.amount
 
+-- name: add_actors
+-- Who asked for these entries.
+INSERT INTO entry_actors (tenant, shard, entry_seq, account, actor)
+SELECT a.tenant, $1, d.entry_seq, d.account, d.actor
+FROM unnest($2::bigint[], $3::bigint[], $4::text[]) AS d (entry_seq, account, actor)
+JOIN accounts a ON a.tenant IN (SELECT number FROM ledger.tenant) AND a.shard = $1
+               AND a.account = d.account
+
 -- name: change_accounts
 -- New policies of accounts that stand already, and where they stand; 0 = open, not frozen.
 UPDATE accounts a
