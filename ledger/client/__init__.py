@@ -9,6 +9,7 @@
                     local_prices: what work costs by a pinned price sheet
     pipelined       decisions that share a stream
     metered         a hold around one call of a model; shutdown: signals that end it
+    mandates        calls about mandates; agent: what an agent does with the token of one
     spool           events on this machine's disk while no server answers; spool_files: its files
     sync            the same for those who do not await; sync_calls, looping: its parts
     refreshing      when the shard map is asked for anew
@@ -17,6 +18,7 @@ Depends on the generated messages, grpcio, Google's error details and (local pri
 nothing of the server.
 """
 
+from ledger.client.agent import Less, Mandate
 from ledger.client.aio import DrawdownClient
 from ledger.client.core import IngestCore
 from ledger.client.decisions import ALLOWED, RUNS_INSTEAD
@@ -59,8 +61,10 @@ __all__ = [
     "IngestCore",
     "InvalidEvent",
     "LeaseTerms",
+    "Less",
     "Limits",
     "LocalPrices",
+    "Mandate",
     "MeteredCall",
     "NotApplied",
     "Outcome",

@@ -34,6 +34,7 @@ from ledger.client.explaining import ExplainCalls
 from ledger.client.families import FamilyCalls
 from ledger.client.leases import LeaseCalls
 from ledger.client.limits import Limits
+from ledger.client.mandates import MandateCalls
 from ledger.client.metered import CLOSE_S, MeteredCalls, Settling
 from ledger.client.meters import MeterCalls
 from ledger.client.outcomes import OutcomeCalls
@@ -74,6 +75,7 @@ class DrawdownClient(
     DecisionPolicyCalls,
     FamilyCalls,
     LeaseCalls,
+    MandateCalls,
     OutcomeCalls,
     PackageCalls,
     MeteredCalls,

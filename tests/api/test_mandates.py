@@ -15,6 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.auth.mandate_tokens import MandateKeys, signing_key
 from ledger.auth.mandate_words import PREFIX, Less, block_of, until_block
+from ledger.client.agent import Mandate
+from ledger.client.agent import attenuated as attenuated_by
+from ledger.client.errors import Refused as ClientRefused
 from ledger.journal.storage import MemoryStorage
 from ledger.v1 import (
     balance_pb2,
@@ -369,3 +372,53 @@ async def test_many_at_once_never_spend_more(family: Proven) -> None:
     assert (mine.spent, mine.left) == (10 * COST, 0)
     below = [(await shown(caller, account)).spent for caller, account in callers[1:]]
     assert sum(below) <= 10 * COST and max(below) <= 6 * COST
+
+
+async def test_an_agents_object(family: Proven) -> None:
+    """What the SDK makes of a token: all that an agent asks for, and sub-agents without a call."""
+    operator = operator_of(family)
+    await grant(operator, "acme", "bot", 4 * COST, products=[PRODUCT])
+    issued = await operator.mandates.IssueToken(
+        pb.IssueTokenRequest(tenant=TENANT, account="acme/bot")
+    )
+    work = {"input_tokens": 100, "output_tokens": 20}
+    async with Mandate(family.address, issued.token, issued.public_key) as mine:
+        async with mine.metered(PRODUCT, estimate=work) as call:
+            call.add(input_tokens=100, output_tokens=20)
+        held = await mine.hold(PRODUCT, work)
+        assert (await mine.settle(held.hold_id, work)).charge == COST
+        assert (await mine.debit(PRODUCT, work)).decision == decision_pb2.DECISION_ALLOW
+        standing = await mine.budget()
+        assert (standing.spent, standing.left) == (3 * COST, COST)
+        assert (await mine.quote(PRODUCT, work)).charge == COST
+        assert (await mine.price_sheet()).ByteSize()
+        offers = [
+            pricing_pb2.CompareOption(label="allowed", product=PRODUCT, quantities=work),
+            pricing_pb2.CompareOption(label="other", product="image", quantities=work),
+            pricing_pb2.CompareOption(
+                label="dear", product=PRODUCT, quantities={"input_tokens": 10_000}
+            ),
+        ]
+        compared = await mine.compare(offers)
+        assert [(each.label, each.rank) for each in compared.options] == [
+            ("allowed", 1),
+            ("dear", 0),
+        ]
+        async for first in mine.watch():
+            assert first.ByteSize()
+            break
+        secret = mine.attenuate(Less("sub", budget=COST))
+        own = await mine.delegate("named", terms(COST, products=[PRODUCT]))
+        with pytest.raises(ValueError, match="this key signed"):
+            attenuated_by(issued.token, "00" * 32, Less("sub"))
+    async with Mandate(family.address, secret) as sub:
+        assert sub.account.startswith("acme/bot/sub~")
+        assert (await sub.debit(PRODUCT, work)).decision == decision_pb2.DECISION_ALLOW
+        assert (await sub.debit(PRODUCT, work)).reason == "MANDATE_EXCEEDED"
+    async with Mandate(family.address, own.token) as named:
+        assert (await named.debit(PRODUCT, work)).limit.account == "acme/bot"
+    over = attenuated_by(issued.token, issued.public_key, Less("sub", budget=5 * COST))
+    with pytest.raises(ClientRefused, match="allows less"):
+        await Mandate(family.address, over).__aenter__()
+    with pytest.raises(ValueError, match="no token"):
+        Mandate(family.address, "ddm_nothing")
