@@ -91,6 +91,22 @@ async def test_all_usage_is_learned_once_whoever_learns(database: str) -> None:
     }
 
 
+async def test_learners_in_turn_lose_nothing_of_each_other(database: str) -> None:
+    """What one keeps in memory is out of date once another was there."""
+    learners = [Learner(database, SHARDS) for _ in range(2)]
+    async with open_books(database) as books:
+        await rules(books, RULE)
+        team = await books.account("team")
+        await books.grant(team, 10**9)
+        for turn in range(6):
+            await books.use(team, *[f"{turn} {number}" for number in range(10)])
+            await project(database)
+            assert await learners[turn % 2].step() == 10
+    for each in learners:
+        each.close()
+    assert (await observations(database))[(team.number, "output_tokens")] == 60
+
+
 async def test_a_learner_that_is_killed_leaves_nothing_half_learned(database: str) -> None:
     """SIGKILL while its sketches are written and how far it came is not: then each counts once."""
     async with open_books(database) as books:
