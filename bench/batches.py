@@ -189,13 +189,3 @@ def captures(batches: Iterable[Batch]) -> Iterator[Template]:
             quantities={QUANTITIES[0]: event.input_tokens, QUANTITIES[1]: event.output_tokens},
         )
         yield Template(request.SerializeToString(), 1, 0, event.charge)
-
-
-def singles(batches: Iterable[Batch], sizes: Sizes) -> Iterator[Template]:
-    """Each distinct event in a batch of its own."""
-    names = account_ids(sizes)
-    asked: set[str] = set()
-    for event in (event for batch in batches for event in batch.events):
-        if event.id not in asked:
-            asked.add(event.id)
-            yield ingest(Batch([event], 0), names, compact=False)

@@ -32,6 +32,7 @@ CHECK: Final = "/ledger.v1.DecisionService/Check"
 CHECK_MANY: Final = "/ledger.v1.DecisionService/CheckMany"
 DECIDE_STREAM: Final = "/ledger.v1.DecisionService/DecideStream"
 AUTHORIZE: Final = "/ledger.v1.DecisionService/Authorize"
+DEBIT: Final = "/ledger.v1.DecisionService/Debit"
 CAPTURE: Final = "/ledger.v1.DecisionService/Capture"
 
 

@@ -1,8 +1,8 @@
-"""Callers of the SDK, one process: each task records one event, waits for its outcome, goes on.
+"""Callers of the SDK, one process: each task debits one piece of work, waits, and goes on.
 
 `python -m bench.sdk_callers` reads one Plan from standard input and prints one Result, as
-`bench.callers` does. What an application would do is done while the clock runs: events are made,
-and the SDK makes messages of them and outcomes of the replies. Every outcome is checked afterwards.
+`bench.callers` does. What an application would do is done while the clock runs: it calls the SDK
+with plain values, which makes messages of them. Every answer is checked afterwards.
 """
 
 from __future__ import annotations
@@ -11,20 +11,30 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import uvloop
 
-from bench.batches import read
+from bench.batches import Template, read
 from bench.callers import Plan, Result, cpu_us, tree_cpu_us
 from bench.workload import ID_MARK
-from ledger.client import DrawdownClient, EventOutcome, UsageEvent
-from ledger.v1 import usage_pb2
+from ledger.client import DrawdownClient
+from ledger.v1 import decision_pb2
 
 FAULTS_MAX: Final = 10
+
+
+class Work(NamedTuple):
+    """What a caller asks for, and what it costs. The run's tag is still to be put into the id."""
+
+    request_id: str
+    account: str
+    product: str
+    quantities: dict[str, int]
+    attributes: dict[str, str]
+    due: int
 
 
 class Run:
@@ -32,39 +42,39 @@ class Run:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._events: list[tuple[UsageEvent, int]] = []
-        self._answers: list[tuple[int, int, int, EventOutcome]] = []  # ended, took in ns, due
+        self._work = [_work(template) for template in read(Path(plan.template))]
+        self._answers: list[tuple[int, int, int, decision_pb2.DebitResponse]] = []
+        """When it ended and how long it took, in ns; what is due; what came back."""
         self._faults: list[str] = []
         self._opens_ns = self._closes_ns = self._in_window = self._taken = 0
         self._cpu: dict[str, int] = {}
-        for template in read(Path(plan.template)):
-            request = usage_pb2.IngestRequest.FromString(template.payload)
-            self._events.append((_event(request), template.charge))
 
     async def run(self) -> Result:
-        """Record until the time is over, then check every outcome."""
+        """Debit until the time is over, then check every answer."""
         plan = self._plan
-        async with DrawdownClient(plan.target) as client:
+        async with DrawdownClient(plan.target, pipelined=True) as client:
             print("ready", flush=True)
             await asyncio.to_thread(sys.stdin.readline)
             self._opens_ns = time.monotonic_ns() + plan.warmup_ms * 1_000_000
-            await asyncio.gather(*[self._record(client) for _ in range(plan.in_flight)])
+            await asyncio.gather(*[self._debit(client) for _ in range(plan.in_flight)])
         return self._result()
 
-    async def _record(self, client: DrawdownClient) -> None:
+    async def _debit(self, client: DrawdownClient) -> None:
         while not self._closes_ns and not self._faults:
-            event, due = self._take()
+            request_id, work = self._take()
             began_ns = time.monotonic_ns()
-            outcome = await client.record(event)
+            answer = await client.debit(
+                work.account, work.product, work.quantities, work.attributes, request_id=request_id
+            )
             now_ns = time.monotonic_ns()
-            self._answers.append((now_ns, now_ns - began_ns, due, outcome))
+            self._answers.append((now_ns, now_ns - began_ns, work.due, answer))
             self._look_at_the_clock(now_ns)
 
-    def _take(self) -> tuple[UsageEvent, int]:
-        cycle, place = divmod(self._taken, len(self._events))
+    def _take(self) -> tuple[str, Work]:
+        cycle, place = divmod(self._taken, len(self._work))
         self._taken += 1
-        event, due = self._events[place]
-        return replace(event, id=event.id.replace(ID_MARK, f"{self._plan.tag}{cycle:04d}")), due
+        work = self._work[place]
+        return work.request_id.replace(ID_MARK, f"{self._plan.tag}{cycle:04d}"), work
 
     def _look_at_the_clock(self, now_ns: int) -> None:
         if now_ns < self._opens_ns or self._closes_ns:
@@ -85,10 +95,10 @@ class Run:
 
     def _result(self) -> Result:
         outcomes: Counter[str] = Counter()
-        for _, _, due, outcome in self._answers:
-            outcomes[usage_pb2.IngestOutcome.Name(int(outcome.outcome))] += 1
-            if outcome.charge != due and len(self._faults) < FAULTS_MAX:
-                self._faults.append(f"charged {outcome.charge} where {due} is due")
+        for _, _, due, answer in self._answers:
+            outcomes[decision_pb2.Decision.Name(answer.decision)] += 1
+            if answer.charge != due and len(self._faults) < FAULTS_MAX:
+                self._faults.append(f"charged {answer.charge} where {due} is due")
         took = [
             took_ns // 1_000
             for ended_ns, took_ns, _, _ in self._answers
@@ -105,23 +115,23 @@ class Run:
             all_calls=len(self._answers),
             all_items=len(self._answers),
             all_outcomes=dict(outcomes),
-            all_replayed=sum(outcome.replayed for _, _, _, outcome in self._answers),
+            all_replayed=sum(answer.replayed for _, _, _, answer in self._answers),
             all_replayed_expected=0,
             faults=self._faults,
             late_tagged=0,
         )
 
 
-def _event(request: usage_pb2.IngestRequest) -> UsageEvent:
-    [made] = request.events
-    return UsageEvent(
-        made.id,
-        made.account,
-        dict(made.quantities),
-        made.product,
-        dict(made.attributes),
-        made.effective_at_us,
-        request.source,
+def _work(template: Template) -> Work:
+    """The work that a template asks a hold for."""
+    asked = decision_pb2.AuthorizeRequest.FromString(template.payload)
+    return Work(
+        asked.request_id,
+        asked.account,
+        asked.product,
+        dict(asked.quantities),
+        dict(asked.attributes),
+        template.charge,
     )
 
 

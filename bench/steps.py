@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import batches, family, lease_local, rating_scalar, sizing, workload
-from bench.callers import AUTHORIZE, CHECK, CHECK_MANY, DECIDE_STREAM, INGEST, Plan
+from bench.callers import AUTHORIZE, CHECK, CHECK_MANY, DEBIT, DECIDE_STREAM, Plan
 from bench.gateway_steps import gateway
 from bench.history_steps import HISTORY_STEPS
 from bench.plain_postgres.plan import PostgresPlan
@@ -46,7 +46,6 @@ def write_templates(sizes: Sizes, folder: Path) -> None:
     for name, durable in (("check", False), ("authorize", True)):
         batches.write(folder / name, batches.unary(questions, sizes, durable=durable))
     batches.write(folder / "capture", batches.captures(questions))
-    batches.write(folder / "single", batches.singles(questions, sizes))
     authorized = batches.unary(questions, sizes, durable=True)
     batches.write(folder / "decide_stream", batches.items(authorized, STREAM_ITEMS))
     batches.write(folder / "every_account", batches.every_account(questions, sizes, MANY[0]))
@@ -183,9 +182,9 @@ def _echo(method: str, template: str, callers: int) -> Callable[[World], Figures
 
 
 def _sdk_autobatch(world: World) -> Figures:
-    """Callers that record one event each, one after the other, through one client of the SDK."""
+    """Callers that debit one by one through one client of the SDK, which pipelines them."""
     ledger = world.ledger
-    plan = _call_plan(world, ledger.address, INGEST, "single", 64)
+    plan = _call_plan(world, ledger.address, DEBIT, "authorize", 64)
     pids = {"server": ledger.pid}
     results = call(
         with_(plan, prepared=0, pids=pids, trees={"postgres": ledger.postgres_pid}),
@@ -324,7 +323,7 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
         name for name in STEPS if name.startswith(("echo_check", "decide_unary"))
     ),
     "authorize_unary": tuple(name for name in STEPS if "authorize" in name),
-    "sdk_autobatch": ("echo_authorize_callers_64", "sdk_autobatch"),
+    "sdk_autobatch": ("bring_in", "echo_authorize_callers_64", "sdk_autobatch"),
     "check_many": ("check_many",),
     "decide_stream": ("bring_in", "authorize_unary_callers_64", "decide_stream"),
     "holds": ("holds",),

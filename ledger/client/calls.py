@@ -18,7 +18,6 @@ from ledger.client.positions import Positions
 from ledger.client.refreshing import Refreshing, Stall
 from ledger.client.retry import Attempts, Failure, RandRange, RetryPolicy
 from ledger.client.routing import Routing
-from ledger.v1 import decision_pb2 as pb
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -68,7 +67,11 @@ class Caller:
         self.positions = Positions()
         self.new_id: Final = new_id
         self.refreshing: Final = Refreshing(tenant, channels, routing)
-        self.pipes: Final = Pipes(channels, policy.attempt_us) if pipelined else None
+        self.pipes: Final = (
+            Pipes(channels, policy.attempt_us, routing.address_of, self.refreshing.soon)
+            if pipelined
+            else None
+        )
         self._life = _Life()
         self._channels = channels
         self._policy = policy
@@ -112,24 +115,25 @@ class Caller:
     async def decide(
         self,
         method: Method[RequestT, ReplyT],
-        item: pb.DecideItem,
+        which: str,
         request: RequestT,
         account: str = "",
     ) -> ReplyT:
         """The same of a decision, which goes with others on a stream where the client wants that;
-        `item` asks what `request` does."""
+        `which` is the name of its field in an item of one."""
         pipes = self.pipes
         if pipes is None:
             return await self.call(method, request, account)
 
         def begin(address: str) -> asyncio.Future[ReplyT]:
-            again = pb.DecideItem()
-            again.CopyFrom(item)
-            return asyncio.ensure_future(pipes.ask(address, again))
+            return pipes.ask(address, which, request, account)
 
-        return await self._until_answered(begin, account)
+        return await self._until_answered(begin, account, watched=True)
 
-    async def _until_answered(self, begin: Callable[[str], _Begun[ReplyT]], account: str) -> ReplyT:
+    async def _until_answered(
+        self, begin: Callable[[str], _Begun[ReplyT]], account: str, *, watched: bool = False
+    ) -> ReplyT:
+        """`watched`: whoever sends it sees to what stalls."""
         attempts = Attempts(self._policy, self._randrange, monotonic_us())
         while True:
             if self.closed:
@@ -137,11 +141,11 @@ class Caller:
             address = self.routing.address_of(account)
             self.refreshing.used()
             call = begin(address)
-            stall = Stall(self.refreshing, call, address, lambda: self.routing.address_of(account))
+            stall = None if watched else self._stall(call, address, account)
             try:
                 reply = await call
             except (grpc.aio.AioRpcError, ItemFailed, asyncio.CancelledError) as error:
-                failure = MOVED if stall.moved else None
+                failure = MOVED if stall is not None and stall.moved else None
                 if isinstance(error, grpc.aio.AioRpcError):
                     failure = failure_of(error)
                 elif isinstance(error, ItemFailed):
@@ -155,10 +159,14 @@ class Caller:
                 await asyncio.sleep(verdict / _US)
                 continue
             finally:
-                stall.over()
+                if stall is not None:
+                    stall.over()
             position = getattr(reply, "position", "")
             self.positions.observe(position)
             return reply
+
+    def _stall(self, call: _Begun[Any], address: str, account: str) -> Stall:
+        return Stall(self.refreshing, call, address, lambda: self.routing.address_of(account))
 
     async def stream(
         self, method: Stream[RequestT, ReplyT], request: RequestT

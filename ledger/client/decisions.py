@@ -98,7 +98,7 @@ class DecisionCalls:
         )
         return await self._caller.decide(
             lambda channel: DecisionServiceStub(channel).Authorize,
-            pb.DecideItem(authorize=request),
+            "authorize",
             request,
             account,
         )
@@ -132,7 +132,7 @@ class DecisionCalls:
         )
         return await self._caller.decide(
             lambda channel: DecisionServiceStub(channel).Debit,
-            pb.DecideItem(debit=request),
+            "debit",
             request,
             account,
         )
@@ -174,7 +174,7 @@ class DecisionCalls:
         )
         return await self._caller.decide(
             lambda channel: DecisionServiceStub(channel).Capture,
-            pb.DecideItem(capture=request),
+            "capture",
             request,
         )
 
@@ -190,7 +190,7 @@ class DecisionCalls:
         )
         return await self._caller.decide(
             lambda channel: DecisionServiceStub(channel).Extend,
-            pb.DecideItem(extend=request),
+            "extend",
             request,
         )
 
@@ -237,6 +237,6 @@ class DecisionCalls:
         )
         return await self._caller.decide(
             lambda channel: DecisionServiceStub(channel).Release,
-            pb.DecideItem(release=request),
+            "release",
             request,
         )

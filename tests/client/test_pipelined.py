@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ledger.client import DrawdownClient, OutcomeUnknown, Refused, RetryPolicy
+from ledger.client.pipelined import LINGER_S, _Pipe
 from ledger.v1.decision_pb2 import (
     DECISION_ALLOW,
     DECISION_DENY,
+    DebitRequest,
     DebitResponse,
+    DecideStreamRequest,
 )
 from tests.client.conftest import PROMPT, CuttingProxy
 
@@ -114,3 +117,55 @@ async def test_one_that_stops_waiting_leaves_the_others_alone(
     found = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(each, DebitResponse) for each in found[1::2])
     assert 10 * 15 <= await charged(client) <= 20 * 15
+
+
+async def test_callers_that_come_while_a_message_is_under_way_share_the_next() -> None:
+    """As many as are unanswered make the next message; one alone goes at once."""
+    pipe = _Pipe()
+    sent: list[int] = []
+
+    def ask(count: int) -> None:
+        for _ in range(count):
+            pipe.ask("debit", DebitRequest(), "acme")
+
+    class Wire:
+        async def write(self, message: DecideStreamRequest) -> None:
+            sent.append(len(message.items))
+
+    writing = asyncio.create_task(pipe.write(Wire()))  # type: ignore[arg-type]
+    ask(1)
+    await turns()
+    assert sent == [1]
+    ask(4)
+    await turns()
+    assert sent == [1, 4]
+    ask(4)
+    await turns()
+    assert sent == [1, 4]  # five are unanswered
+    ask(1)
+    await turns()
+    assert sent == [1, 4, 5]
+    ask(2)
+    while sent == [1, 4, 5]:  # nobody else comes: it does not wait for long
+        await asyncio.sleep(LINGER_S)
+    assert sent == [1, 4, 5, 2]
+    writing.cancel()
+
+
+async def turns() -> None:
+    """Let what is ready run; no time passes."""
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
+async def test_a_server_that_takes_and_says_nothing_is_not_waited_for_longer_than_an_attempt() -> (
+    None
+):
+    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    address = "127.0.0.1:{1}".format(*silent.sockets[0].getsockname())
+    brief = RetryPolicy(first_us=1_000, longest_us=5_000, give_up_us=50_000, attempt_us=100_000)
+    caller = DrawdownClient(address, retry=brief, pipelined=True)
+    with pytest.raises(OutcomeUnknown, match=r"no reply within 0\.1 s"):
+        await caller.debit("acme", "chat", {"output_tokens": 1})
+    await caller.close()
+    silent.close()
