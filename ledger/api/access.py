@@ -254,6 +254,10 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
             {"Set": _of_account(_ADMIN), "Get": _of_account(_SEES)},
         ),
         *_named(
+            "ledger.v1.FailModeService",
+            {"SetFailMode": _of_tenant(_ADMIN, noted="product"), "ListFailModes": _catalog()},
+        ),
+        *_named(
             "ledger.v1.BudgetService",
             {
                 **_alike(_of_account(_ADMIN), "Set", "Remove"),

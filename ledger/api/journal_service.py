@@ -9,6 +9,7 @@ from ledger.api.answers import Answer, replayed
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, refused
+from ledger.api.fail_mode_service import fail_modes_of
 from ledger.api.forward import Forwarder
 from ledger.api.forward_all import gather_parts, read_owned
 from ledger.api.ids import (
@@ -518,7 +519,7 @@ class JournalService(ProofCalls):
 
     async def get_routing(self, request: pb.GetRoutingRequest, call: Call) -> pb.GetRoutingResponse:
         """The shard map. Of ourselves we say "as you asked", unless there are others."""
-        await self._edge.tenant(request.tenant)
+        tenant = await self._edge.tenant(request.tenant)
         shards = self._edge.ledger.shards
         return pb.GetRoutingResponse(
             hash=PLACEMENT_HASH,
@@ -526,6 +527,7 @@ class JournalService(ProofCalls):
                 pb.ShardRoute(shard=shard, address=shards.address(shard))
                 for shard in range(len(shards.writers))
             ],
+            fail_modes=fail_modes_of(self._edge.ledger.configurations, tenant),
         )
 
     async def trial_balance(

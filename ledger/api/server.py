@@ -35,6 +35,7 @@ from ledger.api.decision_service import DecisionService
 from ledger.api.edge import Edge
 from ledger.api.erasing import Eraser
 from ledger.api.explain_service import ExplainService
+from ledger.api.fail_mode_service import FailModeService
 from ledger.api.family_service import FamilyService
 from ledger.api.forward import Forwarder
 from ledger.api.forward_all import PeerCalls, PeerService
@@ -87,6 +88,7 @@ from ledger.v1 import (
     decision_pb2,
     decision_policy_pb2,
     explain_pb2,
+    fail_mode_pb2,
     family_pb2,
     grant_pb2,
     journal_pb2,
@@ -374,6 +376,7 @@ def services(
             ConversionService(edge),
         ),
         (meter_pb2.DESCRIPTOR.services_by_name["MeterService"], MeterService(edge)),
+        (fail_mode_pb2.DESCRIPTOR.services_by_name["FailModeService"], FailModeService(edge)),
         (contract_pb2.DESCRIPTOR.services_by_name["ContractService"], ContractService(edge)),
         (
             package_pb2.DESCRIPTOR.services_by_name["PackageService"],

@@ -11,6 +11,7 @@
     metered         a hold around one call of a model; shutdown: signals that end it
     mandates        calls about mandates; agent: what an agent does with the token of one
     spool           events on this machine's disk while no server answers; spool_files: its files
+    guarded         what may run while no server answers, by the product's fail mode
     sync            the same for those who do not await; sync_calls, looping: its parts
     refreshing      when the shard map is asked for anew
 
@@ -38,6 +39,7 @@ from ledger.client.errors import (
     SpoolFull,
 )
 from ledger.client.events import EventOutcome, GaugeLevel, Outcome, UsageEvent
+from ledger.client.guarded import DecidedBy, Guard, GuardedCall, OpenBounds
 from ledger.client.leases import HeldLease
 from ledger.client.limits import LeaseTerms, Limits
 from ledger.client.local_prices import LocalPrices
@@ -52,11 +54,14 @@ __all__ = [
     "RUNS_INSTEAD",
     "CallError",
     "ClientClosed",
+    "DecidedBy",
     "Denied",
     "DrawdownClient",
     "DrawdownError",
     "EventOutcome",
     "GaugeLevel",
+    "Guard",
+    "GuardedCall",
     "HeldLease",
     "IngestCore",
     "InvalidEvent",
@@ -67,6 +72,7 @@ __all__ = [
     "Mandate",
     "MeteredCall",
     "NotApplied",
+    "OpenBounds",
     "Outcome",
     "OutcomeUnknown",
     "RawEvent",

@@ -16,6 +16,7 @@ from typing import Final, Self
 
 import grpc
 
+from ledger.client import guarded
 from ledger.client.accounts import AccountCalls
 from ledger.client.budgets import BudgetCalls
 from ledger.client.calls import Caller, monotonic_us
@@ -31,7 +32,9 @@ from ledger.client.corrections import CorrectionCalls
 from ledger.client.decision_policies import DecisionPolicyCalls
 from ledger.client.events import EventOutcome, UsageEvent, event_bytes, shape_bytes, shape_key
 from ledger.client.explaining import ExplainCalls
+from ledger.client.fail_modes import FailModeCalls
 from ledger.client.families import FamilyCalls
+from ledger.client.guarded import OpenBounds
 from ledger.client.leases import LeaseCalls
 from ledger.client.limits import Limits
 from ledger.client.mandates import MandateCalls
@@ -42,7 +45,6 @@ from ledger.client.packages import PackageCalls
 from ledger.client.payments import PaymentCalls
 from ledger.client.pricing import PricingCalls
 from ledger.client.raw_events import RawEvent
-from ledger.client.reads import ReadCalls
 from ledger.client.recurring import RecurringCalls
 from ledger.client.reports import ReportCalls
 from ledger.client.rerating import RerateCalls
@@ -51,6 +53,7 @@ from ledger.client.routing import Routing
 from ledger.client.seats import SeatCalls
 from ledger.client.sender import Sender
 from ledger.client.sizing import SizingCalls
+from ledger.client.spool import Spool
 from ledger.client.statements import StatementCalls
 from ledger.client.top_ups import TopUpCalls
 from ledger.client.transports import StreamTransport, UnaryTransport
@@ -73,6 +76,7 @@ class DrawdownClient(
     ExplainCalls,
     BudgetCalls,
     DecisionPolicyCalls,
+    FailModeCalls,
     FamilyCalls,
     LeaseCalls,
     MandateCalls,
@@ -83,7 +87,6 @@ class DrawdownClient(
     PaymentCalls,
     PricingCalls,
     RerateCalls,
-    ReadCalls,
     RecurringCalls,
     ReportCalls,
     SeatCalls,
@@ -175,6 +178,26 @@ class DrawdownClient(
     def _reroute(self) -> None:
         for sender in self._senders():
             sender.reroute()
+
+    def guard(
+        self,
+        spool: Spool,
+        *,
+        bounds: OpenBounds | None = None,
+        patience_us: int = guarded.PATIENCE_US,
+        again_us: int = guarded.AGAIN_US,
+    ) -> guarded.Guard:
+        """Metered calls that go by their product's fail mode while no server answers within
+        `patience_us`; usage goes to the spool, which is open. See guarded."""
+        return guarded.Guard(
+            self,
+            self._settling,
+            self._caller.new_id,
+            spool,
+            bounds or OpenBounds(),
+            patience_us,
+            again_us,
+        )
 
     async def close(self) -> None:
         """Give up what has not been answered: its outcome is RETRY or UNKNOWN. See `drain`.

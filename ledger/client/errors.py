@@ -57,7 +57,7 @@ class Denied(DrawdownError):
     (10^-scale) of `asset`, which is "" where no rate card applied. `limit` is the kind of limit
     that decided, a name of ledger.v1.LimitKind, of the account `limit_account`; `limit_left` is
     left of it, in what it counts. `retry_after_us`: when more may be allowed, as
-    far as that is known; 0 = not known.
+    far as that is known; 0 = not known. `decided_by`: "server", or what has decided in its stead.
     """
 
     def __init__(
@@ -75,8 +75,11 @@ class Denied(DrawdownError):
         limit_account: str,
         limit_name: str,
         limit_left: int,
+        decided_by: str = "server",
     ) -> None:
         what = f"{asked} asked for, {available} available"
+        if decided_by != "server":
+            what = f"no server answers, so it is decided by {decided_by}"
         unit = f", in 10^-{scale} {asset}" if asset else ""
         super().__init__(f"{reason}: {product} for {account}: {what}{unit}")
         self.reason: Final = reason
@@ -91,6 +94,7 @@ class Denied(DrawdownError):
         self.limit_account: Final = limit_account
         self.limit_name: Final = limit_name
         self.limit_left: Final = limit_left
+        self.decided_by: Final = decided_by
 
 
 class SpoolError(DrawdownError):

@@ -266,13 +266,22 @@ class HeldLease:
     def spend_priced(self, event: UsageEvent) -> bool:
         """The same for what the event costs by the price sheet that is pinned here. Raises
         ValueError where that has no price for it: ask the server."""
+        return self.spend(self.amount_of(event), event)
+
+    def amount_of(self, event: UsageEvent) -> int:
+        """What it costs by the price sheet that is pinned here. Raises ValueError, as
+        `spend_priced` does."""
         assert self._prices is not None, "hold the lease with prices"
         product = event.product or self._product
         attributes = event.attributes or self._attributes
-        amount = self._prices.amount(product, attributes, event.quantities)
-        return self.spend(amount, event)
+        return self._prices.amount(product, attributes, event.quantities)
 
     # -- what is there -----------------------------------------------------------------------------
+
+    @property
+    def priced(self) -> bool:
+        """Whether prices are pinned here."""
+        return self._prices is not None
 
     @property
     def remaining(self) -> int:

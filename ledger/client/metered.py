@@ -5,6 +5,7 @@
             ...
 
 Every way out settles the hold: with what was metered it is captured, with nothing it is released.
+A question that was given up without an answer is taken back once a server answers (rule I5).
 That runs in a task which the client owns, so that a caller that is cancelled, or a generator that
 is closed, does not wait for the server and leaves no hold open; `client.close` waits for it. The
 hold lives for minutes and is extended while the block runs: a process that dies lets it expire.
@@ -19,12 +20,15 @@ from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from ledger.client.decisions import ALLOWED, RUNS_INSTEAD, DecisionCalls
-from ledger.client.errors import CallError, ClientClosed, Denied, Refused
+from ledger.client.errors import CallError, ClientClosed, Denied, OutcomeUnknown, Refused
+from ledger.client.reads import ReadCalls
 from ledger.v1 import decision_pb2 as pb
 
 T = TypeVar("T")
 R = TypeVar("R")
 LIFETIME_US: Final = 120_000_000  # of a hold; x 1/3 = 40 s between extensions
+PATIENT_MAX: Final = 1_024  # questions to be taken back; x ~5 kB = 5 MB
+AGAIN_S: Final = 0.5  # after a call was given up
 CLOSE_S: Final = 10  # that closing a client waits for holds to be settled
 REQUEST_ID_BYTES_MAX: Final = 123  # 128 less "/used", which is the capture's
 _log: Final = logging.getLogger("ledger.client")
@@ -35,6 +39,7 @@ class Settling:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._patient: set[asyncio.Task[None]] = set()
 
     def begin(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
         """Start a task that is kept until it ends."""
@@ -42,6 +47,17 @@ class Settling:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def begin_patient(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start what waits for a server for as long as it takes; `finish` does not wait for it.
+        Above PATIENT_MAX it is not done."""
+        if len(self._patient) >= PATIENT_MAX:
+            work.close()
+            _log.warning("a hold of unknown outcome is left to expire: %d wait", PATIENT_MAX)
+            return
+        task = asyncio.get_running_loop().create_task(work)
+        self._patient.add(task)
+        task.add_done_callback(self._patient.discard)
 
     async def finish(self, timeout_s: float) -> None:
         """Wait for all that were begun, and for what they begin."""
@@ -51,8 +67,12 @@ class Settling:
             await asyncio.wait(set(self._tasks), timeout=max(0, left_s))
             if left_s <= 0:
                 break
-        for task in list(self._tasks):
+        for task in [*self._tasks, *self._patient]:
             task.cancel()
+
+
+class HoldCalls(DecisionCalls, ReadCalls):
+    """The calls that a metered one makes."""
 
 
 class MeteredCall:
@@ -61,7 +81,7 @@ class MeteredCall:
     `decision` is what Authorize answered, `settled` what Capture or Release did; both None before.
     """
 
-    def __init__(self, calls: DecisionCalls, settling: Settling, request: _Request) -> None:
+    def __init__(self, calls: HoldCalls, settling: Settling, request: Request) -> None:
         self.decision: pb.AuthorizeResponse | None = None
         self.settled: pb.CaptureResponse | pb.ReleaseResponse | None = None
         self.used: dict[str, int] = {}
@@ -136,15 +156,23 @@ class MeteredCall:
         except asyncio.CancelledError:
             self._settling.begin(self._release_later(asking))
             raise
+        except OutcomeUnknown:
+            self._ended = True
+            self._abandon()
+            raise
+        self._decided(decision)
+        return self
+
+    def _decided(self, decision: pb.AuthorizeResponse) -> None:
+        """A server has answered. Raises Denied."""
         self.decision = decision
         if self.instead is not None and not self._request.instead:
-            self._settling.begin(self._release_later(asking))  # whoever asked would run the other
+            self._settling.begin(self._released(decision))  # whoever asked would run the other
             raise _denied(self._request, decision)
         if self.instead is None and decision.decision not in ALLOWED:
             self._ended = True
             raise _denied(self._request, decision)
         self._extending = asyncio.create_task(self._extend())
-        return self
 
     async def __aexit__(
         self,
@@ -186,11 +214,43 @@ class MeteredCall:
         """Whoever asked has gone: what was held meanwhile goes back."""
         self._ended = True
         try:
-            self.decision = await asking
-            if self.decision.hold_id:
-                self.settled = await self._calls.release(self.decision.hold_id)
+            decision = await asking
         except (CallError, ClientClosed) as failure:
             _log.warning("a hold of %s is left to expire: %s", self._request.account, failure)
+            return
+        self.decision = decision
+        await self._released(decision)
+
+    async def _released(self, decision: pb.AuthorizeResponse) -> None:
+        """What it holds goes back."""
+        self._ended = True
+        try:
+            if decision.hold_id:
+                self.settled = await self._calls.release(decision.hold_id)
+        except (CallError, ClientClosed) as failure:
+            _log.warning("a hold of %s is left to expire: %s", self._request.account, failure)
+
+    def _abandon(self) -> None:
+        """Nobody knows whether there is a hold: have there be none, once a server answers."""
+        self._settling.begin_patient(self._taken_back())
+
+    async def _taken_back(self) -> None:
+        account, request_id = self._request.account, self._request.request_id
+        while True:
+            try:
+                found = await self._calls.get_outcome(account, request_id, abandon=True)
+                if found.authorize.hold_id:
+                    await self._calls.release(
+                        found.authorize.hold_id, request_id=f"{request_id}/back"
+                    )
+                return
+            except Refused as failure:
+                _log.warning("a hold of %s is left to expire: %s", account, failure)
+                return
+            except ClientClosed:
+                return
+            except CallError:
+                await asyncio.sleep(AGAIN_S)
 
     async def _extend(self) -> None:
         """Keep the hold open while the block runs."""
@@ -206,7 +266,7 @@ class MeteredCall:
                 _log.warning("hold %s could not be extended yet: %s", self.hold_id, failure)
 
 
-class _Request:
+class Request:
     """What a metered call asks for, under one id."""
 
     def __init__(
@@ -228,8 +288,8 @@ class _Request:
         self.product = product
         self.lifetime_us = lifetime_us
         self.request_id = request_id
-        self._attributes = attributes
-        self._estimate = estimate
+        self.attributes: Mapping[str, str] = attributes or {}
+        self.estimate = estimate
         self._up_to = up_to
         self._quote_id = quote_id
 
@@ -238,8 +298,8 @@ class _Request:
         return calls.authorize(
             self.account,
             self.product,
-            self._estimate,
-            self._attributes,
+            self.estimate,
+            self.attributes,
             lifetime_us=self.lifetime_us,
             quote_id=self._quote_id,
             up_to=self._up_to,
@@ -248,7 +308,7 @@ class _Request:
         )
 
 
-class MeteredCalls(DecisionCalls):
+class MeteredCalls(HoldCalls):
     """Part of DrawdownClient."""
 
     _settling: Settling
@@ -275,26 +335,54 @@ class MeteredCalls(DecisionCalls):
         other work than was asked for: look at `instead` of what is entered. Otherwise a decision
         policy that would have other work run is a denial here.
         """
-        if lifetime_us < 1:
-            raise ValueError(f"lifetime_us is 1 or more, not {lifetime_us}")
-        if len(request_id.encode()) > REQUEST_ID_BYTES_MAX:
-            raise ValueError(f"request_id has {REQUEST_ID_BYTES_MAX} bytes at most: {request_id!r}")
-        request = _Request(
+        request = request_of(
             account,
             product,
             attributes,
             estimate,
             lifetime_us,
-            up_to,
-            quote_id,
-            request_id or self._caller.new_id(),
-            alternatives,
-            instead,
+            up_to=up_to,
+            quote_id=quote_id,
+            request_id=request_id or self._caller.new_id(),
+            alternatives=alternatives,
+            instead=instead,
         )
         return MeteredCall(self, self._settling, request)
 
 
-def _denied(request: _Request, decision: pb.AuthorizeResponse) -> Denied:
+def request_of(
+    account: str,
+    product: str,
+    attributes: Mapping[str, str] | None,
+    estimate: Mapping[str, int],
+    lifetime_us: int,
+    *,
+    up_to: tuple[str, int] | None = None,
+    quote_id: str = "",
+    request_id: str,
+    alternatives: Sequence[pb.Alternative] = (),
+    instead: bool = False,
+) -> Request:
+    """What a metered call asks for. Raises ValueError."""
+    if lifetime_us < 1:
+        raise ValueError(f"lifetime_us is 1 or more, not {lifetime_us}")
+    if len(request_id.encode()) > REQUEST_ID_BYTES_MAX:
+        raise ValueError(f"request_id has {REQUEST_ID_BYTES_MAX} bytes at most: {request_id!r}")
+    return Request(
+        account,
+        product,
+        attributes,
+        estimate,
+        lifetime_us,
+        up_to,
+        quote_id,
+        request_id,
+        alternatives,
+        instead,
+    )
+
+
+def _denied(request: Request, decision: pb.AuthorizeResponse) -> Denied:
     limit = decision.limit
     return Denied(
         decision.reason or decision.ruling.reason,

@@ -39,6 +39,8 @@ class Refreshing:
         self.changed: Callable[[], None] = _nobody
         """Told when addresses mean something else than before."""
 
+        self.fail_modes: dict[str, int] | None = None
+        """By product, as the last map said; None = none has come yet."""
         self._tenant = tenant
         self._channels = channels
         self._routing = routing
@@ -50,6 +52,7 @@ class Refreshing:
         shards = {route.shard: route.address for route in reply.shards}
         self._routing.take_map(reply.hash, shards, asked)
         self._asked_us = _now_us()
+        self.fail_modes = {each.product: each.mode for each in reply.fail_modes}
         self.changed()
 
     def used(self) -> None:

@@ -20,9 +20,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from ledger.client.errors import ClientClosed, SpoolFull
+from ledger.client.errors import (
+    CallError,
+    ClientClosed,
+    NotApplied,
+    OutcomeUnknown,
+    Refused,
+    SpoolFull,
+)
 from ledger.client.events import EventOutcome, UsageEvent
-from ledger.client.spool_files import Segment, SpoolFiles, record_of
+from ledger.client.spool_files import Kept, Segment, SpooledCapture, SpoolFiles, record_of
+from ledger.v1.decision_pb2 import CaptureResponse
 
 if TYPE_CHECKING:
     from ledger.client.aio import DrawdownClient
@@ -33,6 +41,7 @@ PATIENCE_US: Final = 2_000_000
 SYNC_EVENTS: Final = 1_024  # share one sync of the disk, at most
 SEND_EVENTS: Final = 1_024  # are sent before more are read from the disk
 AGAIN_S: Final = 1  # after the client has given events up
+_UNLET: Final = ("UNAUTHENTICATED", "PERMISSION_DENIED")  # another token may let it in
 Settled = Callable[[UsageEvent, EventOutcome], None]
 _log: Final = logging.getLogger("ledger.client")
 
@@ -71,6 +80,11 @@ class Spool:
         self._sending: asyncio.Task[None] | None = None
         self._kept = asyncio.Event()  # set while there is something to send
         self._empty = asyncio.Event()
+
+    @property
+    def folder(self) -> Path:
+        """The directory."""
+        return self._folder
 
     @property
     def kept_events(self) -> int:
@@ -118,6 +132,26 @@ class Spool:
             outcome = await self._direct(event)
             if outcome is not None:
                 return outcome
+        await self._keep(record)
+        return None
+
+    async def capture(self, capture: SpooledCapture) -> CaptureResponse | None:
+        """What became of a capture; None = it is on the disk and will be sent, under its id.
+
+        Raises Refused, SpoolFull (it is nowhere), SpoolFailed, ClientClosed.
+        """
+        files, record = self._files, record_of(capture)
+        if not files.events and not self._waiting:
+            asked = asyncio.ensure_future(self._capture(capture))
+            try:
+                await asyncio.wait({asked}, timeout=self._patience_s)
+            finally:
+                asked.cancel()
+            if asked.done() and not asked.cancelled():
+                try:
+                    return asked.result()
+                except (NotApplied, OutcomeUnknown):
+                    pass
         await self._keep(record)
         return None
 
@@ -205,16 +239,52 @@ class Spool:
     async def _send_segment(self, segment: Segment) -> None:
         offset = 0
         while True:
-            events, offset = await asyncio.to_thread(self._files.read, segment, offset, SEND_EVENTS)
-            await self._send(events)
+            kept, offset = await asyncio.to_thread(self._files.read, segment, offset, SEND_EVENTS)
+            await self._send(kept)
             async with self._disk:
                 if offset == segment.bytes:
                     self._files.let_go(segment)
                     self._look()
                     return
 
-    async def _send(self, events: list[UsageEvent]) -> None:
-        """Until a server has judged all of them."""
+    async def _capture(self, capture: SpooledCapture) -> CaptureResponse:
+        return await self._client.capture(
+            capture.hold_id,
+            capture.quantities,
+            effective_at_us=capture.effective_at_us,
+            request_id=capture.request_id,
+        )
+
+    async def _send(self, kept: list[Kept]) -> None:
+        """Until a server has judged all of them: captures one by one, events between together."""
+        events: list[UsageEvent] = []
+        for each in kept:
+            if isinstance(each, UsageEvent):
+                events.append(each)
+                continue
+            await self._send_events(events)
+            events = []
+            await self._send_capture(each)
+        await self._send_events(events)
+
+    async def _send_capture(self, capture: SpooledCapture) -> None:
+        while True:
+            why: CallError
+            try:
+                await self._capture(capture)
+            except Refused as error:
+                if error.code not in _UNLET:
+                    _log.warning("what hold %s used was not captured: %s", capture.hold_id, error)
+                    return
+                why = error
+            except (NotApplied, OutcomeUnknown) as error:
+                why = error
+            else:
+                return
+            _log.warning("the capture of hold %s stays on the disk: %s", capture.hold_id, why)
+            await asyncio.sleep(AGAIN_S)
+
+    async def _send_events(self, events: list[UsageEvent]) -> None:
         while events:
             outcomes = await self._client.ingest(events)
             again: list[UsageEvent] = []

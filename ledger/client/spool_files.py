@@ -13,9 +13,10 @@ import fcntl
 import json
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ledger.client.errors import InvalidEvent, SpoolBusy, SpoolDamaged, SpoolFailed, SpoolFull
 from ledger.client.events import UsageEvent, event_bytes, shape_bytes, shape_key
@@ -24,6 +25,19 @@ SEGMENT_BYTES: Final = 4 << 20  # x ~250 B an event = 16,000 that may be sent ag
 RECORD_BYTES_MAX: Final = 1 << 20
 _HEAD: Final = 8  # bytes of length and CRC-32, big-endian
 _SUFFIX: Final = ".spool"
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledCapture:
+    """What a hold's work used, at an instant in microseconds: the capture to be made of it."""
+
+    hold_id: str
+    quantities: Mapping[str, int]
+    request_id: str
+    effective_at_us: int = 0
+
+
+Kept: TypeAlias = UsageEvent | SpooledCapture
 
 
 class Segment:
@@ -107,16 +121,16 @@ class SpoolFiles:
         """The segment whose events come first; None = nothing is kept."""
         return next((segment for segment in self._segments if segment.events), None)
 
-    def read(self, segment: Segment, offset: int, events_max: int) -> tuple[list[UsageEvent], int]:
+    def read(self, segment: Segment, offset: int, events_max: int) -> tuple[list[Kept], int]:
         """Events from `offset` on, and the offset behind them. Raises SpoolDamaged."""
-        found: list[UsageEvent] = []
+        found: list[Kept] = []
         with segment.path.open("rb") as file:
             file.seek(offset)
             while len(found) < events_max and offset < segment.bytes:
                 payload = _payload(file.read(_HEAD), file.read)
                 if payload is None:
                     raise SpoolDamaged(f"{segment.path} cannot be read at byte {offset}")
-                found.append(_event(payload))
+                found.append(_kept(payload))
                 offset += _HEAD + len(payload)
         return found, offset
 
@@ -206,25 +220,29 @@ class SpoolFiles:
             self._file = -1
 
 
-def record_of(event: UsageEvent) -> bytes:
-    """What is kept of an event. Raises InvalidEvent."""
-    event_bytes(event)
-    shape_bytes(shape_key(event))
+def record_of(kept: Kept) -> bytes:
+    """What is kept of an event or a capture. Raises InvalidEvent."""
+    event_id = kept.request_id if isinstance(kept, SpooledCapture) else kept.id
+    if isinstance(kept, UsageEvent):
+        event_bytes(kept)
+        shape_bytes(shape_key(kept))
     fields: dict[str, Any] = {}
-    for name in UsageEvent.__slots__:
-        value = getattr(event, name)
+    for name in kept.__slots__:
+        value = getattr(kept, name)
         if value:
             fields[name] = value if isinstance(value, str | int) else dict(value)
     payload = json.dumps(fields, separators=(",", ":")).encode()
     if len(payload) > RECORD_BYTES_MAX:
         message = f"{len(payload)} bytes; at most {RECORD_BYTES_MAX} are kept on a disk"
-        raise InvalidEvent("EVENT_TOO_LARGE", "id", event.id, message)
+        raise InvalidEvent("EVENT_TOO_LARGE", "id", event_id, message)
     head = len(payload).to_bytes(4, "big") + zlib.crc32(payload).to_bytes(4, "big")
     return head + payload
 
 
-def _event(payload: bytes) -> UsageEvent:
+def _kept(payload: bytes) -> Kept:
     fields = json.loads(payload)
+    if "hold_id" in fields:
+        return SpooledCapture(**fields)
     return UsageEvent(**{"quantities": {}, **fields})
 
 

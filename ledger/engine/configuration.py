@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -59,12 +59,26 @@ class AliasBody(msgspec.Struct, frozen=True):
     card: str
 
 
+class FailModeBody(msgspec.Struct, frozen=True):
+    """The body of a version of a product's fail mode: a name of ledger.v1.FailMode, without its
+    prefix."""
+
+    mode: str
+
+
 class ConversionBody(msgspec.Struct, frozen=True):
     """The body of a conversion rate: major units of `target` for one of `source` (rule R5)."""
 
     source: str
     target: str
     rate: str
+
+
+class FailModeVersion(NamedTuple):
+    """A published version of the fail mode of the product that the entry names."""
+
+    entry: ConfigurationEntry
+    mode: str
 
 
 def conversion_name(body: ConversionBody) -> str:
@@ -88,6 +102,7 @@ Loaded = (
     | MeterVersion
     | PackageVersion
     | SizingVersion
+    | FailModeBody
 )
 
 
@@ -104,6 +119,7 @@ class Configurations:
         "_opening",
         "_store",
         "assets",
+        "fail_modes",
         "meters",
         "offsets",
         "sizing",
@@ -114,6 +130,7 @@ class Configurations:
         self.meters: dict[int, MeterVersions] = {}  # tenant -> what was taken here
         self.sizing: dict[int, SizingVersion] = {}  # tenant -> the newest that was taken here
         self.offsets: dict[int, int] = {}  # tenant -> how far its clock is ahead, as published
+        self.fail_modes: dict[int, dict[str, FailModeVersion]] = {}  # tenant -> product -> newest
         self._store = store
         self._opening = asyncio.Lock()  # shards ask for the same version at once: it opens once
         self._entries: dict[tuple[int, int], ConfigurationEntry] = {}
@@ -190,6 +207,10 @@ class Configurations:
             )
         elif entry.kind == ConfigurationKind.CONVERSION:
             self._loaded[place] = msgspec.msgpack.decode(body, type=ConversionBody)
+        elif entry.kind == ConfigurationKind.FAIL_MODE:
+            found = msgspec.msgpack.decode(body, type=FailModeBody)
+            self._loaded[place] = found
+            self._note_fail_mode(FailModeVersion(entry, found.mode))
         elif entry.kind == ConfigurationKind.METERS:
             meters = MeterVersion(
                 entry.version,
@@ -220,6 +241,12 @@ class Configurations:
     def note(self, tenant: int, moved: ClockBody) -> None:
         """The tenant's clock is at least so far ahead."""
         self.offsets[tenant] = max(moved.offset, self.offsets.get(tenant, 0))
+
+    def _note_fail_mode(self, found: FailModeVersion) -> None:
+        modes = self.fail_modes.setdefault(found.entry.tenant, {})
+        known = modes.get(found.entry.name)
+        if known is None or known.entry.version < found.entry.version:
+            modes[found.entry.name] = found
 
     def card(self, tenant: int, version: int) -> tuple[str, CardVersion] | None:
         """The name and the card that a loaded version published; None where it published none."""

@@ -29,6 +29,7 @@ from ledger.engine.configuration import (
     AssetBody,
     Configurations,
     ConversionBody,
+    FailModeBody,
     conversion_name,
 )
 from ledger.engine.lease import Terms
@@ -353,6 +354,14 @@ class Ledger:
             effective = ALWAYS_US
         encoded = msgspec.msgpack.encode(body)
         return await self._publish(tenant, kind, name, encoded, effective, expected_version)
+
+    async def publish_fail_mode(
+        self, tenant: int, product: str, mode: str, expected_version: int | None = None
+    ) -> ConfigurationEntry | ConfigurationRefused:
+        """Say how a product's work is decided while no server answers; it prices nothing, so there
+        is no instant from which it counts."""
+        kind, body = ConfigurationKind.FAIL_MODE, msgspec.msgpack.encode(FailModeBody(mode))
+        return await self._publish(tenant, kind, product, body, None, expected_version)
 
     async def publish_meters(
         self,

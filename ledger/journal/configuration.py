@@ -34,6 +34,7 @@ class ConfigurationKind(IntEnum):
     METERS = 6
     PACKAGE = 7
     SIZING = 8
+    FAIL_MODE = 9
 
 
 SHARE_NAMES: Final = {

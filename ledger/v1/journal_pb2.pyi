@@ -11,6 +11,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import decision_pb2 as _decision_pb2
+from ledger.v1 import fail_mode_pb2 as _fail_mode_pb2
 from ledger.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
 import sys
@@ -593,6 +594,7 @@ class GetRoutingResponse(_message.Message):
 
     HASH_FIELD_NUMBER: _builtins.int
     SHARDS_FIELD_NUMBER: _builtins.int
+    FAIL_MODES_FIELD_NUMBER: _builtins.int
     hash: _builtins.str
     """Name of the function from (tenant, root account) to a shard:
     "blake2b-64" = BLAKE2b with an 8-byte digest, read as a big-endian number, modulo the number of
@@ -602,15 +604,22 @@ class GetRoutingResponse(_message.Message):
     def shards(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShardRoute]:
         """One route a shard, ascending."""
 
+    @_builtins.property
+    def fail_modes(self) -> _containers.RepeatedCompositeFieldContainer[_fail_mode_pb2.ProductFailMode]:
+        """How work of products is decided while no server answers, ascending by product; what is not
+        listed is CLOSED.
+        """
+
     def __init__(
         self,
         *,
         hash: _builtins.str = ...,
         shards: _abc.Iterable[Global___ShardRoute] | None = ...,
+        fail_modes: _abc.Iterable[_fail_mode_pb2.ProductFailMode] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hash", b"hash", "shards", b"shards"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fail_modes", b"fail_modes", "hash", b"hash", "shards", b"shards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

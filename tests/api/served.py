@@ -32,6 +32,7 @@ from ledger.v1 import (
     decision_pb2_grpc,
     decision_policy_pb2_grpc,
     explain_pb2_grpc,
+    fail_mode_pb2_grpc,
     family_pb2_grpc,
     grant_pb2,
     grant_pb2_grpc,
@@ -149,6 +150,7 @@ class Served:
         self.balances = balance_pb2_grpc.BalanceServiceStub(self.channel)
         self.corrections = correction_pb2_grpc.CorrectionServiceStub(self.channel)
         self.reports = report_pb2_grpc.ReportServiceStub(self.channel)
+        self.fail_modes = fail_mode_pb2_grpc.FailModeServiceStub(self.channel)
         self.families = family_pb2_grpc.FamilyServiceStub(self.channel)
         self.charges = charge_pb2_grpc.ChargeServiceStub(self.channel)
         self.budgets = budget_pb2_grpc.BudgetServiceStub(self.channel)

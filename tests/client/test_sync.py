@@ -25,6 +25,7 @@ from tests.client.conftest import PROMPT, CuttingProxy
 
 ON_A_LOOP_ONLY = {
     "submit",
+    "guard",
     "hold_lease",
     "decide_stream",
     "session",

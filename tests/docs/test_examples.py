@@ -86,6 +86,7 @@ PAGES = {
     "costs": Page(price=None),
     "mandates": Page(),
     "decisions": Page(gift=("acme", "credit", 1_000_000)),
+    "fail-modes": Page(price=("output_tokens", MICRO), gift=("acme", "credit", 1_000_000)),
     "policies": Page(gift=("acme", "credit", 1_000_000)),
     "drawdown-order": Page(),
     "families": Page(money_scale=2),
@@ -121,6 +122,7 @@ PAGES = {
 PROJECTED = {
     "corrections",
     "costs",
+    "fail-modes",
     "families",
     "fixed-charges",
     "forecast",

@@ -60,7 +60,7 @@ from ledger.core.packaged_rules import (
 )
 from ledger.core.packing import PackedFamily, PackedShard
 from ledger.core.upcast import UPCASTS, HoldAuthorized1
-from ledger.engine.configuration import AliasBody, AssetBody, ClockBody
+from ledger.engine.configuration import AliasBody, AssetBody, ClockBody, FailModeBody
 from ledger.engine.segments import BUCKET_BITS_MIN, SegmentBuilder, bucket_of, key_number
 from ledger.integrity.keys import KeyRecord, key_id_of
 from ledger.integrity.leaves import Salts, batch_prefix, leaf
@@ -133,6 +133,7 @@ ROOTS: tuple[type, ...] = (
     AliasBody,
     AssetBody,
     ClockBody,
+    FailModeBody,
     RateCard,
     MeterSet,
     Package,
@@ -612,6 +613,12 @@ FORMATS: tuple[Format, ...] = (
         {"full": AliasBody("pro-2026")},
         msgspec.msgpack.encode,
         msgspec.msgpack.Decoder(AliasBody).decode,
+    ),
+    Format(
+        "fail-mode-body",
+        {"full": FailModeBody("LEASE_ONLY")},
+        msgspec.msgpack.encode,
+        msgspec.msgpack.Decoder(FailModeBody).decode,
     ),
     Format(
         "clock-body",

@@ -31,6 +31,7 @@ from ledger.v1 import (
     decision_pb2,
     decision_policy_pb2,
     explain_pb2,
+    fail_mode_pb2,
     family_pb2,
     grant_pb2,
     journal_pb2,
@@ -77,6 +78,7 @@ FILES: list[FileDescriptor] = [
         correction_pb2,
         decision_pb2,
         explain_pb2,
+        fail_mode_pb2,
         family_pb2,
         grant_pb2,
         journal_pb2,
@@ -141,6 +143,7 @@ WITHOUT_REQUEST_ID = {
     "GetCharge",
     "ListCharges",
     "ListFees",
+    "ListFailModes",
     "GetOverage",
     "GetOperation",
     "GetOwed",
@@ -333,7 +336,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 85
+    assert len(mutations) == 86
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name
@@ -343,7 +346,7 @@ def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
 
 def test_every_list_has_pages():
     lists = [method for method in unary_methods() if method.name.startswith("List")]
-    assert len(lists) == 32
+    assert len(lists) == 33
     for method in lists:
         assert {"page_size", "page_token"} <= set(method.input_type.fields_by_name.keys())
         assert "next_page_token" in method.output_type.fields_by_name
