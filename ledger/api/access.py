@@ -137,6 +137,8 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
             {
                 "Check": _of_account(_WORKS),
                 "CheckMany": Rule(_WORKS, Reach.ITEMS),
+                # It says what budgets and grants above hold, and what work costs.
+                "ExplainDecision": _of_account(_READ),
                 "Authorize": _of_account(_WORKS, Place("quote_id", QUOTE)),
                 "Debit": _of_account(_WORKS),
                 # Each item is let in as a call of its own would be.

@@ -8,104 +8,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import NamedTuple
 
+from ledger.api.advising import look, say
 from ledger.api.calls import Call
 from ledger.api.check_many import CheckManyCalls
 from ledger.api.decide_stream import DecideStream
 from ledger.api.deciding import AUTHORIZE, CAPTURE, DEBIT, EXTEND, RELEASE, decided
 from ledger.api.edge import Edge
-from ledger.api.errors import refused
+from ledger.api.explaining_decisions import explain_decision
 from ledger.api.forward import Forwarder
 from ledger.api.hold_calls import HoldCalls
-from ledger.api.limits import Checked
-from ledger.api.positions import position_of
-from ledger.api.render_decision import (
-    DECISIONS,
-    render_exceeded,
-    render_limit,
-    render_sizes,
-    retry_after,
-)
-from ledger.api.render_policy import (
-    alternatives_of,
-    check_alternatives,
-    decided_by,
-    render_ruling,
-)
-from ledger.api.requests import seated, shape_of, up_to_of
-from ledger.api.sizing import sized
-from ledger.core.affording import Afforded
-from ledger.core.authorizing import assess_up_to, parts_within, range_of
-from ledger.core.commands import Sizing
-from ledger.core.events import Alternative, Limit, Ruling, UpTo
-from ledger.core.holds import holds_limit
-from ledger.core.outcomes import Reason, Refusal
-from ledger.core.rule_faults import alternatives_invalid
-from ledger.core.ruling import rule
-from ledger.core.shapes import Shape
-from ledger.core.shortfall import limit_of
-from ledger.core.state import State
+from ledger.api.render_decision import DECISIONS
 from ledger.v1 import decision_pb2 as pb
-
-
-class Advice(NamedTuple):
-    """What Check found: by which version of the policy, and which limit allows no more; when."""
-
-    afforded: Afforded
-    policy_version: int
-    limit: Limit | None
-    now: int
-    ruling: Ruling | None
-    up_to: UpTo | None
-    most: tuple[int, ...]  # that is decided for: as asked, or as it was learned
-
-
-def advise(
-    state: State,
-    number: int,
-    shape: Shape,
-    values: tuple[int, ...],
-    clock_us: int,
-    ranged: tuple[str, int],
-    alternatives: tuple[Alternative, ...] = (),
-    sizing: Sizing | None = None,
-) -> Advice | Refusal:
-    """What Authorize would say now, by the speculative state; changes nothing."""
-    account = state.accounts.get(number)
-    if account is None:
-        return Refusal(Reason.ACCOUNT_UNKNOWN, "account", "", "the account is not open yet")
-    refusal = holds_limit(account)
-    if refusal is not None:
-        return refusal
-    if state.offsets:
-        state.act_for(account.tenant)
-    now = state.present(clock_us)
-    if sizing is not None:
-        values = parts_within(state, account, shape, values, now)
-    up_to = range_of(shape, values, *ranged)
-    if isinstance(up_to, Refusal):
-        return up_to
-    invalid = alternatives_invalid(alternatives, Reason.ALTERNATIVES_INVALID)
-    if invalid is not None:
-        return invalid
-    afforded = assess_up_to(state, account, shape, values, up_to, now)
-    if isinstance(afforded, Refusal):
-        return afforded
-    ruling = None
-    if (account.rules is not None or alternatives) and afforded.found.bound.terms.outcome is None:
-        ruled = rule(state, account, shape, values, up_to, alternatives, 0, afforded, now)
-        if ruled is not None:
-            afforded, ruling = ruled.afforded, ruled.ruling
-    limit = afforded.limit
-    if afforded.found.denied:
-        limit = limit_of(state, account, afforded.found, now)
-    return Advice(afforded, account.version, limit, now, ruling, up_to, values)
-
-
-def _as_asked(ruling: Ruling | None) -> bool:
-    """Whether what was decided on is the work that was asked for."""
-    return ruling is None or ruling.asked is None
 
 
 class DecisionService(CheckManyCalls, HoldCalls):
@@ -117,80 +31,17 @@ class DecisionService(CheckManyCalls, HoldCalls):
 
     async def check(self, request: pb.CheckRequest, call: Call) -> pb.CheckResponse:
         """Advice from the newest state, at once."""
-        edge = self._edge
-        number, shard = edge.seat(request.tenant, request.account)
-        tenant = 0 if number else await edge.tenant(request.tenant)
-        shape, values = shape_of(edge.shapes, request)
-        if not number:
-            entry = await edge.account(tenant, request.account)
-            edge.keep_seat(entry)
-            shape = seated(edge.shapes, shape, entry)
-            number, shard = entry.number, entry.shard
-        ranged = up_to_of(request, shape)
-        sizing = None
-        if request.sizing or edge.ledger.configurations.sizing:
-            check = Checked()
-            check.one_of("sizing", request.sizing, pb.Sizing.DESCRIPTOR.values_by_number)
-            check.done()
-            tenant = tenant or await edge.tenant(request.tenant)
-            entry = await edge.account(tenant, request.account)
-            values, sizing = await sized(edge, entry, shape, values, request.sizing, ranged)
-        writer = edge.ledger.writers[shard]
-        clock_us = edge.ledger.clock.now_us()
-        if number in writer.state.paged:
-            await writer.bring_in((number,))
-        listed: tuple[Alternative, ...] = ()
-        if request.alternatives:
-            check = Checked()
-            check_alternatives(check, request.alternatives)
-            check.done()
-            listed = alternatives_of(request.alternatives)
-        found = advise(writer.state, number, shape, values, clock_us, ranged, listed, sizing)
-        if isinstance(found, Refusal):
-            raise refused(found, {"account": request.account})
-        assessment, quantities, _ = found.afforded
-        asset, declared = edge.assets.of(assessment.asset), assessment.bound.declaration
-        decision = pb.DECISION_ALLOW_OVERDRAFT if assessment.uses_debt else pb.DECISION_ALLOW
-        if assessment.denied:
-            decision = pb.DECISION_DENY
-        elif ranged[0] and quantities != found.most and _as_asked(found.ruling):
-            decision = pb.DECISION_ALLOW_UP_TO
-        decision = decided_by(found.ruling) or decision
-        edge.telemetry.decided("Check", DECISIONS[decision])
-        response = pb.CheckResponse(
-            decision=decision,
-            reason=assessment.denied,
-            available=str(assessment.available),
-            charge=assessment.charge,
-            asset=asset.code,
-            scale=asset.scale,
-            policy_version=found.policy_version,
-            rate_card=declared.rate_card if assessment.card_version else "",
-            rate_card_version=assessment.card_version,
-            position=position_of(shard, writer.durable_position),
-        )
-        if ranged[0] and not assessment.denied and _as_asked(found.ruling):
-            response.allowed_quantity = quantities[shape.quantity_names.index(ranged[0])]
-        ruling = found.ruling
-        if ruling is not None:
-            names = await edge.names([ruling.account]) if ruling.account else {}
-            response.ruling.CopyFrom(
-                render_ruling(edge.assets, ruling, declared, quantities, shard, number, names)
-            )
-        if sizing is not None:
-            response.sized.extend(
-                render_sizes(
-                    sizing.asked, sizing.sizes, shape.quantity_names, found.most, found.up_to
-                )
-            )
-        limit = found.limit
-        if limit is not None:
-            names = await edge.names([limit.account])
-            response.limit.CopyFrom(render_limit(limit, shard, names))
-            response.retry_after_us = retry_after(limit, found.now)
-            if assessment.budget is not None:
-                response.budget_exceeded.CopyFrom(render_exceeded(limit, names))
+        work = await look(self._edge, request)
+        response = await say(self._edge, work)
+        self._edge.telemetry.decided("Check", DECISIONS[response.decision])
         return response
+
+    async def explain_decision(
+        self, request: pb.ExplainDecisionRequest, call: Call
+    ) -> pb.ExplainDecisionResponse:
+        """Why Check answers what it answers."""
+        work = await look(self._edge, request)
+        return await explain_decision(self._edge, request, work)
 
     async def authorize(self, request: pb.AuthorizeRequest, call: Call) -> pb.AuthorizeResponse:
         """Decide and hold, in one durable step."""

@@ -37,7 +37,7 @@ OPTIONS: Final = (
 )
 READS: Final = (
     "Get", "List", "Check", "Quote", "Compare", "TrialBalance", "Preview", "Resolve",
-    "Draft", "RollUp", "Watch",
+    "Draft", "RollUp", "Watch", "Explain",
 )  # fmt: skip
 """Beginnings of the names of methods that record nothing."""
 NO_READS: Final = frozenset({"GetOutcome"})  # but these do: it may abandon what it asks about

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ledger.cli.arguments import pairs
 from ledger.cli.output import amount, console, instant, json_option, print_json, table
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
@@ -105,7 +106,7 @@ def set_(
             window=window_of(window, zone),
             products=products,
             tags=tags,
-            attributes=_pairs(attributes),
+            attributes=pairs(attributes),
             thresholds=sorted(thresholds),
             group_by=group_by,
             values_max=values_max,
@@ -287,16 +288,6 @@ def _limits(given: tuple[str, ...], attributes: int) -> list[budget_pb2.BudgetVa
         parts = value.split(",") if attributes > 1 else [value]
         limits.append(budget_pb2.BudgetValueLimit(value=parts, limit=int(limit)))
     return limits
-
-
-def _pairs(given: tuple[str, ...]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for each in given:
-        name, found, value = each.partition("=")
-        if not found or not name or name in pairs:
-            raise click.UsageError(f"{each!r}: write NAME=VALUE, each name once")
-        pairs[name] = value
-    return pairs
 
 
 def _document(reply: Message) -> dict[str, Any]:

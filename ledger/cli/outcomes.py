@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ledger.cli.arguments import pairs, quantities_of
 from ledger.cli.instants import Instant
 from ledger.cli.output import amount, console, instant, json_option, print_json, table
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
@@ -72,10 +73,10 @@ def report(
         request_id=request_id or uuid.uuid4().hex,
         account=account,
         product=product,
-        attributes=_pairs(attributes),
-        quantities={name: _number(name, text) for name, text in _pairs(quantities).items()},
+        attributes=pairs(attributes),
+        quantities=quantities_of(quantities),
         effective_at_us=at_us,
-        evidence=_pairs(evidence),
+        evidence=pairs(evidence),
     )
     with connect(remote) as channel:
         reply = OutcomeServiceStub(channel).Report(request, timeout=TIMEOUT_S)
@@ -115,7 +116,7 @@ def confirm(
         tenant=tenant,
         request_id=request_id or uuid.uuid4().hex,
         outcome_id=outcome_id,
-        evidence=_pairs(evidence),
+        evidence=pairs(evidence),
     )
     with connect(remote) as channel:
         reply = OutcomeServiceStub(channel).Confirm(request, timeout=TIMEOUT_S)
@@ -154,7 +155,7 @@ def reject(
         request_id=request_id or uuid.uuid4().hex,
         outcome_id=outcome_id,
         reason=reason,
-        evidence=_pairs(evidence),
+        evidence=pairs(evidence),
     )
     with connect(remote) as channel:
         reply = OutcomeServiceStub(channel).Reject(request, timeout=TIMEOUT_S)
@@ -220,22 +221,6 @@ def _print(reply: outcome_pb2.OutcomeServiceListResponse) -> None:
             each.outcome_id,
         )
     console().print(listed)
-
-
-def _pairs(given: tuple[str, ...]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for each in given:
-        name, found, value = each.partition("=")
-        if not found or not name or name in pairs:
-            raise click.UsageError(f"{each!r}: write NAME=VALUE, each name once")
-        pairs[name] = value
-    return pairs
-
-
-def _number(name: str, text: str) -> int:
-    if not text.isascii() or not text.isdecimal():
-        raise click.UsageError(f"{name}={text}: a quantity is a whole number of minor units")
-    return int(text)
 
 
 def _document(reply: Message) -> dict[str, Any]:

@@ -54,6 +54,32 @@ class DecisionCalls:
             lambda channel: DecisionServiceStub(channel).Check, request, account
         )
 
+    async def explain_decision(
+        self,
+        account: str,
+        product: str,
+        quantities: Mapping[str, int],
+        attributes: Mapping[str, str] | None = None,
+        *,
+        up_to: tuple[str, int] | None = None,
+        alternatives: Sequence[pb.Alternative] = (),
+        sizing: pb.Sizing.ValueType = pb.SIZING_UNSPECIFIED,
+    ) -> pb.ExplainDecisionResponse:
+        """Why check answers what it answers: prices, pots, budgets, margin, rules; and in words."""
+        request = pb.ExplainDecisionRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            product=product,
+            attributes=dict(attributes or {}),
+            quantities=dict(quantities),
+            up_to=_range(up_to),
+            alternatives=alternatives,
+            sizing=sizing,
+        )
+        return await self._caller.call(
+            lambda channel: DecisionServiceStub(channel).ExplainDecision, request, account
+        )
+
     async def check_many(
         self, accounts: Sequence[str], work: Sequence[pb.WorkToCheck]
     ) -> pb.CheckManyResponse:

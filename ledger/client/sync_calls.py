@@ -100,6 +100,7 @@ class SyncCalls:
     charge_back = called(Async.charge_back)
     check = called(Async.check)
     check_many = called(Async.check_many)
+    explain_decision = called(Async.explain_decision)
     close_account = called(Async.close_account)
     close_statement = called(Async.close_statement)
     compare = called(Async.compare)

@@ -8,7 +8,7 @@ changes nothing.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.core.admission import known_account, open_account
 from ledger.core.budget_faults import OF_AN_ASSET, terms_fault, values_fault
@@ -313,21 +313,37 @@ def first_exceeded(
     return None
 
 
-def _value_exceeded(budget: Budget, bound: Bound, amount: int, now: int) -> Exceeded | None:
-    """The same of the value that the work is of; one without a counter has used nothing."""
+class Counted(NamedTuple):
+    """What a budget says of some work: the limit and the counter, of the value where it counts each
+    by itself; `shared`: it counts with others."""
+
+    limit: int
+    counter: Counter
+    value: tuple[str, ...] = ()
+    shared: bool = False
+
+
+def counted_of(budget: Budget, bound: Bound, now: int) -> Counted:
+    """The counter of a budget that work counts in; a value without one has used nothing."""
     values = budget.values
-    assert values is not None
+    if values is None:
+        return Counted(budget.terms.limit, budget.counter)
     value = bound.use.value_of(values.said.group_by)
     counted = values.counter_of(value, now)
     shared = counted is not None and counted is values.others
-    left = values.limit_of(value, shared)
     counter = counted.counter if counted is not None else Counter()
+    return Counted(values.limit_of(value, shared), counter, value, shared)
+
+
+def _value_exceeded(budget: Budget, bound: Bound, amount: int, now: int) -> Exceeded | None:
+    """The same of the value that the work is of."""
+    of = counted_of(budget, bound, now)
     window, account = budget.terms.window, budget.account
-    left -= sum(counter.within(window, now))
+    left = of.limit - sum(of.counter.within(window, now))
     if amount <= left:
         return None
-    _, resets_at = showing(window, counter, now, account.anchors, account.calendar)
-    return Exceeded(budget, max(0, left), resets_at, value, shared)
+    _, resets_at = showing(window, of.counter, now, account.anchors, account.calendar)
+    return Exceeded(budget, max(0, left), resets_at, of.value, of.shared)
 
 
 def estimate_of(

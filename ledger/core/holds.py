@@ -167,7 +167,7 @@ def _assess(
     overdraw: Overdraw | None = None,
 ) -> Assessment | Refusal:
     """Who would pay what was priced, and whether all mandates and budgets allow it (D4, H4)."""
-    found = _payable(state, account, bound, priced, now, overdraw)
+    found = payable(state, account, bound, priced, now, overdraw)
     if isinstance(found, Refusal) or not state.families[account.root].budgets:
         return found
     denial = first_mandate_denying(account, bound.asset, bound.use, found.charge, now)
@@ -188,7 +188,7 @@ def _assess(
     return found
 
 
-def _payable(
+def payable(
     state: State,
     account: Account,
     bound: Bound,

@@ -69,6 +69,15 @@ class Ruled(NamedTuple):
     overdraw: Overdraw | None = None
 
 
+class Margin(NamedTuple):
+    """Price and cost of work, in minor units of the money that its cost is in: the charge is
+    converted by the published rate where it is in another asset."""
+
+    price: int
+    cost: int
+    asset: int
+
+
 def rule(
     state: State,
     account: Account,
@@ -103,9 +112,8 @@ def margin_of(
     shape: Shape,
     quantities: tuple[int, ...],
     now: int,
-) -> tuple[int, int] | None:
-    """(price, cost) of work in minor units of the money that its cost is in: the charge, converted
-    by the published rate where it is in another asset. None = one of them is not known."""
+) -> Margin | None:
+    """What work would earn. None = its price or its cost is not known."""
     bound = found.bound
     if found.priced.suspense or bound.cost_card is None:
         return None
@@ -118,7 +126,7 @@ def margin_of(
         if rate is None:
             return None
         price = rate.converted(price)
-    return price, cost.total
+    return Margin(price, cost.total, asset)
 
 
 class _Option(NamedTuple):
@@ -158,7 +166,7 @@ class _Case:
         self.rules: tuple[PolicyRule, ...] = standing.rules if standing is not None else ()
         self.tried: list[Tried] = []
         self._limit: Limit | None = None
-        self._margin: tuple[int, int] | None = None
+        self._margin: Margin | None = None
         self._margin_known = False
 
     def decide(self) -> Ruled:
@@ -222,7 +230,7 @@ class _Case:
 
     def _margin_of(
         self, found: Assessment, shape: Shape, quantities: tuple[int, ...]
-    ) -> tuple[int, int] | None:
+    ) -> Margin | None:
         return margin_of(self.state, self.account, found, shape, quantities, self.now)
 
     # -- actions -----------------------------------------------------------------------------------
@@ -485,7 +493,7 @@ def _is_of(rule: PolicyRule, shape: Shape) -> bool:
     return not rule.attributes or set(rule.attributes) <= set(shape.attributes)
 
 
-def _is_below(margin: tuple[int, int], floor: int) -> bool:
+def _is_below(margin: Margin, floor: int) -> bool:
     """Whether price - cost is less than so many thousandths of the price."""
-    price, cost = margin
+    price, cost, _ = margin
     return (price - cost) * PERMILLE < floor * price

@@ -1145,6 +1145,344 @@ class CheckedLimit(_message.Message):
 Global___CheckedLimit: _TypeAlias = CheckedLimit  # noqa: Y015
 
 @_typing.final
+class PricedQuantity(_message.Message):
+    """What a quantity of the work would cost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUANTITY_NAME_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    CHARGE_FIELD_NUMBER: _builtins.int
+    UNRATED_REASON_FIELD_NUMBER: _builtins.int
+    quantity_name: _builtins.str
+    """Name of the quantity, 1 to 128 bytes."""
+    quantity: _builtins.int
+    """The quantity, in minor units of its meter."""
+    charge: _builtins.int
+    """Its charge in minor units of the asset."""
+    unrated_reason: _builtins.str
+    """Why it has no price: a stable code; empty where it has."""
+    def __init__(
+        self,
+        *,
+        quantity_name: _builtins.str = ...,
+        quantity: _builtins.int = ...,
+        charge: _builtins.int = ...,
+        unrated_reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "quantity", b"quantity", "quantity_name", b"quantity_name", "unrated_reason", b"unrated_reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PricedQuantity: _TypeAlias = PricedQuantity  # noqa: Y015
+
+@_typing.final
+class PotStep(_message.Message):
+    """A pot, in its turn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POT_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    ROOM_FIELD_NUMBER: _builtins.int
+    GIVES_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
+    pot: _types_pb2.Pot.ValueType
+    """Which kind: a grant, the overdraft, or the overage."""
+    grant_id: _builtins.str
+    """The grant; empty where the pot is none."""
+    account: _builtins.str
+    """Whose it is: the account asked about, or one above it that shares."""
+    units: _builtins.int
+    """What is in it, holds taken off, in minor units of the asset; -1 = without a limit."""
+    room: _builtins.int
+    """What of it the account may take now: within caps, without what others reserved; -1 = any."""
+    gives: _builtins.int
+    """What it would give to this work."""
+    withheld: _builtins.str
+    """Why it may give nothing: NOT_YET_EFFECTIVE, EXPIRED, NOT_APPLICABLE, NOT_OF_SEAT, CAP_REACHED,
+    RESERVED, HELD, NOT_FOR_HOLDS, NOT_GIVEN, LIMIT_REACHED or GRACE_ENDED; empty where it may.
+    """
+    def __init__(
+        self,
+        *,
+        pot: _types_pb2.Pot.ValueType = ...,
+        grant_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        units: _builtins.int = ...,
+        room: _builtins.int = ...,
+        gives: _builtins.int = ...,
+        withheld: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "gives", b"gives", "grant_id", b"grant_id", "pot", b"pot", "room", b"room", "units", b"units", "withheld", b"withheld"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PotStep: _TypeAlias = PotStep  # noqa: Y015
+
+@_typing.final
+class BudgetStep(_message.Message):
+    """A budget that applies, the account's own or one of an account above it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    ALLOWS_FIELD_NUMBER: _builtins.int
+    HARD_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Whose it is."""
+    name: _builtins.str
+    """Its name."""
+    shared: _builtins.bool
+    """True: the value counts with others, because there are too many."""
+    limit: _builtins.int
+    """Its limit in its window, in units of its measure."""
+    used: _builtins.int
+    """What was used in the window."""
+    held: _builtins.int
+    """What holds reserve in it."""
+    counts: _builtins.int
+    """What this work would count."""
+    allows: _builtins.bool
+    """False: it is hard, and refuses."""
+    hard: _builtins.bool
+    """True: it refuses what is authorised; else it only counts and alerts."""
+    @_builtins.property
+    def value(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The value that counts by itself, where the budget counts each."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        name: _builtins.str = ...,
+        value: _abc.Iterable[_builtins.str] | None = ...,
+        shared: _builtins.bool = ...,
+        limit: _builtins.int = ...,
+        used: _builtins.int = ...,
+        held: _builtins.int = ...,
+        counts: _builtins.int = ...,
+        allows: _builtins.bool = ...,
+        hard: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "allows", b"allows", "counts", b"counts", "hard", b"hard", "held", b"held", "limit", b"limit", "name", b"name", "shared", b"shared", "used", b"used", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetStep: _TypeAlias = BudgetStep  # noqa: Y015
+
+@_typing.final
+class MarginStep(_message.Message):
+    """What the work would earn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Code of the money that both are in."""
+    scale: _builtins.int
+    """Its scale."""
+    price: _builtins.int
+    """The charge, converted by the published rate where it is in another asset."""
+    cost: _builtins.int
+    """What the provider takes."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        price: _builtins.int = ...,
+        cost: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "cost", b"cost", "price", b"price", "scale", b"scale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarginStep: _TypeAlias = MarginStep  # noqa: Y015
+
+@_typing.final
+class ExplainDecisionRequest(_message.Message):
+    """Work whose decision is to be explained: what CheckRequest says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class QuantitiesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    QUANTITIES_FIELD_NUMBER: _builtins.int
+    UP_TO_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
+    SIZING_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    product: _builtins.str
+    """What will be used, 1 to 128 bytes."""
+    sizing: Global___Sizing.ValueType
+    """Whether the estimate may be learned."""
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes."""
+
+    @_builtins.property
+    def quantities(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Estimate: name (1 to 128 bytes) to quantity in minor units of its meter, 0 to 2^63 - 1. 1 to 16
+        quantities, at least one above 0.
+        """
+
+    @_builtins.property
+    def up_to(self) -> Global___UpTo:
+        """As much of one quantity as is affordable; unset = all or nothing."""
+
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alternative]:
+        """Work that may run in its stead, where limits or a policy do not let it run as asked: the
+        cheapest that all limits afford; at most 8.
+        """
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        product: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        up_to: Global___UpTo | None = ...,
+        alternatives: _abc.Iterable[Global___Alternative] | None = ...,
+        sizing: Global___Sizing.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "product", b"product", "quantities", b"quantities", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainDecisionRequest: _TypeAlias = ExplainDecisionRequest  # noqa: Y015
+
+@_typing.final
+class ExplainDecisionResponse(_message.Message):
+    """A decision, explained before it is made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    CHARGE_FIELD_NUMBER: _builtins.int
+    POTS_FIELD_NUMBER: _builtins.int
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    charge: _builtins.int
+    """What the work that was asked for would cost, in minor units of `decision.asset`; where less is
+    affordable of a range, what that costs.
+    """
+    @_builtins.property
+    def decision(self) -> Global___CheckResponse:
+        """What Check answers."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___PricedQuantity]:
+        """One a quantity, in the order of their names."""
+
+    @_builtins.property
+    def pots(self) -> _containers.RepeatedCompositeFieldContainer[Global___PotStep]:
+        """Every pot of the asset that has something, in the order in which they pay."""
+
+    @_builtins.property
+    def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetStep]:
+        """Every budget that applies, in the order in which they are asked."""
+
+    @_builtins.property
+    def margin(self) -> Global___MarginStep:
+        """Set where the provider's cost is known."""
+
+    @_builtins.property
+    def words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The same in words, a sentence or a step each."""
+
+    def __init__(
+        self,
+        *,
+        decision: Global___CheckResponse | None = ...,
+        lines: _abc.Iterable[Global___PricedQuantity] | None = ...,
+        charge: _builtins.int = ...,
+        pots: _abc.Iterable[Global___PotStep] | None = ...,
+        budgets: _abc.Iterable[Global___BudgetStep] | None = ...,
+        margin: Global___MarginStep | None = ...,
+        words: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "margin", b"margin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "charge", b"charge", "decision", b"decision", "lines", b"lines", "margin", b"margin", "pots", b"pots", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainDecisionResponse: _TypeAlias = ExplainDecisionResponse  # noqa: Y015
+
+@_typing.final
 class BudgetExceeded(_message.Message):
     """A hard budget that does not allow what was asked for."""
 

@@ -50,6 +50,11 @@ class DecisionServiceStub:
                 request_serializer=ledger_dot_v1_dot_decision__pb2.AuthorizeRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_decision__pb2.AuthorizeResponse.FromString,
                 _registered_method=True)
+        self.ExplainDecision = channel.unary_unary(
+                '/ledger.v1.DecisionService/ExplainDecision',
+                request_serializer=ledger_dot_v1_dot_decision__pb2.ExplainDecisionRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_decision__pb2.ExplainDecisionResponse.FromString,
+                _registered_method=True)
         self.Debit = channel.unary_unary(
                 '/ledger.v1.DecisionService/Debit',
                 request_serializer=ledger_dot_v1_dot_decision__pb2.DebitRequest.SerializeToString,
@@ -110,6 +115,15 @@ class DecisionServiceServicer:
     def Authorize(self, request, context):
         """Decides and, if allowed, holds the credits, in one durable step. A denial is recorded too: the
         same request_id gets the same answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainDecision(self, request, context):
+        """Why Authorize would say now what Check says: each quantity's price, each pot in its turn, each
+        budget that applies, the margin, the rules that were looked at. Of what was asked for; nothing is
+        held or recorded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -195,6 +209,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.Authorize,
                     request_deserializer=ledger_dot_v1_dot_decision__pb2.AuthorizeRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_decision__pb2.AuthorizeResponse.SerializeToString,
+            ),
+            'ExplainDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainDecision,
+                    request_deserializer=ledger_dot_v1_dot_decision__pb2.ExplainDecisionRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_decision__pb2.ExplainDecisionResponse.SerializeToString,
             ),
             'Debit': grpc.unary_unary_rpc_method_handler(
                     servicer.Debit,
@@ -314,6 +333,33 @@ class DecisionService:
             '/ledger.v1.DecisionService/Authorize',
             ledger_dot_v1_dot_decision__pb2.AuthorizeRequest.SerializeToString,
             ledger_dot_v1_dot_decision__pb2.AuthorizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.DecisionService/ExplainDecision',
+            ledger_dot_v1_dot_decision__pb2.ExplainDecisionRequest.SerializeToString,
+            ledger_dot_v1_dot_decision__pb2.ExplainDecisionResponse.FromString,
             options,
             channel_credentials,
             insecure,

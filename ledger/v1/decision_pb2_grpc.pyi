@@ -48,6 +48,11 @@ class DecisionServiceStub:
     """Decides and, if allowed, holds the credits, in one durable step. A denial is recorded too: the
     same request_id gets the same answer.
     """
+    ExplainDecision: _grpc.UnaryUnaryMultiCallable[_decision_pb2.ExplainDecisionRequest, _decision_pb2.ExplainDecisionResponse]
+    """Why Authorize would say now what Check says: each quantity's price, each pot in its turn, each
+    budget that applies, the margin, the rules that were looked at. Of what was asked for; nothing is
+    held or recorded.
+    """
     Debit: _grpc.UnaryUnaryMultiCallable[_decision_pb2.DebitRequest, _decision_pb2.DebitResponse]
     """Decides and, if allowed, charges at once, in one durable step: Authorize and Capture in one. The
     work is charged in full within every limit, or denied; unlike usage that is ingested it goes
@@ -99,6 +104,11 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     Authorize: _aio.UnaryUnaryMultiCallable[_decision_pb2.AuthorizeRequest, _decision_pb2.AuthorizeResponse]  # type: ignore[assignment]
     """Decides and, if allowed, holds the credits, in one durable step. A denial is recorded too: the
     same request_id gets the same answer.
+    """
+    ExplainDecision: _aio.UnaryUnaryMultiCallable[_decision_pb2.ExplainDecisionRequest, _decision_pb2.ExplainDecisionResponse]  # type: ignore[assignment]
+    """Why Authorize would say now what Check says: each quantity's price, each pot in its turn, each
+    budget that applies, the margin, the rules that were looked at. Of what was asked for; nothing is
+    held or recorded.
     """
     Debit: _aio.UnaryUnaryMultiCallable[_decision_pb2.DebitRequest, _decision_pb2.DebitResponse]  # type: ignore[assignment]
     """Decides and, if allowed, charges at once, in one durable step: Authorize and Capture in one. The
@@ -166,6 +176,17 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_decision_pb2.AuthorizeResponse, _abc.Awaitable[_decision_pb2.AuthorizeResponse]]:
         """Decides and, if allowed, holds the credits, in one durable step. A denial is recorded too: the
         same request_id gets the same answer.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainDecision(
+        self,
+        request: _decision_pb2.ExplainDecisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_pb2.ExplainDecisionResponse, _abc.Awaitable[_decision_pb2.ExplainDecisionResponse]]:
+        """Why Authorize would say now what Check says: each quantity's price, each pot in its turn, each
+        budget that applies, the margin, the rules that were looked at. Of what was asked for; nothing is
+        held or recorded.
         """
 
     @_abc_1.abstractmethod

@@ -127,6 +127,7 @@ WITHOUT_REQUEST_ID = {
     "Get",
     "Check",
     "CheckMany",
+    "ExplainDecision",
     "List",
     "ListChanges",
     "Forecast",

@@ -1,0 +1,134 @@
+"""A decision explained before it is made: prices, pots, budgets, margin, rules; data and words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ledger.api.advising import Looked, say
+from ledger.api.edge import Edge
+from ledger.api.ids import GRANT, mint
+from ledger.core.events import Pot
+from ledger.core.reckoning import WITHOUT_LIMIT, BudgetStep, PotStep, Reckoning, reckon
+from ledger.core.ruling import Margin, margin_of
+from ledger.v1 import decision_pb2 as pb
+from ledger.v1 import types_pb2
+from rating.wording import decimal
+
+
+async def explain_decision(
+    edge: Edge, request: pb.ExplainDecisionRequest, looked: Looked
+) -> pb.ExplainDecisionResponse:
+    """What was found, step by step: to be called at once, while the state is that of `looked`."""
+    afforded, shape, state = looked.found.as_asked, looked.shape, looked.writer.state
+    found, quantities, now = afforded.found, afforded.quantities, looked.found.now
+    account = state.accounts[looked.number]
+    reckoning = reckon(state, account, found, shape, quantities, now)
+    margin = margin_of(state, account, found, shape, quantities, now)
+    names = await edge.names(
+        [
+            *[step.owner for step in reckoning.pots],
+            *[step.budget.account.number for step in reckoning.budgets],
+        ]
+    )
+    reasons = found.reasons or ("",) * len(quantities)
+    lines = zip(shape.quantity_names, quantities, found.charges, reasons, strict=True)
+    response = pb.ExplainDecisionResponse(
+        decision=await say(edge, looked),
+        lines=[
+            pb.PricedQuantity(quantity_name=name, quantity=units, charge=charge, unrated_reason=why)
+            for name, units, charge, why in lines
+        ],
+        charge=found.charge,
+        pots=[_pot(step, looked.writer.shard, names) for step in reckoning.pots],
+        budgets=[_budget(step, names) for step in reckoning.budgets],
+        margin=_margin(edge, margin),
+    )
+    response.words.extend(_in_words(edge, request, looked, reckoning, response))
+    return response
+
+
+def _pot(step: PotStep, shard: int, names: Mapping[int, str]) -> pb.PotStep:
+    return pb.PotStep(
+        pot=types_pb2.Pot.ValueType(step.pot),
+        grant_id=mint(GRANT, shard, step.owner, step.grant) if step.pot == Pot.GRANT else "",
+        account=names[step.owner],
+        units=step.units,
+        room=step.room,
+        gives=step.gives,
+        withheld=step.withheld,
+    )
+
+
+def _budget(step: BudgetStep, names: Mapping[int, str]) -> pb.BudgetStep:
+    budget = step.budget
+    return pb.BudgetStep(
+        account=names[budget.account.number],
+        name=budget.name,
+        value=step.value,
+        shared=step.shared,
+        limit=step.limit,
+        used=step.posted,
+        held=step.pending,
+        counts=step.counts,
+        allows=step.allows,
+        hard=budget.terms.hard,
+    )
+
+
+def _margin(edge: Edge, margin: Margin | None) -> pb.MarginStep | None:
+    if margin is None:
+        return None
+    asset = edge.assets.of(margin.asset)
+    return pb.MarginStep(asset=asset.code, scale=asset.scale, price=margin.price, cost=margin.cost)
+
+
+def _in_words(
+    edge: Edge,
+    request: pb.ExplainDecisionRequest,
+    looked: Looked,
+    reckoning: Reckoning,
+    said: pb.ExplainDecisionResponse,
+) -> list[str]:
+    """A sentence or a step each."""
+    decision = said.decision
+    asset = edge.assets.of(looked.found.as_asked.found.asset)
+
+    def amount(units: int) -> str:
+        return f"{decimal((units, 10**asset.scale))} {asset.code}"
+
+    card = decision.rate_card or "no rate card"
+    words = [f"{request.account} asks for {request.product}: {amount(said.charge)} by {card}"]
+    for line in said.lines:
+        price = f"has no price ({line.unrated_reason})" if line.unrated_reason else ""
+        words.append(f"  {line.quantity} {line.quantity_name}: {price or amount(line.charge)}")
+    for pot in said.pots:
+        name = f"grant {pot.grant_id}" if pot.grant_id else _name(pot.pot)
+        has = "without a limit" if pot.units == WITHOUT_LIMIT else f"has {amount(pot.units)}"
+        gives = f"may give nothing ({pot.withheld})" if pot.withheld else ""
+        words.append(f"  {name} of {pot.account} {has}, {gives or 'gives ' + amount(pot.gives)}")
+    for budget, step in zip(said.budgets, reckoning.budgets, strict=True):
+        verdict = "allows it" if budget.allows else "refuses"
+        left = max(0, step.limit - step.posted - step.pending)
+        words.append(
+            f"  budget {budget.name} of {budget.account}: {left} of {budget.limit} left, "
+            f"{budget.counts} asked for, {verdict}"
+        )
+    if said.HasField("margin"):
+        margin = said.margin
+        words.append(
+            f"  the provider takes {decimal((margin.cost, 10**margin.scale))} of "
+            f"{decimal((margin.price, 10**margin.scale))} {margin.asset}"
+        )
+    words += [
+        f"  rule {each.rule}: {each.result or 'decides'}"
+        if each.rule
+        else f"  alternative {each.alternative}: {each.result or 'decides'}"
+        for each in decision.ruling.tried
+    ]
+    name = pb.Decision.Name(decision.decision).removeprefix("DECISION_")
+    words.append(f"{name} ({decision.reason})" if decision.reason else name)
+    return words
+
+
+def _name(pot: types_pb2.Pot.ValueType) -> str:
+    return types_pb2.Pot.Name(pot).removeprefix("POT_").lower()
