@@ -461,6 +461,7 @@ class Changes:
         "reversals",
         "reversed_costs",
         "reversed_usage",
+        "rollovers",
         "rulings",
         "seat_alerts",
         "seat_entries",
@@ -534,6 +535,7 @@ class Changes:
         self.gauges: list[Row] = []
         self.hold_sizes: list[Row] = []
         self.lease_entries: list[Row] = []
+        self.rollovers: list[tuple[int, int, str]] = []  # tenant, grant, its terms from now on
         self.actors: list[tuple[int, int, str]] = []  # entry, account, who asked for it
         # (tenant, account, book, hour) -> what usage drew, less what was given back.
         self.usage_hours: dict[tuple[int, int, int, int], int] = {}

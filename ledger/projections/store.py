@@ -308,6 +308,8 @@ class ProjectionStore:
     async def _write_grants(self, changes: Changes) -> None:
         changed = dict(changes.changed_grants)
         await self._write_new_grants(changes, changed)
+        for rollover in changes.rollovers:
+            await self._one("set_rollover", *rollover)
         for restored in changes.restored:  # in order: one may stand in for another
             await self._one("restore_grant", *restored)
         if changed:

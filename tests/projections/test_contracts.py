@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from ledger.core.commands import AmendContract, EndContract, SignContract, Subscribe
 from ledger.core.events import (
     CommitmentTerms,
@@ -121,8 +123,15 @@ async def test_tables_of_what_rolls_over(database: str) -> None:
             "FROM projection.commitment_segments ORDER BY grant_number"
         )
         rolled = await connection.fetchval("SELECT max(rolled) FROM projection.grants")
+        terms = await connection.fetch(
+            "SELECT rollover FROM projection.grants ORDER BY number LIMIT 2"
+        )
     first, second = segments[0]["commitment"], segments[1]["commitment"]
     assert [tuple(row) for row in segments][:3] == [
         (first, 100, 900, False), (second, 100, 900, False), (second, 30, 270, True),
     ]  # fmt: skip
     assert rolled == 30
+    of_first, of_second = [row["rollover"] for row in terms]
+    assert json.loads(of_first)["numerator"] == 1
+    assert json.loads(of_first)["denominator"] == 2
+    assert of_second is None

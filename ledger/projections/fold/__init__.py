@@ -64,6 +64,7 @@ from ledger.core.events import (
     GrantReleased,
     GrantRestored,
     GrantRolledOver,
+    GrantRolloverSet,
     GrantStarted,
     GrantVoided,
     GroupedBudgetSet,
@@ -214,6 +215,7 @@ from ledger.projections.fold.grants import (
     grant_released,
     grant_restored,
     grant_rolled_over,
+    grant_rollover_set,
     grant_started,
     grant_voided,
 )
@@ -387,6 +389,7 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     AdjustmentNoted: adjustment_noted,
     BalanceAdjusted: balance_adjusted,
     GrantRestored: grant_restored,
+    GrantRolloverSet: grant_rollover_set,
     HoldAuthorized: hold_authorized,
     HoldSized: hold_sized,
     HoldUpTo: hold_authorized,

@@ -12,6 +12,7 @@ from ledger.core.events import (
     GrantReleased,
     GrantRestored,
     GrantRolledOver,
+    GrantRolloverSet,
     GrantStarted,
     GrantVoided,
 )
@@ -34,14 +35,13 @@ def grant_issued(fold: Folding, _: int, event: GrantIssued) -> None:
     )
     facts.grants[event.grant] = fact
     facts.value_books[event.book] = event.deferred_book, event.price_asset
-    rollover = event.rollover
     fold.changes.grants.append(
         (
             tenant, fold.shard, event.grant, event.account, event.ordinal, int(event.kind),
             event.asset, event.amount, event.price_paid, event.price_asset, event.priority,
             event.effective_at, event.expires_at or None, event.products, event.tags,
             json_of(dict(event.attributes)), event.shared,
-            None if rollover is None else json_of(asdict(rollover)),
+            None if event.rollover is None else json_of(asdict(event.rollover)),
             json_of(dict(event.metadata)), event.book, funding, cash or None,
             event.deferred_book or None, event.origin or None, fold.recorded_at,
         )
@@ -57,6 +57,12 @@ def grant_issued(fold: Folding, _: int, event: GrantIssued) -> None:
         fold.post(tenant, 1, event.cash_book, event.deferred_book, money, paid, at)
         line = 2
     _backfilled(fold, event.grant, event.account, fact, line, event.backfills)
+
+
+def grant_rollover_set(fold: Folding, _: int, event: GrantRolloverSet) -> None:
+    """What is left of a segment is to roll over after all (rule P5)."""
+    tenant = fold.facts.tenants[event.account]
+    fold.changes.rollovers.append((tenant, event.grant, json_of(asdict(event.rollover))))
 
 
 def _backfilled(

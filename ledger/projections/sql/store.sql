@@ -233,6 +233,10 @@ FROM unnest($2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[],
            settled_at, cash_book)
 WHERE g.tenant = d.tenant AND g.shard = $1 AND g.number = d.number
 
+-- name: set_rollover
+-- What is left of a grant that stands is to roll over by other terms than it was issued with.
+UPDATE grants SET rollover = $4::jsonb WHERE tenant = $2 AND shard = $1 AND number = $3
+
 -- name: restore_grant
 -- A grant like the one that ended, but for what is its own.
 INSERT INTO grants
