@@ -1,6 +1,8 @@
 """A real PostgreSQL for every test that asks for one.
 
-`postgres_server`  one embedded server a session, throwaway, with the durability of production
+`postgres_server`  one embedded server a session, throwaway. It does not wait for the disk: killing
+                   processes loses nothing by that. The servers that tests start themselves, and
+                   that they kill, wait as in production
 `database`         the DSN of a fresh, migrated database for one test (4 shards)
 `module_database`  the same for one module
 `empty_database`   the same without a schema
@@ -32,6 +34,9 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")  # tests start Postgr
 
 PREFIX = "drawdown-test-"
 TEMPLATE = "template_ledger"
+THROWAWAY = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+"""A database of a test is a copy of 24 MB, and there are hundreds: flushing them takes longer than
+what is tested, and autovacuum goes through all of them every minute."""
 LONGEST_FIRST = (
     "bench",
     "crash",
@@ -85,6 +90,8 @@ def postgres_server() -> Iterator[EmbeddedPostgres]:
 
     server = EmbeddedPostgres(root / f"{PREFIX}{secrets.token_hex(4)}", sync_initdb=False)
     server.start()
+    settings = [f"ALTER SYSTEM SET {name} = {value}" for name, value in THROWAWAY.items()]
+    run_apart(lambda: _execute(server.dsn, *settings, "SELECT pg_reload_conf()"))
     yield server
     discard(server)
 
