@@ -1,7 +1,7 @@
 """Forecasts: what pays from durable state, what was used from the read models.
 
 Not of the core: nothing is decided by what is here, and the same positions give the same answer.
-The futures are run in a thread, so that no other call waits for them.
+The futures are run in a thread, so that other calls have their turn in between.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from ledger.forecast.hours import HOUR_US, LEAST, Hours
 from ledger.forecast.pots import Means
 from ledger.forecast.walk import NEVER, walk
 
-FUTURES: Final = 200  # x 90 blocks of a day x ~2 us = 40 ms for the longest horizon
+FUTURES: Final = 200  # x 90 blocks of a day x ~6 us = 100 ms for the longest horizon
 
 
 class Outlook(IntEnum):
