@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
-from ledger.client import DrawdownClient, LeaseTerms, LocalPrices, UsageEvent
+from ledger.client import ALLOWED, DrawdownClient, LeaseTerms, LocalPrices, UsageEvent
 from ledger.client.lease_core import AcquireRequest, LeaseCore, RenewRequest, ReportRequest
-from ledger.v1 import budget_pb2, lease_pb2
+from ledger.v1 import budget_pb2, decision_pb2, lease_pb2
 from rating.card import Meter, PriceRow, Product, RateCard
 from rating.v1 import card_pb2
-from tests.api.served import Served
+from tests.api.served import TENANT, Served
 
 SOON = LeaseTerms(wanted=3_000, report_every_us=20_000, ask_every_us=20_000)
 
@@ -104,10 +105,9 @@ async def test_it_prices_by_a_pinned_sheet(holding: DrawdownClient) -> None:
     assert balance.available == "9400"
 
 
-async def test_200_callers_within_three_nested_limits(served: Served) -> None:
-    """One unit a piece of work: 500 of `team`'s 700 of the company's 900, over 2,000 credits. Each
-    caller holds a lease of its own and goes on until nothing is to be had: exactly 500 are let go
-    ahead, and nothing is over, whoever of them gets how much."""
+async def nested(served: Served) -> None:
+    """One unit a piece of work: `bot` may spend 500 of `team`'s 700 of the company's 900, and has
+    2,000 credits."""
     price = {"product": "chat", "quantity": "calls", "price": "0.000001"}
     meters = [card_pb2.Meter(quantity="calls")]
     await served.priced(meters=meters, rows=[card_pb2.PriceRow(**price)])
@@ -124,37 +124,101 @@ async def test_200_callers_within_three_nested_limits(served: Served) -> None:
                 tenant=served.tenant, request_id=served.new_id(), account=account, budget=budget
             )
         )
+
+
+async def used_exactly(served: Served, client: DrawdownClient) -> None:
+    """All 500 count in each budget, nothing is reserved any more, and the credits say the same."""
+    for account in ("company", "team", "bot"):
+        shown = await served.budgets.Get(
+            budget_pb2.BudgetServiceGetRequest(tenant=served.tenant, account=account, name="limit")
+        )
+        assert (shown.budget.used, shown.budget.pending) == ("500", "0")
+    balances = (await client.balance("bot")).balances
+    assert [each.available for each in balances] == ["1500"]
+
+
+class Allowed:
+    """How much work was let go ahead; a second after all of it was, callers give up."""
+
+    def __init__(self, affordable: int) -> None:
+        self.count = 0
+        self.enough = asyncio.Event()
+        self._affordable = affordable
+
+    def one(self) -> None:
+        self.count += 1
+        if self.count == self._affordable:
+            asyncio.get_running_loop().call_later(1, self.enough.set)
+
+
+async def by_lease(client: DrawdownClient, allowed: Allowed, number: int) -> None:
+    """A caller that holds a lease of its own, and goes on until nothing is to be had."""
     terms = LeaseTerms(wanted=8, report_every_us=50_000, ask_every_us=100_000)
-    allowed = 0
-    enough = asyncio.Event()
+    async with client.hold_lease("bot", "chat", terms, holder=f"caller-{number}") as lease:
+        done = 0
+        while not allowed.enough.is_set():
+            if lease.spend(1, UsageEvent(f"{number}-{done}", "", {"calls": 1})):
+                done += 1
+                allowed.one()
+            await asyncio.sleep(0.01)
+        assert not lease.unrecorded
 
-    async with DrawdownClient(served.address, tenant=served.tenant) as client:
 
-        async def caller(number: int) -> None:
-            nonlocal allowed
-            async with client.hold_lease("bot", "chat", terms, holder=f"caller-{number}") as lease:
-                done = 0
-                while not enough.is_set():
-                    if lease.spend(1, UsageEvent(f"{number}-{done}", "", {"calls": 1})):
-                        done += 1
-                        allowed += 1
-                        if allowed >= 500:
-                            asyncio.get_running_loop().call_later(1, enough.set)
-                    await asyncio.sleep(0.01)
-                assert not lease.unrecorded
+async def by_hold(client: DrawdownClient, allowed: Allowed, number: int) -> None:
+    """A caller that holds before, and settles after."""
+    while not allowed.enough.is_set():
+        held = await client.authorize("bot", "chat", {"calls": 1})
+        if held.decision in ALLOWED:
+            await client.capture(held.hold_id, {"calls": 1})
+            allowed.one()
+        else:
+            await asyncio.sleep(0.05)
 
-        async with asyncio.timeout(60):
-            await asyncio.gather(*[caller(number) for number in range(200)])
-        assert allowed == 500
-        for account in ("company", "team", "bot"):
-            shown = await served.budgets.Get(
-                budget_pb2.BudgetServiceGetRequest(
-                    tenant=served.tenant, account=account, name="limit"
-                )
+
+async def by_stream(client: DrawdownClient, allowed: Allowed, number: int) -> None:
+    """A caller that debits on a stream of its own, one after the other."""
+    answered = asyncio.Event()
+    answered.set()
+
+    async def items() -> AsyncIterator[decision_pb2.DecideItem]:
+        done = 0
+        while not allowed.enough.is_set():
+            await answered.wait()
+            answered.clear()
+            done += 1
+            debit = decision_pb2.DebitRequest(
+                tenant=TENANT,
+                request_id=f"stream-{number}-{done}",
+                account="bot",
+                product="chat",
+                quantities={"calls": 1},
             )
-            assert (shown.budget.used, shown.budget.pending) == ("500", "0")
-        balances = (await client.balance("bot")).balances
-        assert [each.available for each in balances] == ["1500"]
+            yield decision_pb2.DecideItem(number=done, debit=debit)
+
+    async for reply in client.decide_stream(items()):
+        assert not reply.HasField("error"), reply
+        if reply.debit.decision in ALLOWED:
+            allowed.one()
+        else:
+            await asyncio.sleep(0.05)
+        answered.set()
+
+
+@pytest.mark.parametrize("ways", [(by_lease,), (by_lease, by_hold, by_stream)])
+async def test_200_callers_within_three_nested_limits(
+    served: Served, ways: tuple[Any, ...]
+) -> None:
+    """Each goes on until nothing is to be had: exactly 500 are let go ahead, and nothing is over,
+    whoever of them gets how much, and in whichever way they ask."""
+    await nested(served)
+    allowed = Allowed(500)
+    async with DrawdownClient(served.address, tenant=served.tenant) as client:
+        async with asyncio.timeout(60):
+            await asyncio.gather(
+                *[ways[number % len(ways)](client, allowed, number) for number in range(200)]
+            )
+        assert allowed.count == 500
+        await used_exactly(served, client)
 
 
 # -- the core --------------------------------------------------------------------------------------
