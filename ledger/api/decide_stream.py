@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack
 from typing import Any, Final
 
 from google.rpc import code_pb2
@@ -56,7 +55,8 @@ class Lane:
         self.commands: list[Command] = []  # theirs
         self.tickets = 0  # in flight
         self.last: asyncio.Future[None] | None = None  # of the newest of them
-        self.working = ExitStack()  # names that were looked up are on their way to a writer
+        # Names that were looked up are on their way to a writer.
+        self.working: asyncio.Future[None] | None = None
         self.deciding = False  # a flush is due
 
 
@@ -111,7 +111,7 @@ class DecideStream:
                 task.cancel()
             for lane in self._lanes.values():
                 lane.waiting.clear()
-                lane.working.close()
+                self._handed_over(lane)
             await asyncio.gather(*left, return_exceptions=True)
 
     # -- what is asked -----------------------------------------------------------------------------
@@ -155,20 +155,25 @@ class DecideStream:
         if which == "check":
             return self._advise(number, request)
         kind, asked = KINDS[which], None
-        with ExitStack() as working:
-            working.enter_context(self._edge.ledger.underway.working())
-            try:
-                await self._call.let_in(kind.method, request)
-                asked = await kind.ask(self._edge, request, self._call)
-                shard = asked.entry.shard
-                if self._edge.ledger.shards.owns(shard) and not self._is_behind(asked):
-                    self._wait_in_lane(shard, Item(number, kind, request, asked), asked, working)
-                    return None
-                refused = NotOwner(shard, RETRY_AFTER_US)
-            except NotOwner as error:
-                refused = error
-            except Exception as error:
-                return self._fail(number, error)
+        underway = self._edge.ledger.underway
+        working: asyncio.Future[None] | None = underway.begin()
+        try:
+            await self._call.let_in(kind.method, request)
+            asked = await kind.ask(self._edge, request, self._call)
+            shard = asked.entry.shard
+            if self._edge.ledger.shards.owns(shard) and not self._is_behind(asked):
+                working = self._wait_in_lane(
+                    shard, Item(number, kind, request, asked), asked, working
+                )
+                return None
+            refused = NotOwner(shard, RETRY_AFTER_US)
+        except NotOwner as error:
+            refused = error
+        except Exception as error:
+            return self._fail(number, error)
+        finally:
+            if working is not None:
+                underway.end(working)
         self._pass_on(Item(number, kind, request, asked), refused)
         return None
 
@@ -178,17 +183,26 @@ class DecideStream:
 
     # -- decided here ------------------------------------------------------------------------------
 
-    def _wait_in_lane(self, shard: int, item: Item, asked: Asked, working: ExitStack) -> None:
+    def _wait_in_lane(
+        self, shard: int, item: Item, asked: Asked, working: asyncio.Future[None] | None
+    ) -> asyncio.Future[None] | None:
+        """Gives back `working` where the lane has its own already."""
         lane = self._lanes.get(shard)
         if lane is None:
             lane = self._lanes[shard] = Lane()
-        if not lane.waiting:
-            lane.working = working.pop_all()
+        if lane.working is None:
+            lane.working, working = working, None
         lane.waiting.append(item)
         lane.commands.append(asked.command)
         if not lane.deciding and lane.tickets < TICKETS_MAX:
             lane.deciding = True  # with whatever else has come by then
             asyncio.get_running_loop().call_soon(self._flush, shard, lane)
+        return working
+
+    def _handed_over(self, lane: Lane) -> None:
+        if lane.working is not None:
+            self._edge.ledger.underway.end(lane.working)
+            lane.working = None
 
     def _flush(self, shard: int, lane: Lane) -> None:
         """One ticket of what waits for a shard."""
@@ -211,7 +225,7 @@ class DecideStream:
             return
         finally:
             if not lane.waiting:
-                lane.working.close()
+                self._handed_over(lane)
         lane.tickets += 1
         lane.last = ticket.future
         ticket.future.add_done_callback(lambda future: self._answered(shard, lane, items, ticket))

@@ -22,13 +22,22 @@ class Underway:
     @contextmanager
     def working(self) -> Iterator[None]:
         """From before the first name is looked up until the last command is a writer's."""
-        end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._ends.add(end)
+        end = self.begin()
         try:
             yield
         finally:
-            self._ends.discard(end)
-            end.set_result(None)
+            self.end(end)
+
+    def begin(self) -> asyncio.Future[None]:
+        """The same where a block does not fit: whoever has the future must `end` it."""
+        end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ends.add(end)
+        return end
+
+    def end(self, end: asyncio.Future[None]) -> None:
+        """What began has ended."""
+        self._ends.discard(end)
+        end.set_result(None)
 
     async def passed(self) -> None:
         """Return when everything that is working now has ended."""
