@@ -29,7 +29,6 @@ from ledger.v1 import (
     types_pb2,
 )
 
-PARENT: Final = "house"
 DEPARTMENTS: Final = 10
 COMMITTED: Final = 1_000_000_000_000_000  # units that no run uses up
 PRICE: Final = 800_000_000_000_000  # of all of them, in minor units of MONEY
@@ -53,16 +52,21 @@ BUDGETS: Final = (
 )  # fmt: skip
 
 
+def parent(sizes: Sizes) -> str:
+    """Id of the root: families of different size can stand in one ledger."""
+    return f"house-{sizes.children}"
+
+
 @cache
-def departments() -> tuple[str, ...]:
+def departments(sizes: Sizes) -> tuple[str, ...]:
     """Ids of the accounts between the parent and the children."""
-    return tuple(f"{PARENT}/dept-{number}" for number in range(DEPARTMENTS))
+    return tuple(f"{parent(sizes)}/dept-{number}" for number in range(DEPARTMENTS))
 
 
 @cache
 def children(sizes: Sizes) -> tuple[str, ...]:
     """Ids of the accounts that use."""
-    above = departments()
+    above = departments(sizes)
     return tuple(
         f"{above[number % DEPARTMENTS]}/team-{number:05d}" for number in range(sizes.children)
     )
@@ -77,6 +81,7 @@ def templates(sizes: Sizes, now_us: int) -> Iterator[Template]:
 async def seed_family(target: str, sizes: Sizes, now_us: int) -> None:
     """Open the family, commit its parent, and cap and budget all below it. Raises AioRpcError where
     the ledger refuses."""
+    root = parent(sizes)
     async with grpc.aio.insecure_channel(target) as channel:
         accounts = account_pb2_grpc.AccountServiceStub(channel)
 
@@ -88,13 +93,13 @@ async def seed_family(target: str, sizes: Sizes, now_us: int) -> None:
                 parent=name.rpartition("/")[0],
             )
 
-        for level in ((PARENT,), departments(), children(sizes)):
+        for level in ((root,), departments(sizes), children(sizes)):
             await at_once(accounts.Create(opened(name), timeout=CALL_TIMEOUT_S) for name in level)
         await commitment_pb2_grpc.CommitmentServiceStub(channel).Create(
             commitment_pb2.CommitmentServiceCreateRequest(
                 tenant=TENANT,
                 request_id="commitment",
-                account=PARENT,
+                account=root,
                 terms=commitment_pb2.CommitmentTerms(
                     kind=types_pb2.GRANT_KIND_POSTPAID,
                     asset=ASSET,
@@ -119,12 +124,12 @@ async def seed_family(target: str, sizes: Sizes, now_us: int) -> None:
                     tenant=TENANT,
                     request_id=f"cap-{name}",
                     cap=family_pb2.Cap(
-                        account=PARENT, below=name, asset=ASSET, limit=ENOUGH, window=MONTH
+                        account=root, below=name, asset=ASSET, limit=ENOUGH, window=MONTH
                     ),
                 ),
                 timeout=CALL_TIMEOUT_S,
             )
-            for name in (*departments(), *children(sizes))
+            for name in (*departments(sizes), *children(sizes))
         )
         budgets = budget_pb2_grpc.BudgetServiceStub(channel)
         await at_once(

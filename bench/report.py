@@ -119,6 +119,10 @@ def _ingest_grants(rounds: Sequence[Round]) -> Figures:
 def _family_shared(rounds: Sequence[Round]) -> Figures:
     figures = _medians(rounds, "family_shared")
     _ratio(figures, "ratio_to_uniform", rounds, "family_shared", "ingest_uniform")
+    if figures:
+        figures["of_100"] = _medians(rounds, "family_small")
+        figures["of_10000"] = _medians(rounds, "family_large")
+        _ratio(figures, "ratio_10000_to_100_children", rounds, "family_large", "family_small")
     return figures
 
 

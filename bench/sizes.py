@@ -31,6 +31,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
     history_upkeep: Upkeep
     card_rows: tuple[int, int]  # of the cards in the workload `price_change`
     children: int = 1_000  # of the parent in the workload `family_shared`
+    children_compared: tuple[int, int] = (100, 10_000)  # of a small one and a large one beside it
     anew_max: int = 1_000  # how often a ledger is put back before a step that wants it new
     in_flight: int = 8
     unary_callers: int = 64
@@ -95,6 +96,7 @@ TINY: Final = Sizes(
     history_upkeep=Upkeep(checkpoint_entries=200),
     card_rows=(30, 300),
     children=20,
+    children_compared=(10, 40),
     anew_max=1,
 )
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from bench import batches, family, lease_local, rating_scalar, sizing, workload
 from bench.callers import AUTHORIZE, CHECK, CHECK_MANY, DEBIT, DECIDE_STREAM, Plan
 from bench.gateway_steps import gateway
@@ -27,6 +29,7 @@ PREPARED_CALLS: Final = 60_000
 QUESTION_BATCHES: Final = 40  # a template of so many batches' events
 MANY: Final = (100, 100)  # accounts and pieces of work a call of CheckMany
 STREAM_ITEMS: Final = 32  # a message of DecideStream
+FAMILIES: Final = ("family_small", "family_large")  # of `children_compared`
 ECHO: Final = "bench.empty_echo"
 DECODE: Final = "bench.decode_only"
 
@@ -42,6 +45,9 @@ def write_templates(sizes: Sizes, folder: Path) -> None:
     hot = workload.batches(sizes, now_us, hot=True)
     batches.write(folder / "hot", (batches.ingest(batch, names, compact=False) for batch in hot))
     batches.write(folder / "family", family.templates(sizes, now_us))
+    for name, children in zip(FAMILIES, sizes.children_compared, strict=True):
+        of_size = msgspec.structs.replace(sizes, children=children)
+        batches.write(folder / name, family.templates(of_size, now_us))
     questions = uniform[:QUESTION_BATCHES]
     for name, durable in (("check", False), ("authorize", True)):
         batches.write(folder / name, batches.unary(questions, sizes, durable=durable))
@@ -67,7 +73,11 @@ def _ingest(template: str, grants: int = 0, shared: bool = False) -> Callable[[W
             ledger.seed_more_grants(world.sizes, time.time_ns() // 1_000, grants - 1)
             ledger.catch_up()
         if shared:
-            ledger.seed_family(world.sizes, time.time_ns() // 1_000)
+            sizes = world.sizes
+            if template in FAMILIES:
+                children = sizes.children_compared[FAMILIES.index(template)]
+                sizes = msgspec.structs.replace(sizes, children=children)
+            ledger.seed_family(sizes, time.time_ns() // 1_000)
             ledger.catch_up()
         plan = batch_plan(world, ledger.address, template, world.sizes.ingest_distinct)
         pids = {"server": ledger.pid, "projector": ledger.projector_pid}
@@ -283,6 +293,8 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "ingest_compact": _ingest("compact"),
     "ingest_grants_20": _ingest("plain", grants=20),
     "ingest_grants_3": _ingest("plain", grants=3),
+    "family_large": _ingest("family_large", shared=True),
+    "family_small": _ingest("family_small", shared=True),
     "family_shared": _ingest("family", shared=True),
     "ingest_uniform": _ingest("plain"),  # the last: calls and recovery go on with its ledger
     "decode_only_compact": _decode_only("compact"),
@@ -318,7 +330,7 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
     "ingest_compact": ("ingest_uniform", "ingest_compact", "decode_only_compact"),
     "ingest_hot_account": ("ingest_uniform", "ingest_hot_account", "plain_postgres_hot"),
     "ingest_grants": ("ingest_uniform", "ingest_grants_3", "ingest_grants_20"),
-    "family_shared": ("ingest_uniform", "family_shared"),
+    "family_shared": ("ingest_uniform", "family_shared", *FAMILIES),
     "decide_unary": tuple(
         name for name in STEPS if name.startswith(("echo_check", "decide_unary"))
     ),

@@ -27,7 +27,7 @@ CONTRACT = {
     "ingest_compact": ["events_per_s", "ratio_to_plain_form"],
     "ingest_hot_account": ["events_per_s", "ratio_to_uniform"],
     "ingest_grants": ["events_per_s", "ratio_to_single_grant"],
-    "family_shared": ["events_per_s", "ratio_to_uniform"],
+    "family_shared": ["events_per_s", "ratio_to_uniform", "ratio_10000_to_100_children"],
     "decide_unary": ["calls_per_s", "p50_ms", "p99_ms", "ratio_to_empty_echo"],
     "authorize_unary": ["calls_per_s", "p50_ms", "p99_ms", "ratio_to_empty_echo"],
     "sdk_autobatch": ["debits_per_s", "p50_ms", "p99_ms", "ratio_to_empty_echo"],
