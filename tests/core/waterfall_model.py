@@ -98,6 +98,7 @@ class Model:
     grants: list[ModelGrant] = field(default_factory=list)
     holds: list[ModelHold] = field(default_factory=list)
     owing: list[tuple[str, int]] = field(default_factory=list)  # product, amount; in order
+    run: int = 0  # place in `owing` from which debt is new since the last repayment
     overage_by_month: dict[int, int] = field(default_factory=dict)
     absorbed: int = 0
     grace: int = -1
@@ -137,6 +138,8 @@ class Model:
             repaid += take
             kept.append((product, owed - take))
         self.owing = kept
+        if repaid:
+            self.run = len(kept)
         self._look_below()
         grant.left -= repaid
         grant.drawn += repaid
@@ -202,12 +205,21 @@ class Model:
                 grant.left -= amount
                 grant.drawn += amount
             elif pot in (Pot.OVERDRAFT, Pot.EXCESS_OWED):
-                self.owing.append((product, amount))
+                self._owe(product, amount)
             elif pot in (Pot.OVERAGE, Pot.EXCESS_BILLED):
                 self.overage_by_month[month] = self.overage_by_month.get(month, 0) + amount
             else:
                 self.absorbed += amount
         self._look_below()
+
+    def _owe(self, product: str, amount: int) -> None:
+        """What a product comes to owe until something is repaid is one debt, as old as its first
+        part: debts are told apart by the repayments between them."""
+        for place in range(self.run, len(self.owing)):
+            if self.owing[place][0] == product:
+                self.owing[place] = (product, self.owing[place][1] + amount)
+                return
+        self.owing.append((product, amount))
 
     def _look_below(self) -> None:
         self.below_since = (self.below_since or self.now) if self.owed else 0
