@@ -24,6 +24,7 @@ from ledger.api.errors import TABLE, CallFailed
 from ledger.api.forward import Forwarder
 from ledger.core.commands import Command
 from ledger.engine.ticket import NotApplied, NotOwner, OutcomeUnknown, Ticket
+from ledger.engine.underway import Work
 from ledger.journal.errors import JournalError
 from ledger.v1 import decision_pb2 as pb
 
@@ -56,7 +57,7 @@ class Lane:
         self.tickets = 0  # in flight
         self.last: asyncio.Future[None] | None = None  # of the newest of them
         # Names that were looked up are on their way to a writer.
-        self.working: asyncio.Future[None] | None = None
+        self.working: Work | None = None
         self.deciding = False  # a flush is due
 
 
@@ -156,7 +157,7 @@ class DecideStream:
             return self._advise(number, request)
         kind, asked = KINDS[which], None
         underway = self._edge.ledger.underway
-        working: asyncio.Future[None] | None = underway.begin()
+        working: Work | None = underway.begin()
         try:
             await self._call.let_in(kind.method, request)
             asked = await kind.ask(self._edge, request, self._call)
@@ -184,8 +185,8 @@ class DecideStream:
     # -- decided here ------------------------------------------------------------------------------
 
     def _wait_in_lane(
-        self, shard: int, item: Item, asked: Asked, working: asyncio.Future[None] | None
-    ) -> asyncio.Future[None] | None:
+        self, shard: int, item: Item, asked: Asked, working: Work | None
+    ) -> Work | None:
         """Gives back `working` where the lane has its own already."""
         lane = self._lanes.get(shard)
         if lane is None:

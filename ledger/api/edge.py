@@ -155,6 +155,8 @@ class Edge:
 
     def remember(self, entry: Entry) -> None:
         """Keep an entry for the ids that name its number, if it is not out of date already."""
+        if self._entries.get(entry.number) is entry:
+            return
         if self.ledger.directory.cached(entry.tenant, entry.account_id, 1) is not entry:
             return
         if len(self._entries) >= NUMBERS_MAX:
