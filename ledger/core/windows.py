@@ -42,6 +42,9 @@ _CYCLES: Final = {
     WindowUnit.QUARTER: PeriodUnit.QUARTER,
     WindowUnit.YEAR: PeriodUnit.YEAR,
 }
+_MET: Final[dict[tuple[int, str], Span]] = {}
+"""The span that was met last, by unit and zone: thousands of accounts of a family use for the first
+time in it, and need not find it each. As many as there are zones and units."""
 
 
 class Fault(NamedTuple):
@@ -221,12 +224,19 @@ def bounds_at(window: Window, at: int, anchors: Anchors, calendar: Calendar) -> 
     """[start, end) of the calendar or billing window that holds an instant."""
     if window.kind == WindowKind.BILLING:
         return billing_period(at, anchors, calendar)
-    if window.unit == WindowUnit.DAY:
-        return day_in(at, window.zone)
     if not 0 <= at < _ZONES_END_US:
-        return month_of(at)
-    unit = WindowUnit(window.unit)
-    return Cycle(_CYCLES[unit], 1, _anchor(unit, window.zone), window.zone).period_of(at)
+        return day_in(at, window.zone) if window.unit == WindowUnit.DAY else month_of(at)
+    place = window.unit, window.zone
+    met = _MET.get(place)
+    if met is None or not met[0] <= at < met[1]:
+        met = _MET[place] = _in_zone(WindowUnit(window.unit), window.zone, at)
+    return met
+
+
+def _in_zone(unit: WindowUnit, zone: str, at: int) -> Span:
+    if unit == WindowUnit.DAY:
+        return day_in(at, zone)
+    return Cycle(_CYCLES[unit], 1, _anchor(unit, zone), zone).period_of(at)
 
 
 @cache

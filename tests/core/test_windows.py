@@ -14,6 +14,7 @@ from ledger.core.periods import CALENDAR_MONTHS, Calendar
 from ledger.core.windows import (
     OF_NO_WINDOW,
     Counter,
+    bounds_at,
     bucket_width,
     showing,
     span_at,
@@ -316,3 +317,31 @@ def test_what_is_given_back_lowers_the_window_of_its_event(
         span = counted.use(now - back, now, 7)
         assert counted.use(now - back, now, -7) == span
         assert counted.counter.within(window, now) == before
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(list(WindowUnit)),
+            st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Apia"]),
+            st.integers(us("2011-01-01"), us("2030-01-01")),
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_whatever_was_asked_before_a_window_holds_its_instant_and_abuts_the_next(
+    asked: list[tuple[WindowUnit, str, int]],
+) -> None:
+    """The span that was met last is another's only where it is theirs too."""
+    calendar = Calendar(((0, "UTC"),))
+    for unit, zone, at in asked:
+        window = calendar_window(unit, zone)
+        found = bounds_at(window, at, CALENDAR_MONTHS, calendar)
+        assert found[0] <= at < found[1]
+        assert bounds_at(window, found[0], CALENDAR_MONTHS, calendar) == found
+        after = bounds_at(window, found[1], CALENDAR_MONTHS, calendar)
+        assert after[0] == found[1]
+        assert bounds_at(window, at, CALENDAR_MONTHS, calendar) == found  # found anew
+        assert bounds_at(window, found[1] - 1, CALENDAR_MONTHS, calendar) == found
