@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ledger.client import Denied, DrawdownClient, NotApplied, OutcomeUnknown, RetryPolicy
-from ledger.v1 import decision_pb2, types_pb2
+from ledger.v1 import decision_pb2, journal_pb2, types_pb2
 from ledger.v1.decision_policy_pb2 import PolicyRule
 from tests.client.conftest import PROMPT, CuttingProxy
 
@@ -337,3 +337,29 @@ async def test_other_work_runs_only_where_the_caller_takes_it(client: DrawdownCl
     assert await left(client) == GRANTED - OUTPUT_PRICE
     async with client.metered("acme", "chat", estimate={"output_tokens": 1}) as call:
         assert call.instead is None
+
+
+async def test_a_question_of_unknown_outcome_holds_nothing_once_a_server_answers(
+    client: DrawdownClient, proxy: CuttingProxy
+) -> None:
+    """The hold was made and its answer lost: the client takes it back by itself (rule I5)."""
+    impatient = RetryPolicy(first_us=1_000, longest_us=5_000, give_up_us=300_000)
+    async with DrawdownClient(proxy.address, retry=impatient) as caller:
+        proxy.cuts = [1] * 100_000
+        with pytest.raises(OutcomeUnknown):
+            async with caller.metered(
+                "acme", "chat", estimate={"output_tokens": 10}, request_id="lost"
+            ):
+                pass
+        proxy.cuts.clear()
+        until = time.monotonic() + 10
+        while True:
+            found = await client.get_outcome("acme", "lost")
+            settled = found.state == journal_pb2.OUTCOME_STATE_ABANDONED or not await open_holds(
+                client
+            )
+            if found.state != journal_pb2.OUTCOME_STATE_NOT_FOUND and settled:
+                break
+            assert time.monotonic() < until, "nobody takes it back"
+            await asyncio.sleep(0.01)
+        assert await left(client) == GRANTED
