@@ -474,6 +474,7 @@ class _Case:
 def missing_units(account: Account, found: Assessment) -> int:
     """Units that a top-up is to bring before the work is within the account's own limits: it repays
     first what is owed in advance, and what is owed no more may be overdrawn again (rules B3, H6).
+    Never more than an amount may be.
     """
     asset = found.asset
     advance = account.advance.get(asset)
@@ -481,9 +482,10 @@ def missing_units(account: Account, found: Assessment) -> int:
     limit = overdraft_limit(account, asset) if account.policy.holds_overdraft else 0
     again = max(0, limit - pending)
     if found.denied == Reason.GRACE_ENDED:
-        return max(1, owed + max(0, found.charge - found.available - again))
+        missing = owed + max(0, found.charge - found.available - again)
+        return min(max(1, missing), INT64_MAX)
     drawn = sum([piece.amount for piece in found.slices if piece.pot != Pot.OVERDRAFT])
-    return max(1, found.charge - drawn - again + owed)
+    return min(max(1, found.charge - drawn - again + owed), INT64_MAX)
 
 
 def _is_of(rule: PolicyRule, shape: Shape) -> bool:

@@ -231,6 +231,20 @@ def test_work_that_may_wait_is_held_as_long_as_its_product_lets_it(case: PolicyC
 
 
 @policy_case
+def test_what_is_missing_is_never_more_than_an_amount_may_be(case: PolicyCase) -> None:
+    """
+    account acme
+    grant   acme 1
+    rules   acme overdraw=9
+    buy     acme 5
+    rules   acme topup
+    buy     acme 9223372036854775807
+            -> rule 1 top_up 9223372036854775807: denied INSUFFICIENT_CREDITS   # and 4 are owed
+    """
+    assert judged(case.core) == []
+
+
+@policy_case
 def test_a_top_up_that_is_missing_is_asked_for(case: PolicyCase) -> None:
     """
     account acme
