@@ -79,7 +79,9 @@ def _margin(edge: Edge, margin: Margin | None) -> pb.MarginStep | None:
     if margin is None:
         return None
     asset = edge.assets.of(margin.asset)
-    return pb.MarginStep(asset=asset.code, scale=asset.scale, price=margin.price, cost=margin.cost)
+    return pb.MarginStep(
+        asset=asset.code, scale=asset.scale, price=str(margin.price), cost=str(margin.cost)
+    )
 
 
 def _in_words(
@@ -116,8 +118,8 @@ def _in_words(
     if said.HasField("margin"):
         margin = said.margin
         words.append(
-            f"  the provider takes {decimal((margin.cost, 10**margin.scale))} of "
-            f"{decimal((margin.price, 10**margin.scale))} {margin.asset}"
+            f"  the provider takes {decimal((int(margin.cost), 10**margin.scale))} of "
+            f"{decimal((int(margin.price), 10**margin.scale))} {margin.asset}"
         )
     words += [
         f"  rule {each.rule}: {each.result or 'decides'}"

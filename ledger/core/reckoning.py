@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from ledger.core.budgeting import counted_of, estimate_of
 from ledger.core.budgets import Budget
-from ledger.core.caps import Rooms, capping, unreserved
+from ledger.core.caps import Rooms, unreserved
 from ledger.core.drawdown import (
     applies,
     grace_ended,
@@ -134,10 +134,7 @@ def _untimely(grant: Grant, found: Assessment, now: int) -> str:
 def _withheld(account: Account, grant: Grant) -> str:
     if grant.book.available <= 0:
         return HELD
-    if unreserved(grant, account) <= 0:
-        return RESERVED
-    assert capping(account, grant)
-    return CAP_REACHED
+    return RESERVED if unreserved(grant, account) <= 0 else CAP_REACHED
 
 
 def _debt(

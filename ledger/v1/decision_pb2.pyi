@@ -1300,17 +1300,17 @@ class MarginStep(_message.Message):
     """Code of the money that both are in."""
     scale: _builtins.int
     """Its scale."""
-    price: _builtins.int
-    """The charge, converted by the published rate where it is in another asset."""
-    cost: _builtins.int
-    """What the provider takes."""
+    price: _builtins.str
+    """The charge, converted by the published rate where it is in another asset, decimal."""
+    cost: _builtins.str
+    """What the provider takes, decimal."""
     def __init__(
         self,
         *,
         asset: _builtins.str = ...,
         scale: _builtins.int = ...,
-        price: _builtins.int = ...,
-        cost: _builtins.int = ...,
+        price: _builtins.str = ...,
+        cost: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ledger.v1 import budget_pb2, decision_pb2, types_pb2
-from tests.api.served import TENANT, Served, refusal_of, work
+from rating.v1 import card_pb2, pricing_pb2
+from tests.api.served import TENANT, Served, card, refusal_of, work
+from tests.api.test_costs import publish, supplier
 
 UNITS = 10**6
 
@@ -87,3 +89,21 @@ async def test_what_has_no_price_says_so_and_what_is_wrong_is_refused(priced: Se
     request = decision_pb2.ExplainDecisionRequest(**work("nobody"))
     refused = await refusal_of(priced.decisions.ExplainDecision(request))
     assert refused.reason == "ACCOUNT_UNKNOWN"
+
+
+async def test_what_work_would_earn_is_told_where_the_cost_is_known(priced: Served):
+    """100 and 20 tokens at 5 and 9 millionths of a dollar; the provider takes 1 and 2."""
+    await priced.asset("USD", 9, pricing_pb2.ASSET_KIND_MONEY)
+    await publish(priced, supplier())
+    rows = [
+        card_pb2.PriceRow(product="chat", quantity="input_tokens", price="0.000005"),
+        card_pb2.PriceRow(product="chat", quantity="output_tokens", price="0.000009"),
+    ]
+    sold = card(name="sold", asset="USD", asset_scale=9, rows=rows, cost_card="supplier")
+    await publish(priced, sold)
+    await priced.account("acme", rate_card="sold")
+    found = await explained(priced, "acme")
+    assert found.margin == decision_pb2.MarginStep(
+        asset="USD", scale=9, price="680000", cost="140000"
+    )
+    assert "  the provider takes 0.00014 of 0.00068 USD" in found.words
