@@ -27,11 +27,11 @@ from ledger.auth.certificates import CertificatesInvalid
 from ledger.auth.key_store import PostgresKeyStore
 from ledger.auth.keys import KeysUnusable
 from ledger.auth.mandate_tokens import MandateKeys, MandateVerifier, read_mandate_keys
-from ledger.auth.mandate_words import PREFIX
 from ledger.auth.opening import open_authenticator
 from ledger.auth.passing import PrincipalSeal
 from ledger.backtest.simulator import Simulator
 from ledger.card_process import CardProcess
+from ledger.client.mandate_words import PREFIX
 from ledger.engine.lease import Terms
 from ledger.engine.ledger import Ledger
 from ledger.engine.recovery import Progress

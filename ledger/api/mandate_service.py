@@ -27,7 +27,9 @@ from ledger.api.render_mandate import (
     view_of,
 )
 from ledger.auth.mandate_tokens import MandateKeys, MandateToken
-from ledger.auth.mandate_words import (
+from ledger.auth.principal import Scope
+from ledger.auth.refusals import AuthRefused
+from ledger.client.mandate_words import (
     DIGEST_SEPARATOR,
     SEPARATOR,
     US_A_SECOND,
@@ -35,8 +37,6 @@ from ledger.auth.mandate_words import (
     WordsInvalid,
     account_below,
 )
-from ledger.auth.principal import Scope
-from ledger.auth.refusals import AuthRefused
 from ledger.core.accounts import decide_create
 from ledger.core.commands import CreateAccount, GrantMandate, Names, RevokeMandate
 from ledger.core.events import AccountPolicy, MandateGranted, MandateRevoked, MandateTerms

@@ -10,7 +10,6 @@ Read in this order:
     tokens          signed tokens (JWT) verified
     api_keys        keys of our own: minted, digested, verified within a bound of revocation
     key_store       where they stand in PostgreSQL
-    mandate_words   what a token of a mandate may say: signed, and attenuated offline
     mandate_tokens  such tokens signed and verified
     certificates    client certificates (mTLS) that stand for principals
     passing         a principal that one server hands to another, sealed

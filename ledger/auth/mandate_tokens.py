@@ -1,9 +1,10 @@
 """Tokens of mandates: signed by our key, attenuated offline by their holders, verified on each use.
 
-Signatures are the library's (biscuit-python); what a token may say is ours (`mandate_words`). The
-key that signs, and one before it that still verifies, are Ed25519 in PEM files; a token names its
-key. A token only says which account its holder acts for: what that account may, and whether it was
-revoked, is the ledger's to know, so it counts from the next decision on. Never shows a token.
+Signatures are the library's (biscuit-python); what a token may say is ours, in a module that its
+holders have too (`ledger.client.mandate_words`). The key that signs, and one before it that still
+verifies, are Ed25519 in PEM files; a token names its key. A token only says which account its
+holder acts for: what that account may, and whether it was revoked, is the ledger's to know, so it
+counts from the next decision on. Never shows a token.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ledger.auth.api_keys import Clock
 from ledger.auth.keys import KeysUnusable
-from ledger.auth.mandate_words import (
+from ledger.auth.principal import Kind, Principal, Scope, principal_fault
+from ledger.auth.refusals import AuthRefused, Unproven
+from ledger.auth.tokens import Verified
+from ledger.client.mandate_words import (
     BLOCKS_MAX,
     PREFIX,
     Less,
@@ -43,9 +47,6 @@ from ledger.auth.mandate_words import (
     first_block,
     read_block,
 )
-from ledger.auth.principal import Kind, Principal, Scope, principal_fault
-from ledger.auth.refusals import AuthRefused, Unproven
-from ledger.auth.tokens import Verified
 
 BELIEVED_US: Final = 1_000_000
 """How long a verified token is not looked at again."""

@@ -9,7 +9,8 @@
                     local_prices: what work costs by a pinned price sheet
     pipelined       decisions that share a stream
     metered         a hold around one call of a model; shutdown: signals that end it
-    mandates        calls about mandates; agent: what an agent does with the token of one
+    mandates        calls about mandates; agent: what an agent does with the token of one;
+                    mandate_words: what such a token may say, for the server that reads it too
     spool           events on this machine's disk while no server answers; spool_files: its files
     guarded         what may run while no server answers, by the product's fail mode
     sync            the same for those who do not await; sync_calls, looping: its parts

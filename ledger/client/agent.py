@@ -18,7 +18,8 @@ from biscuit_auth import (
     UnverifiedBiscuit,
 )
 
-from ledger.auth.mandate_words import (
+from ledger.client.aio import DrawdownClient
+from ledger.client.mandate_words import (
     PREFIX,
     Less,
     WordsInvalid,
@@ -27,7 +28,6 @@ from ledger.auth.mandate_words import (
     read_block,
     until_block,
 )
-from ledger.client.aio import DrawdownClient
 from ledger.client.metered import LIFETIME_US, MeteredCall
 from ledger.v1 import balance_pb2, decision_pb2, mandate_pb2
 from rating.v1 import pricing_pb2

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger.api.server import LedgerServer
 from ledger.auth.authenticator import Authenticator
 from ledger.auth.mandate_tokens import MandateKeys, MandateVerifier, signing_key
-from ledger.auth.mandate_words import PREFIX
 from ledger.auth.passing import PrincipalSeal
+from ledger.client.mandate_words import PREFIX
 from ledger.engine.ledger import Ledger, Storage
 from tests.api.served import Served, SystemClock
 from tests.auth.issuing import jwks, new_key, token, verifier

@@ -14,10 +14,10 @@ from biscuit_auth import Biscuit, BlockBuilder
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.auth.mandate_tokens import MandateKeys, signing_key
-from ledger.auth.mandate_words import PREFIX, Less, block_of, until_block
 from ledger.client.agent import Mandate
 from ledger.client.agent import attenuated as attenuated_by
 from ledger.client.errors import Refused as ClientRefused
+from ledger.client.mandate_words import PREFIX, Less, block_of, until_block
 from ledger.journal.storage import MemoryStorage
 from ledger.v1 import (
     balance_pb2,
