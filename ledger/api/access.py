@@ -105,7 +105,7 @@ def _alike(rule: Rule, *methods: str) -> dict[str, Rule]:
 
 _SERVERS: Final = Rule(frozenset(), Reach.SERVERS, tenants=())
 _OPEN: Final = Rule(frozenset(), Reach.OPEN, tenants=())
-_GATEWAY: Final = Rule(_DECIDE, Reach.ITEMS, tenants=())
+_GATEWAY: Final = Rule(_WORKS, Reach.ITEMS, tenants=())
 _PROVEN: Final = Rule(frozenset(), Reach.PROVEN, tenants=())
 
 ACCESS: Final[Mapping[str, Rule]] = dict(

@@ -18,6 +18,7 @@ from ledger.journal.storage import MemoryStorage
 from ledger.telemetry.side_port import Heart, SidePort
 from tests.api.proven import Proven, proven
 from tests.api.served import SystemClock, refusal_of
+from tests.api.test_mandates import COST, agent_of, operator_of, revoke
 from tests.gateway.test_asking import ROUTE, Asking, descriptor
 from tests.gateway.test_http import NOW
 
@@ -107,3 +108,56 @@ async def test_the_side_port_asks_as_every_other_way_in(family: Proven) -> None:
             assert (await client.get("/metrics", headers=operator)).status_code == 200
     finally:
         await asyncio.to_thread(side_port.close)
+
+
+async def test_an_agents_token_is_an_identity_at_the_side_port(family: Proven) -> None:
+    """Its mandate's node is all that it may ask about: 402 once it is used up, 403 once revoked."""
+    operator = operator_of(family)
+    await operator.grant("acme", 1_000_000, shared=True)
+    agent, token = await agent_of(family, 2 * COST)
+    gateway = HttpGateway()
+    side_port = SidePort("127.0.0.1", 0, CollectorRegistry(), Heart(), dict, gateway.routes)
+    server = family.server
+    gateway.attach(server.inside, server.routes, family.ledger.clock, server.gate)
+    side_port.guard(server.gate, asyncio.get_running_loop())
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{side_port.address}") as client:
+
+            async def asked(account: str) -> tuple[int, str]:
+                reply = await client.get(
+                    "/v1/check",
+                    params=ROUTE,
+                    headers={"authorization": f"Bearer {token}", "x-account": account},
+                )
+                return reply.status_code, reply.text
+
+            assert (await asked("acme/bot"))[0] == 200
+            assert (await asked("acme/a"))[0] == 403
+            for _ in range(2):
+                await agent.debit("acme/bot")
+            status, body = await asked("acme/bot")
+            assert (status, "MANDATE_EXCEEDED" in body) == (402, True)
+            await revoke(operator, "acme/bot")
+            status, body = await asked("acme/bot")
+            assert (status, "MANDATE_REVOKED" in body) == (403, True)
+    finally:
+        await asyncio.to_thread(side_port.close)
+
+
+async def test_an_agents_token_is_an_identity_at_an_envoy(family: Proven) -> None:
+    """The same where Envoy bears it."""
+    operator = operator_of(family)
+    await operator.grant("acme", 1_000_000, shared=True)
+    agent, token = await agent_of(family, 2 * COST)
+    envoy = asking(family, token)
+    assert (await envoy.settled(await envoy.hold(x_account="acme/bot"), 0))[1] == "RELEASED"
+    for _ in range(2):
+        await agent.debit("acme/bot")
+    used_up = await envoy.check(envoy.request(x_account="acme/bot"))
+    assert used_up.denied_response.status.code == 402
+    await revoke(operator, "acme/bot")
+    revoked = await envoy.check(envoy.request(x_account="acme/bot"))
+    assert (
+        revoked.denied_response.status.code,
+        "MANDATE_REVOKED" in revoked.denied_response.body,
+    ) == (403, True)
