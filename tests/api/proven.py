@@ -85,6 +85,10 @@ async def authenticator_of(path: Path, key: Any, clock: SystemClock) -> Authenti
     )
 
 
+def new_mandate_keys() -> MandateKeys:
+    return MandateKeys(signing_key(Ed25519PrivateKey.generate()))
+
+
 @asynccontextmanager
 async def proven(storage: Storage, path: Path, **options: Any) -> AsyncIterator[Proven]:
     """A server on loopback that asks every caller."""
@@ -93,7 +97,7 @@ async def proven(storage: Storage, path: Path, **options: Any) -> AsyncIterator[
     ledger.start()
     await ledger.opened()
     authenticator = await authenticator_of(path, key, clock)
-    mandates = MandateKeys(signing_key(Ed25519PrivateKey.generate()))
+    mandates = new_mandate_keys()
     authenticator.take(PREFIX, MandateVerifier(mandates, clock))
     server = LedgerServer(
         ledger,

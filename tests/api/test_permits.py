@@ -34,7 +34,7 @@ from ledger.v1 import (
     usage_pb2,
 )
 from tests.api.cluster import is_open, member, until
-from tests.api.proven import SECRET, Proven, authenticator_of, proven
+from tests.api.proven import SECRET, Proven, authenticator_of, new_mandate_keys, proven
 from tests.api.served import SystemClock, compact, event, plain, refusal_of
 from tests.auth.issuing import new_key
 
@@ -295,7 +295,9 @@ async def two(tmp_path: Path, database: str) -> AsyncIterator[list[Proven]]:
             )
             channel: Any = served.channel
             address = str(served.server.forwarder.process)
-            found.append(Proven(served.server, served.ledger, address, channel, key))
+            found.append(
+                Proven(served.server, served.ledger, address, channel, key, new_mandate_keys())
+            )
         await until(lambda: all(len(each.ledger.owned) == 2 for each in found))
         await until(lambda: all(is_open(each) for each in found))  # type: ignore[arg-type]
         yield found

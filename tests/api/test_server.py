@@ -283,7 +283,7 @@ async def test_a_bug_is_internal_and_tells_nothing_of_the_inside(priced: Served,
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret of the house")
 
-    monkeypatch.setattr("ledger.api.decision_service.assess_up_to", broken)
+    monkeypatch.setattr("ledger.api.advising.assess_up_to", broken)
     found = await refusal_of(priced.check("acme"))
     assert (found.code, found.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     assert "secret" not in found.message
