@@ -6,6 +6,7 @@ Work may run if the decision is in ALLOWED; anything else is a denial.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from typing import Any
 
 from ledger.client.calls import Caller
 from ledger.v1 import decision_pb2 as pb
@@ -40,16 +41,8 @@ class DecisionCalls:
     ) -> pb.CheckResponse:
         """What authorize would say now; advisory, nothing is held or recorded. `up_to`,
         `alternatives` and `sizing`: see authorize."""
-        request = pb.CheckRequest(
-            tenant=self._caller.tenant,
-            account=account,
-            product=product,
-            attributes=dict(attributes or {}),
-            quantities=dict(quantities),
-            up_to=_range(up_to),
-            alternatives=alternatives,
-            sizing=sizing,
-        )
+        asked = self._asked(account, product, quantities, attributes, up_to, alternatives, sizing)
+        request = pb.CheckRequest(**asked)
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).Check, request, account
         )
@@ -66,19 +59,33 @@ class DecisionCalls:
         sizing: pb.Sizing.ValueType = pb.SIZING_UNSPECIFIED,
     ) -> pb.ExplainDecisionResponse:
         """Why check answers what it answers: prices, pots, budgets, margin, rules; and in words."""
-        request = pb.ExplainDecisionRequest(
-            tenant=self._caller.tenant,
-            account=account,
-            product=product,
-            attributes=dict(attributes or {}),
-            quantities=dict(quantities),
-            up_to=_range(up_to),
-            alternatives=alternatives,
-            sizing=sizing,
-        )
+        asked = self._asked(account, product, quantities, attributes, up_to, alternatives, sizing)
+        request = pb.ExplainDecisionRequest(**asked)
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).ExplainDecision, request, account
         )
+
+    def _asked(
+        self,
+        account: str,
+        product: str,
+        quantities: Mapping[str, int],
+        attributes: Mapping[str, str] | None,
+        up_to: tuple[str, int] | None,
+        alternatives: Sequence[pb.Alternative],
+        sizing: pb.Sizing.ValueType,
+    ) -> dict[str, Any]:
+        """The fields of work that is asked about."""
+        return {
+            "tenant": self._caller.tenant,
+            "account": account,
+            "product": product,
+            "attributes": dict(attributes or {}),
+            "quantities": dict(quantities),
+            "up_to": _range(up_to),
+            "alternatives": alternatives,
+            "sizing": sizing,
+        }
 
     async def check_many(
         self, accounts: Sequence[str], work: Sequence[pb.WorkToCheck]

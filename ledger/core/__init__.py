@@ -58,6 +58,7 @@ Read in this order:
     ruling                  what they make of work that may not run as it was asked for
     authorizing, debits     a hold or a denial; charged in one step
     checking                advice on much work of many accounts
+    reckoning               the steps of an assessment, for who asks why
     evolve                  the only code that changes state
     decide                  the door: execute one command
     usual                   most usage, decided and applied many at a time
