@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from budget_case import BudgetCase
 from core_world import FAMILY, PRODUCTS
+from family_case import FamilyCase
 from test_budget_properties import EVERY_MEASURE, EVERY_WINDOW
 from test_machine import STEPS, WORLDS, CoreMachine
 
@@ -133,4 +134,31 @@ def test_a_case_by_hand() -> None:
     assert [(each.budget.name, *each[3:]) for each in steps.budgets] == [
         ("calls", 5, 0, 1, 1, True),
         ("all", 40, 0, 4, 37, False),
+    ]
+
+
+def test_what_one_pot_gives_counts_in_the_cap_of_the_next() -> None:
+    """A cap of 10 over two shared grants of 8: the second may give what the first one left of it;
+    of a third nothing may be had (rule D8)."""
+    case = FamilyCase()
+    case.run(
+        """
+        account acme
+        account dev   parent=acme
+        grant   acme  8 as=G1 shared priority=1
+        grant   acme  8 as=G2 shared priority=2
+        grant   acme  8 as=G3 shared priority=3
+        cap     acme  dev 10
+        """
+    )
+    state, shape = case.core.state, case.core.shape("chat", "tokens")
+    account = state.accounts[case.accounts["dev"]]
+    found = assess(state, account, shape, (12,), state.now)
+    assert not isinstance(found, Refusal)
+    assert found.denied == Reason.INSUFFICIENT_CREDITS
+    steps = reckon(state, account, found, shape, (12,), state.now)
+    assert [(each.units, each.room, each.gives, each.withheld) for each in steps.pots[:3]] == [
+        (8, 8, 8, ""),
+        (8, 2, 2, ""),
+        (8, 0, 0, "CAP_REACHED"),
     ]
