@@ -24,7 +24,7 @@ from ledger.api.render_account import (
     render_account,
 )
 from ledger.api.standing import StandingCalls
-from ledger.core.accounts import decide_create
+from ledger.core.accounts.accounts import decide_create
 from ledger.core.commands import CreateAccount, Names, UpdatePolicy
 from ledger.core.events import AccountCreated, AccountPolicy, AccountPolicyUpdated
 from ledger.core.outcomes import Refusal

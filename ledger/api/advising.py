@@ -22,16 +22,16 @@ from ledger.api.render_policy import (
 )
 from ledger.api.requests import seated, shape_of, up_to_of
 from ledger.api.sizing import sized
-from ledger.core.affording import Afforded
-from ledger.core.authorizing import assess_up_to, parts_within, range_of
 from ledger.core.commands import Sizing
+from ledger.core.decisions.affording import Afforded
+from ledger.core.decisions.authorizing import assess_up_to, parts_within, range_of
+from ledger.core.decisions.holds import holds_limit
+from ledger.core.decisions.rule_faults import alternatives_invalid
+from ledger.core.decisions.ruling import rule
+from ledger.core.decisions.shortfall import limit_of
 from ledger.core.events import Alternative, Limit, Ruling, UpTo
-from ledger.core.holds import holds_limit
 from ledger.core.outcomes import Reason, Refusal
-from ledger.core.rule_faults import alternatives_invalid
-from ledger.core.ruling import rule
 from ledger.core.shapes import Shape
-from ledger.core.shortfall import limit_of
 from ledger.core.state import State
 from ledger.engine.writer import Writer
 from ledger.v1 import decision_pb2 as pb

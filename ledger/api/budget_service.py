@@ -21,8 +21,8 @@ from ledger.api.render_budget import (
     window_of,
 )
 from ledger.api.requests import asset_number
-from ledger.core.budgeting import budget_of
-from ledger.core.budgets import Budget
+from ledger.core.budgets.budgeting import budget_of
+from ledger.core.budgets.budgets import Budget
 from ledger.core.commands import Names, RemoveBudget, SetBudget
 from ledger.core.events import BudgetMeasure, BudgetSet, BudgetTerms
 from ledger.core.limits import (

@@ -12,7 +12,7 @@ from ledger.core.commands import NO_NAMES, Names, Original
 from ledger.core.events import UsageReversed
 from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import locator_of
-from ledger.core.repricing import Job
+from ledger.core.pricing.repricing import Job
 from ledger.engine.ticket import Replay
 from ledger.engine.writer import Writer
 from ledger.journal.codec import PrivateRecords

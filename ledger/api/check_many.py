@@ -20,9 +20,9 @@ from ledger.api.positions import position_of
 from ledger.api.render_decision import DECISIONS, render_limit, retry_after
 from ledger.api.requests import with_seat
 from ledger.api.shapes import quantities_fault
-from ledger.core.authorizing import range_of
 from ledger.core.catalog import Bound
-from ledger.core.checking import Answered, Asked, Checker, Work
+from ledger.core.decisions.authorizing import range_of
+from ledger.core.decisions.checking import Answered, Asked, Checker, Work
 from ledger.core.events import Limit, UpTo
 from ledger.core.outcomes import Refusal
 from ledger.engine.writer import Writer

@@ -24,7 +24,7 @@ from ledger.api.positions import minimum, position_of
 from ledger.api.render_override import override_faults_of, override_of, render_standing
 from ledger.api.render_package import render_taken
 from ledger.core.commands import AmendContract, Command, EndContract, Names, SignContract
-from ledger.core.contracts import Contract, ContractState, named
+from ledger.core.contracts.contracts import Contract, ContractState, named
 from ledger.core.events import (
     CommitmentEnding,
     Committed,

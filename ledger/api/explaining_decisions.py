@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from ledger.api.advising import Looked, say
 from ledger.api.edge import Edge
 from ledger.api.ids import GRANT, mint
+from ledger.core.decisions.reckoning import WITHOUT_LIMIT, BudgetStep, PotStep, Reckoning, reckon
+from ledger.core.decisions.ruling import Margin, margin_of
 from ledger.core.events import Pot
-from ledger.core.reckoning import WITHOUT_LIMIT, BudgetStep, PotStep, Reckoning, reckon
-from ledger.core.ruling import Margin, margin_of
 from ledger.v1 import decision_pb2 as pb
 from ledger.v1 import types_pb2
 from rating.wording import decimal

@@ -13,8 +13,8 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.positions import position_of
 from ledger.core.events import GaugeReported
-from ledger.core.gauging import charge_key
 from ledger.core.limits import DEDUPE_WINDOW_US
+from ledger.core.metering.gauging import charge_key
 from ledger.engine.ticket import Replay
 from ledger.engine.writer import Writer
 from ledger.journal.directory import Entry

@@ -17,10 +17,10 @@ from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
 from ledger.api.positions import minimum, position_of
 from ledger.api.read_models import reached
-from ledger.core.caps import Rooms, shared_as
-from ledger.core.drawdown import grace_ended, in_all, overdraft_limit
+from ledger.core.drawing.drawdown import grace_ended, in_all, overdraft_limit
 from ledger.core.events import Excess, Overage
-from ledger.core.recurring import planned_until
+from ledger.core.funding.caps import Rooms, shared_as
+from ledger.core.funding.recurring import planned_until
 from ledger.core.state import Account, Grant, State
 from ledger.forecast.draws import seed_of
 from ledger.forecast.figures import Band, Bill, Foretold, foretell

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ledger.core.events import GaugeCharged, GaugeReported, GaugeReversed, PlanDeclared
-from ledger.core.gauges import Gauges
+from ledger.core.metering.gauges import Gauges
 from ledger.v1 import usage_pb2 as pb
 
 

@@ -37,10 +37,10 @@ from ledger.client.mandate_words import (
     WordsInvalid,
     account_below,
 )
-from ledger.core.accounts import decide_create
+from ledger.core.accounts.accounts import decide_create
 from ledger.core.commands import CreateAccount, GrantMandate, Names, RevokeMandate
 from ledger.core.events import AccountPolicy, MandateGranted, MandateRevoked, MandateTerms
-from ledger.core.mandating import mandate_above, refuse_mandate
+from ledger.core.mandates.mandating import mandate_above, refuse_mandate
 from ledger.core.outcomes import Refusal
 from ledger.core.state import State
 from ledger.journal.directory import Entry, Refused

@@ -30,7 +30,7 @@ from ledger.api.render_outcome import (
 )
 from ledger.api.requests import seated, shape_of
 from ledger.core.commands import ConfirmOutcome, Names, RejectOutcome, ReportOutcome
-from ledger.core.drawdown import BEYOND_LIMITS
+from ledger.core.drawing.drawdown import BEYOND_LIMITS
 from ledger.core.events import (
     HoldExpiry,
     OutcomeConfirmed,

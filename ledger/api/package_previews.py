@@ -17,10 +17,10 @@ from ledger.core.commands import ChangePackage, Subscribe
 from ledger.core.decide import decide
 from ledger.core.events import Event, Follow, OldGrants, PackageChanged, Subscribed, Timing
 from ledger.core.outcomes import Known, Refusal
-from ledger.core.package_charges import ChargeChange, charge_changes
-from ledger.core.package_policy import value_of
+from ledger.core.packages.package_charges import ChargeChange, charge_changes
+from ledger.core.packages.package_policy import value_of
+from ledger.core.packages.subscriptions import Subscription
 from ledger.core.state import Account, State
-from ledger.core.subscriptions import Subscription
 from ledger.v1 import package_pb2 as pb
 from rating.overrides import NEVER_US
 

@@ -42,8 +42,8 @@ from ledger.core.events import (
     Timing,
 )
 from ledger.core.outcomes import Refusal
-from ledger.core.packaged import Package, PackageVersion
-from ledger.core.packaged_budgets import PackagedMeasure
+from ledger.core.packages.packaged import Package, PackageVersion
+from ledger.core.packages.packaged_budgets import PackagedMeasure
 from ledger.core.state import State
 from ledger.engine.ticket import NotOwner
 from ledger.journal.configuration import ConfigurationEntry, ConfigurationRefused

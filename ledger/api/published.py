@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.core.packaged import Package, decode_package
+from ledger.core.packages.packaged import Package, decode_package
 from ledger.engine.configuration import AliasBody, AssetBody, ConversionBody
 from ledger.engine.ledger import Ledger
 from ledger.journal.configuration import ConfigurationEntry, ConfigurationKind

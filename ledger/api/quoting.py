@@ -9,12 +9,12 @@ from ledger.api.assets import Assets
 from ledger.api.ids import GRANT, mint
 from ledger.api.render_usage import override_at, unit_price
 from ledger.core.books import Book
-from ledger.core.contracted import bound_for
-from ledger.core.costs import Cost, cost_of
-from ledger.core.drawdown import draw
+from ledger.core.decisions.holds import Assessment, assess, available_in_all, available_to
+from ledger.core.drawing.drawdown import draw
 from ledger.core.events import PlanDeclared, Pot, Slice
-from ledger.core.holds import Assessment, assess, available_in_all, available_to
 from ledger.core.outcomes import Reason, Refusal
+from ledger.core.pricing.contracted import bound_for
+from ledger.core.pricing.costs import Cost, cost_of
 from ledger.core.shapes import Shape
 from ledger.core.state import State
 from rating.compile import NO_ROW, Plan

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ledger.api.assets import Assets
-from ledger.core.budget_values import OTHERS
-from ledger.core.budgets import Budget
+from ledger.core.budgets.budget_values import OTHERS
+from ledger.core.budgets.budgets import Budget
 from ledger.core.events import (
     BudgetSet,
     BudgetTerms,

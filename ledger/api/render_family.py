@@ -8,8 +8,8 @@ from typing import NamedTuple
 from ledger.api.assets import Assets
 from ledger.api.ids import CAP, GRANT, mint
 from ledger.api.render_budget import render_window
-from ledger.core.caps import Cap
 from ledger.core.events import CapTerms, Sharing, SharingMode
+from ledger.core.funding.caps import Cap
 from ledger.core.state import Grant
 from ledger.core.windows import showing
 from ledger.v1 import family_pb2 as pb

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from ledger.api.assets import Assets
 from ledger.api.requests import asset_number
-from ledger.core.budgeting import budget_of
+from ledger.core.budgets.budgeting import budget_of
 from ledger.core.events import MANDATE_BUDGET, MandateTerms
 from ledger.core.limits import INT64_MAX
-from ledger.core.mandates import Mandate
+from ledger.core.mandates.mandates import Mandate
 from ledger.core.state import Account, State
 from ledger.journal.directory import Entry
 from ledger.v1 import mandate_pb2 as pb

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ledger.api.errors import Fault
 from ledger.api.render_model import SCOPES, model_of, render_terms
-from ledger.core.sold import NOTHING_SOLD
+from ledger.core.pricing.sold import NOTHING_SOLD
 from ledger.core.state import State
 from rating.models import Graduated, Volume
 from rating.overrides import (

@@ -15,7 +15,7 @@ from ledger.api.render_packaged_charge import packaged_charge_of, render_package
 from ledger.api.render_packaged_rule import packaged_rule_of, render_packaged_rule
 from ledger.core.catalog import Asset
 from ledger.core.events import PackageTerm, TakenBack
-from ledger.core.packaged import (
+from ledger.core.packages.packaged import (
     Entitlement,
     EntitlementKind,
     Package,
@@ -37,8 +37,8 @@ from ledger.core.packaged import (
     validate,
     version_of,
 )
-from ledger.core.packaged_charges import PhasedCharge
-from ledger.core.phases import present
+from ledger.core.packages.packaged_charges import PhasedCharge
+from ledger.core.packages.phases import present
 from ledger.core.state import NEVER, State
 from ledger.v1 import package_pb2 as pb
 from ledger.v1 import recurring_pb2, seat_pb2, types_pb2

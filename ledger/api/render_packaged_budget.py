@@ -8,7 +8,7 @@ from typing import Final
 from ledger.api.assets import Assets
 from ledger.api.render_budget import render_set, render_window, values_of
 from ledger.core.events import BudgetRemoved, BudgetSet, BudgetValues, Event
-from ledger.core.packaged_budgets import (
+from ledger.core.packages.packaged_budgets import (
     MEASURES,
     WINDOW_UNITS,
     WINDOWS,

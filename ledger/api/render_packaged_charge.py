@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from ledger.api.assets import Assets
 from ledger.api.render_charge import BILLINGS, PAYERS, render_terms
-from ledger.core.package_charges import ChargeChange
-from ledger.core.packaged_charges import (
+from ledger.core.packages.package_charges import ChargeChange
+from ledger.core.packages.packaged_charges import (
     PackagedBilling,
     PackagedCharge,
     PackagedDiscount,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ledger.core.packaged_rules import (
+from ledger.core.packages.packaged_rules import (
     ACTIONS,
     LIMITS,
     PackagedAction,

@@ -9,6 +9,7 @@ from ledger.api.assets import Assets
 from ledger.api.ids import TOP_UP, mint
 from ledger.api.limits import Checked
 from ledger.api.requests import asset_number, money_number
+from ledger.core.decisions.rule_faults import ATTRIBUTES_MAX, NAMED_MAX, PERMILLE_MAX
 from ledger.core.events import (
     Alternative,
     PlanDeclared,
@@ -25,7 +26,6 @@ from ledger.core.limits import (
     ID_BYTES_MAX,
     POLICY_RULES_MAX,
 )
-from ledger.core.rule_faults import ATTRIBUTES_MAX, NAMED_MAX, PERMILLE_MAX
 from ledger.core.state import Account
 from ledger.journal.directory import Entry
 from ledger.v1 import decision_pb2, decision_policy_pb2

@@ -9,7 +9,7 @@ from ledger.api.ids import HOLD, QUOTE, mint
 from ledger.api.render_usage import unit_price
 from ledger.core.events import PlanDeclared, QuoteMade
 from ledger.core.limits import BASIS_POINTS
-from ledger.core.quotes import QUOTE_EXPIRED, QUOTE_OPEN, QUOTE_USED, Quote
+from ledger.core.pricing.quotes import QUOTE_EXPIRED, QUOTE_OPEN, QUOTE_USED, Quote
 from ledger.core.state import Account, State
 from rating.plan import NO_ROW, Plan
 from rating.v1 import pricing_pb2 as pb

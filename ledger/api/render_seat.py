@@ -17,8 +17,8 @@ from ledger.core.events import (
     SeatTerms,
     UnknownSeat,
 )
-from ledger.core.seat_draws import left_of_period
-from ledger.core.seats import Seat, SeatPlan
+from ledger.core.seats.seat_draws import left_of_period
+from ledger.core.seats.seats import Seat, SeatPlan
 from ledger.core.state import NEVER, State
 from ledger.v1 import recurring_pb2, types_pb2
 from ledger.v1 import seat_pb2 as pb

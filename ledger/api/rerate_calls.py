@@ -18,7 +18,7 @@ from ledger.api.positions import decode_position, encode_position
 from ledger.api.published import Published
 from ledger.api.rerating import AccountJob
 from ledger.core.limits import ID_BYTES_MAX, INT64_MAX
-from ledger.core.repricing import Job
+from ledger.core.pricing.repricing import Job
 from ledger.engine.lease import NEVER_OURS
 from ledger.engine.ticket import NotOwner
 from ledger.engine.writer import RETRY_AFTER_US as NOT_OURS_US

@@ -20,9 +20,9 @@ from ledger.api.render_rerate import Sums, render_left, render_total
 from ledger.core.commands import NO_NAMES, AdjustBalance, Names, Original
 from ledger.core.events import UsageRecorded, UsageRepriced, UsageRerated, UsageReversed
 from ledger.core.outcomes import Refusal
-from ledger.core.repricing import REPRICED_A_DECISION_MAX, Job, Trial
+from ledger.core.pricing.repricing import REPRICED_A_DECISION_MAX, Job, Trial
+from ledger.core.pricing.touched import Touched, consider, touched_again, whole_scopes
 from ledger.core.state import State
-from ledger.core.touched import Touched, consider, touched_again, whole_scopes
 from ledger.engine.ticket import Replay, Ticket
 from ledger.engine.writer import Writer
 from ledger.journal.directory import Entry

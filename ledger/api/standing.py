@@ -18,6 +18,7 @@ from ledger.api.errors import directory_refused, refused
 from ledger.api.ids import HOLD, mint
 from ledger.api.limits import DISPLAY_NAME_BYTES_MAX, REASON_BYTES_MAX, Checked
 from ledger.api.render_account import FreezeView, render_write_off
+from ledger.core.accounts.moving import parent_elsewhere
 from ledger.core.commands import (
     CloseAccount,
     FreezeAccount,
@@ -36,7 +37,6 @@ from ledger.core.events import (
     AccountReopened,
     AccountUnfrozen,
 )
-from ledger.core.moving import parent_elsewhere
 from ledger.engine.profiles import private_pairs, profile_pairs
 from ledger.journal.directory import Entry, Refused
 from ledger.v1 import account_pb2 as pb

@@ -22,7 +22,7 @@ from ledger.core.commands import EndStatement, Names, SetStatements
 from ledger.core.events import StatementEnded, StatementForm, StatementsSet
 from ledger.core.periods import billing_period
 from ledger.core.state import State
-from ledger.core.statements import setting_of
+from ledger.core.statements.statements import setting_of
 from ledger.journal.directory import Entry
 from ledger.projections.as_of import History
 from ledger.statements.figures import Statement

@@ -17,7 +17,7 @@ from ledger.backtest.usage_entries import USAGE
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.evolve import evolve
-from ledger.core.gauges import GaugeScope
+from ledger.core.metering.gauges import GaugeScope
 from ledger.core.outcomes import Reason
 from ledger.core.state import (
     TIMER_CHARGE,

@@ -24,9 +24,6 @@ from ledger.backtest.trying import Trying
 from ledger.backtest.usual import Usual
 from ledger.core import commands as c
 from ledger.core import events as e
-from ledger.core.affording import Afforded
-from ledger.core.authorizing import assess_up_to, range_of
-from ledger.core.conversion import conversion_behind
 from ledger.core.decide import (
     Outcome,
     ask_for_top_ups,
@@ -36,13 +33,16 @@ from ledger.core.decide import (
     settle_touched,
     sweep,
 )
+from ledger.core.decisions.affording import Afforded
+from ledger.core.decisions.authorizing import assess_up_to, range_of
+from ledger.core.drawing.conversion import conversion_behind
 from ledger.core.evolve import evolve
 from ledger.core.limits import BATCH_INDEX_MAX, HOUR_US
+from ledger.core.metering.suspense import rated_by
 from ledger.core.opening import declare
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, Reason, Refusal, locator_of, split_locator
 from ledger.core.shapes import Shape
 from ledger.core.state import TIMER_MINIMUMS, State
-from ledger.core.suspense import rated_by
 
 UNSWEPT_US: Final = HOUR_US
 UNSWEPT_BATCHES: Final = 256

@@ -17,11 +17,11 @@ from ledger.backtest.replay import Replay
 from ledger.backtest.terms import Terms
 from ledger.core.catalog import Catalog
 from ledger.core.commands import Original
-from ledger.core.conversion import conversion_behind
-from ledger.core.costs import cost_plan_of
+from ledger.core.drawing.conversion import conversion_behind
 from ledger.core.events import Event, PlanDeclared
 from ledger.core.evolve import evolve_all
 from ledger.core.outcomes import locator_of
+from ledger.core.pricing.costs import cost_plan_of
 from ledger.core.state import State
 from ledger.core.upcast import UPCASTS
 from ledger.engine.configuration import Configurations

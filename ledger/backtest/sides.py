@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final
 
 from ledger.backtest.figures import Figured, Pair
-from ledger.core.adjustments import PRODUCT
 from ledger.core.events import (
     AuthorizeDenied,
     Backfill,
@@ -58,7 +57,8 @@ from ledger.core.events import (
     UsageReversed,
     WorkDenied,
 )
-from ledger.core.minimums import PRODUCT as MINIMUM_PRODUCT
+from ledger.core.funding.adjustments import PRODUCT
+from ledger.core.funding.minimums import PRODUCT as MINIMUM_PRODUCT
 from ledger.core.state import State
 from rating.plan import UNPRICED
 

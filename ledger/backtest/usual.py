@@ -14,8 +14,7 @@ from typing import Final
 from ledger.backtest.figures import Figured
 from ledger.backtest.usual_costs import UsualCosts, is_modeled
 from ledger.backtest.usual_parts import Kin, Priced, Seat
-from ledger.core.costs import usual_cost
-from ledger.core.drawdown import applies, in_turn
+from ledger.core.drawing.drawdown import applies, in_turn
 from ledger.core.events import (
     Event,
     LimitExceeded,
@@ -28,9 +27,10 @@ from ledger.core.events import (
 from ledger.core.evolve.moves import exhausted
 from ledger.core.evolve.usage import usage_recorded
 from ledger.core.limits import INT64_MAX
-from ledger.core.pricing import NO_TOTALS, rounding_totals
+from ledger.core.metering.usual import alone
+from ledger.core.pricing.costs import usual_cost
+from ledger.core.pricing.pricing import NO_TOTALS, rounding_totals
 from ledger.core.state import State
-from ledger.core.usual import alone
 from rating.price import UNPRICED, RatingFault, rate
 
 _GRANT: Final = int(Pot.GRANT)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from ledger.backtest.figures import Figured
 from ledger.core.catalog import Bound
-from ledger.core.costs import Cost
 from ledger.core.events import Event, ProviderCost, UsageCosted
+from ledger.core.pricing.costs import Cost
 from ledger.core.state import Account, State
 from rating.plan import UNPRICED
 

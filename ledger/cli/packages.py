@@ -50,7 +50,7 @@ def publish(
     same file again changes nothing; every fault is listed with its place.
     """
     from ledger.api.render_package import render_package
-    from ledger.core.packaged import PackageVersion, canonical_bytes
+    from ledger.core.packages.packaged import PackageVersion, canonical_bytes
     from ledger.v1 import package_pb2
     from ledger.v1.package_pb2_grpc import PackageServiceStub
 
@@ -385,7 +385,7 @@ def preview_all(
 
 def _package_of(file: Path) -> tuple[str, Any]:
     """Name and terms of a file, free of faults. Raises Failed, after every fault was said."""
-    from ledger.core.packaged import Package, validate
+    from ledger.core.packages.packaged import Package, validate
     from rating.card_file import Form, converted, document_of
     from rating.faults import CardError
     from rating.models import CostPlus

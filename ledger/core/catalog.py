@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from ledger.core.events import BookKind, HoldExpiry, PlanDeclared, PlanOverridden, Suspense
 from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US, HOLD_LIFETIME_MAX_US
-from ledger.core.packaged import PackageVersion
+from ledger.core.packages.packaged import PackageVersion
 from ledger.core.shapes import Shape, Use
 from rating.card import ExpiryPolicy, OutcomeTimeout
 from rating.compile import NO_ROW, CompiledCard, Plan

@@ -13,24 +13,25 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
-from ledger.core.accounts import (
+from ledger.core.accounts.accounts import (
     decide_abandon,
     decide_close,
     decide_create,
     decide_policy,
     decide_profile,
 )
-from ledger.core.adjustments import decide_adjust
-from ledger.core.authorizing import decide_authorize
-from ledger.core.budget_counts import COUNTED, count_budgets, cross_budgets
-from ledger.core.budgeting import decide_remove_budget, decide_set_budget
-from ledger.core.charging import (
+from ledger.core.accounts.moving import decide_move
+from ledger.core.accounts.standing import decide_freeze, decide_reopen, decide_unfreeze
+from ledger.core.budgets.budget_counts import COUNTED, count_budgets, cross_budgets
+from ledger.core.budgets.budgeting import decide_remove_budget, decide_set_budget
+from ledger.core.charges.charging import (
     decide_change_quantity,
     decide_change_terms,
     decide_end_charge,
     decide_start_charge,
     post_charge,
 )
+from ledger.core.charges.fixed_charges import FixedCharge
 from ledger.core.commands import (
     AbandonRequest,
     AcquireLease,
@@ -119,21 +120,21 @@ from ledger.core.commands import (
     VoidGrant,
     WriteOffReceivable,
 )
-from ledger.core.commitments import (
-    decide_add_segment,
-    decide_create_commitment,
-    decide_end_commitment,
-    post_invoice,
-)
-from ledger.core.contracting import (
+from ledger.core.contracts.contracting import (
     contract_due,
     decide_amend_contract,
     decide_end_contract,
     decide_sign_contract,
 )
-from ledger.core.contracts import DueContract, due_contract
-from ledger.core.corrections import decide_amend, decide_reverse
-from ledger.core.debits import decide_debit
+from ledger.core.contracts.contracts import DueContract, due_contract
+from ledger.core.decisions.authorizing import decide_authorize
+from ledger.core.decisions.debits import decide_debit
+from ledger.core.decisions.holds import (
+    decide_capture,
+    decide_extend,
+    decide_release,
+)
+from ledger.core.decisions.policing import decide_set_policy
 from ledger.core.events import (
     BudgetsCounted,
     ClockAdvanced,
@@ -147,35 +148,16 @@ from ledger.core.events import (
     UsageReversed,
 )
 from ledger.core.evolve import evolve
-from ledger.core.fixed_charges import FixedCharge
-from ledger.core.gauges import Gauges
-from ledger.core.gauging import charge_gauge, decide_report_gauge
-from ledger.core.grants import decide_issue, decide_void, grant_is_due, settle_grant
-from ledger.core.holds import (
-    decide_capture,
-    decide_extend,
-    decide_release,
+from ledger.core.funding.adjustments import decide_adjust
+from ledger.core.funding.commitments import (
+    decide_add_segment,
+    decide_create_commitment,
+    decide_end_commitment,
+    post_invoice,
 )
-from ledger.core.leasing import (
-    decide_acquire,
-    decide_leased_usage,
-    decide_recall,
-    decide_renew,
-    decide_return,
-)
-from ledger.core.limits import BATCH_INDEX_MAX, GAUGES_A_TURN, SETTLED_A_TOUCH_MAX
-from ledger.core.mandating import decide_grant_mandate, decide_revoke_mandate
-from ledger.core.minimums import post_minimum, settlement_of
-from ledger.core.moving import decide_move
-from ledger.core.outcome_charges import (
-    decide_confirm_outcome,
-    decide_reject_outcome,
-    decide_report,
-    end_in_time,
-)
-from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.overrides import decide_overrides
-from ledger.core.payments import (
+from ledger.core.funding.grants import decide_issue, decide_void, grant_is_due, settle_grant
+from ledger.core.funding.minimums import post_minimum, settlement_of
+from ledger.core.funding.payments import (
     decide_bill,
     decide_chargeback,
     decide_confirm,
@@ -185,9 +167,7 @@ from ledger.core.payments import (
     decide_refund,
     decide_write_off,
 )
-from ledger.core.policing import decide_set_policy
-from ledger.core.quoting import decide_quote, expire_quote
-from ledger.core.recurring import (
+from ledger.core.funding.recurring import (
     decide_change,
     decide_end,
     decide_pause,
@@ -195,11 +175,52 @@ from ledger.core.recurring import (
     decide_start,
     issue_period,
 )
-from ledger.core.repricing import decide_reprice
-from ledger.core.rerate_shares import of_account, post_due
-from ledger.core.rerates import decide_rerate, rerates_of
-from ledger.core.seat_draws import tell_seats
-from ledger.core.seating import (
+from ledger.core.funding.sharing import decide_remove_cap, decide_set_cap, decide_sharing
+from ledger.core.funding.top_ups import (
+    decide_confirm_top_up,
+    decide_decline_top_up,
+    decide_remove,
+    decide_rule,
+    expire_top_up,
+    request_top_ups,
+)
+from ledger.core.funding.true_ups import count_true_up, is_trued_up, trued_up_below
+from ledger.core.leases.leasing import (
+    decide_acquire,
+    decide_leased_usage,
+    decide_recall,
+    decide_renew,
+    decide_return,
+)
+from ledger.core.limits import BATCH_INDEX_MAX, GAUGES_A_TURN, SETTLED_A_TOUCH_MAX
+from ledger.core.mandates.mandating import decide_grant_mandate, decide_revoke_mandate
+from ledger.core.metering.corrections import decide_amend, decide_reverse
+from ledger.core.metering.gauges import Gauges
+from ledger.core.metering.gauging import charge_gauge, decide_report_gauge
+from ledger.core.metering.outcome_charges import (
+    decide_confirm_outcome,
+    decide_reject_outcome,
+    decide_report,
+    end_in_time,
+)
+from ledger.core.metering.suspense import rate_waiting
+from ledger.core.metering.usage import decide_replacement, decide_usage
+from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.packages.subscribing import (
+    carry_on,
+    decide_cancel_subscription,
+    decide_change_package,
+    decide_subscribe,
+)
+from ledger.core.packages.subscriptions import Subscription
+from ledger.core.pricing.overrides import decide_overrides
+from ledger.core.pricing.quoting import decide_quote, expire_quote
+from ledger.core.pricing.repricing import decide_reprice
+from ledger.core.pricing.rerate_shares import of_account, post_due
+from ledger.core.pricing.rerates import decide_rerate, rerates_of
+from ledger.core.pricing.shared_totals import Dues
+from ledger.core.seats.seat_draws import tell_seats
+from ledger.core.seats.seating import (
     begin_period,
     decide_add_seats,
     decide_end_plan,
@@ -208,13 +229,10 @@ from ledger.core.seating import (
     decide_start_plan,
     decide_suspend_seat,
 )
-from ledger.core.seating import (
+from ledger.core.seats.seating import (
     decide_change_terms as decide_change_seat_terms,
 )
-from ledger.core.seats import SeatPlan
-from ledger.core.shared_totals import Dues
-from ledger.core.sharing import decide_remove_cap, decide_set_cap, decide_sharing
-from ledger.core.standing import decide_freeze, decide_reopen, decide_unfreeze
+from ledger.core.seats.seats import SeatPlan
 from ledger.core.state import (
     FETCHED,
     NEVER,
@@ -243,33 +261,15 @@ from ledger.core.state import (
     State,
     TopUp,
 )
-from ledger.core.statements import Statements
-from ledger.core.stating import (
+from ledger.core.statements.statements import Statements
+from ledger.core.statements.stating import (
     decide_close_statement,
     decide_end_statement,
     decide_set_statements,
 )
-from ledger.core.stating import (
+from ledger.core.statements.stating import (
     end_in_time as end_statement,
 )
-from ledger.core.subscribing import (
-    carry_on,
-    decide_cancel_subscription,
-    decide_change_package,
-    decide_subscribe,
-)
-from ledger.core.subscriptions import Subscription
-from ledger.core.suspense import rate_waiting
-from ledger.core.top_ups import (
-    decide_confirm_top_up,
-    decide_decline_top_up,
-    decide_remove,
-    decide_rule,
-    expire_top_up,
-    request_top_ups,
-)
-from ledger.core.true_ups import count_true_up, is_trued_up, trued_up_below
-from ledger.core.usage import decide_replacement, decide_usage
 
 Outcome: TypeAlias = Event | Known | Refusal
 Timed: TypeAlias = (

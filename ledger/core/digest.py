@@ -13,16 +13,17 @@ from typing import Any, Final
 import msgspec
 
 from ledger.core.books import Book
-from ledger.core.budget_values import Values
-from ledger.core.budgets import Budget
-from ledger.core.caps import Cap
-from ledger.core.contracts import Contract
-from ledger.core.decision_policies import NO_RULES
-from ledger.core.fixed_charges import FixedCharge
-from ledger.core.gauges import Gauge, Gauges, GaugeScope
-from ledger.core.leases import CreditLease
-from ledger.core.seats import Seat, SeatPlan, SeatPlans
-from ledger.core.shared_totals import is_kept
+from ledger.core.budgets.budget_values import Values
+from ledger.core.budgets.budgets import Budget
+from ledger.core.charges.fixed_charges import FixedCharge
+from ledger.core.contracts.contracts import Contract
+from ledger.core.decisions.decision_policies import NO_RULES
+from ledger.core.funding.caps import Cap
+from ledger.core.leases.leases import CreditLease
+from ledger.core.metering.gauges import Gauge, Gauges, GaugeScope
+from ledger.core.packages.subscriptions import Subscription
+from ledger.core.pricing.shared_totals import is_kept
+from ledger.core.seats.seats import Seat, SeatPlan, SeatPlans
 from ledger.core.state import (
     Account,
     Commitment,
@@ -36,8 +37,7 @@ from ledger.core.state import (
     State,
     TopUp,
 )
-from ledger.core.statements import Statements
-from ledger.core.subscriptions import Subscription
+from ledger.core.statements.statements import Statements
 
 DIGEST_VERSION: Final = 2
 """The form of these bytes. Whatever changes the digest of an old journal is a new version."""

@@ -21,8 +21,8 @@ from ledger.core.events import (
 from ledger.core.limits import INT64_MAX, PAYMENT_WAIT_US
 
 if TYPE_CHECKING:
-    from ledger.core.leases import CreditLease, SettledLease
-    from ledger.core.seats import Seat
+    from ledger.core.leases.leases import CreditLease, SettledLease
+    from ledger.core.seats.seats import Seat
     from ledger.core.state import Account
 
 NEVER = INT64_MAX

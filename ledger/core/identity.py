@@ -96,7 +96,7 @@ from ledger.core.commands import (
     VoidGrant,
     WriteOffReceivable,
 )
-from ledger.core.contract_terms import from_start
+from ledger.core.contracts.contract_terms import from_start
 from ledger.core.events import (
     AccountBilled,
     AccountClosed,
@@ -191,7 +191,7 @@ from ledger.core.events import (
     UsageReversed,
     WorkDenied,
 )
-from ledger.core.levels import reported_of
+from ledger.core.metering.levels import reported_of
 
 KEY_BYTES = 16
 

@@ -11,14 +11,13 @@ from heapq import heappush
 from typing import Final
 
 from ledger.core.books import Book, Books
-from ledger.core.budgets import Budget
-from ledger.core.caps import Cap
+from ledger.core.budgets.budgets import Budget
 from ledger.core.catalog import Bound, CardKey, Catalog
-from ledger.core.contracts import Contract, due_contract
-from ledger.core.decision_policies import NO_RULES, OwnRules, StandingRules
+from ledger.core.charges.fixed_charges import FixedCharge
+from ledger.core.contracts.contracts import Contract, due_contract
+from ledger.core.decisions.decision_policies import NO_RULES, OwnRules, StandingRules
 from ledger.core.events import AccountPolicy, BookKind, PlanDeclared, TopUpRule
-from ledger.core.fixed_charges import FixedCharge
-from ledger.core.gauges import Gauges
+from ledger.core.funding.caps import Cap
 from ledger.core.holdings import (
     GRANT_CANCELLED,
     GRANT_EXPIRED,
@@ -55,16 +54,17 @@ from ledger.core.limits import (
     KEYS_OUTLIVE_US,
     MONTH_MAX_US,
 )
-from ledger.core.mandates import Mandate
+from ledger.core.mandates.mandates import Mandate
+from ledger.core.metering.gauges import Gauges
+from ledger.core.metering.waiting import Rated, Waiting
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
+from ledger.core.packages.subscriptions import Subscription
 from ledger.core.periods import CALENDAR_MONTHS, Anchors, Calendar, Zones, billing_period
-from ledger.core.quotes import QUOTE_EXPIRED, QUOTE_OPEN, QUOTE_USED, Quote
-from ledger.core.seats import SeatPlans
-from ledger.core.shared_totals import KIND_MASK, Dues, SharedTotal, is_kept
-from ledger.core.sold import Sold
-from ledger.core.statements import Statements, find_due
-from ledger.core.subscriptions import Subscription
-from ledger.core.waiting import Rated, Waiting
+from ledger.core.pricing.quotes import QUOTE_EXPIRED, QUOTE_OPEN, QUOTE_USED, Quote
+from ledger.core.pricing.shared_totals import KIND_MASK, Dues, SharedTotal, is_kept
+from ledger.core.pricing.sold import Sold
+from ledger.core.seats.seats import SeatPlans
+from ledger.core.statements.statements import Statements, find_due
 from rating.functions import SCOPE_DAY, SCOPE_MONTH
 from rating.overrides import Layer, OverrideSet
 from rating.zones import UTC_ZONE

@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ledger.core.aliases import CardAlias, point_alias
 from ledger.core.catalog import Asset, Catalog, asset_number
 from ledger.core.commands import ApplyConfiguration
-from ledger.core.packaged import PackageVersion, decode_package
+from ledger.core.packages.packaged import PackageVersion, decode_package
+from ledger.core.pricing.aliases import CardAlias, point_alias
 from ledger.journal.configuration import (
     ConfigurationEntry,
     ConfigurationKind,

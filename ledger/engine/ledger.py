@@ -19,8 +19,8 @@ from ledger.core.commands import Command, CreateAccount, Names
 from ledger.core.events import AccountPolicy, ConfigurationApplied
 from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import Refusal
-from ledger.core.packaged import Package
-from ledger.core.packaged import canonical_bytes as package_bytes
+from ledger.core.packages.packaged import Package
+from ledger.core.packages.packaged import canonical_bytes as package_bytes
 from ledger.engine.clock import Clock
 from ledger.engine.configuration import (
     METERS_NAME,

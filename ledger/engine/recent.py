@@ -13,12 +13,12 @@ from typing import Final
 import msgspec
 
 from ledger.core.commands import Command
-from ledger.core.conversion import conversion_behind
-from ledger.core.costs import cost_plan_of
+from ledger.core.drawing.conversion import conversion_behind
 from ledger.core.events import Event, PlanDeclared, TimeShifted
 from ledger.core.identity import first_difference, is_abandoned
-from ledger.core.levels import metered_before
+from ledger.core.metering.levels import metered_before
 from ledger.core.outcomes import Reason, Refusal, locator_of, split_locator
+from ledger.core.pricing.costs import cost_plan_of
 from ledger.engine.ticket import Replay, TicketOutcome
 from ledger.journal.codec import BatchCodec
 from ledger.journal.protocol import Journal

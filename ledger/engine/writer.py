@@ -24,12 +24,12 @@ from ledger.core.events import (
     UsageReversed,
 )
 from ledger.core.limits import MILLISECOND_US, SWEEP_ENTRIES_MAX
-from ledger.core.linked import refuse_linked
+from ledger.core.metering.linked import refuse_linked
+from ledger.core.metering.suspense import rated_by
+from ledger.core.metering.usual import record_usual
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.state import State
-from ledger.core.suspense import rated_by
 from ledger.core.upcast import UPCASTS
-from ledger.core.usual import record_usual
 from ledger.engine.answers import Answers, fail, refuse, unknown
 from ledger.engine.batch import BATCH_COMMANDS_MAX, Batch
 from ledger.engine.checkpoint import Checkpointer, Head

@@ -9,11 +9,11 @@ from typing import Final
 
 from ledger.simulation.mutation import Mutant
 
-_DRAWDOWN: Final = "ledger.core.drawdown"
-_FOLLOWING: Final = "ledger.core.following"
-_GRANTS: Final = "ledger.core.grants"
-_ACCOUNTS: Final = "ledger.core.accounts"
-_PAYMENTS: Final = "ledger.core.payments"
+_DRAWDOWN: Final = "ledger.core.drawing.drawdown"
+_FOLLOWING: Final = "ledger.core.funding.following"
+_GRANTS: Final = "ledger.core.funding.grants"
+_ACCOUNTS: Final = "ledger.core.accounts.accounts"
+_PAYMENTS: Final = "ledger.core.funding.payments"
 
 GRANTS: Final = (
     Mutant(
@@ -181,7 +181,7 @@ CREDITS: Final = (
     ),
     Mutant(
         "waived commitment trued up",
-        "ledger.core.commitments",
+        "ledger.core.funding.commitments",
         "end",
         "if command.ending == CommitmentEnding.TRUE_UP:",
         "if True:",
@@ -189,7 +189,7 @@ CREDITS: Final = (
     ),
     Mutant(
         "top-up asked for again after a decline",
-        "ledger.core.top_ups",
+        "ledger.core.funding.top_ups",
         "wanted",
         "each.settled_at + TOP_UP_BACK_OFF_US > now",
         "False",
@@ -197,7 +197,7 @@ CREDITS: Final = (
     ),
     Mutant(
         "first slice given back first",
-        "ledger.core.unwinding",
+        "ledger.core.drawing.unwinding",
         "Unwinding.unwind",
         "for piece in reversed(slices):",
         "for piece in slices:",

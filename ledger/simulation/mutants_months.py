@@ -9,7 +9,7 @@ from typing import Final
 
 from ledger.simulation.mutation import Mutant
 
-_FOLLOWING: Final = "ledger.core.following"
+_FOLLOWING: Final = "ledger.core.funding.following"
 
 MONTHS: Final = (
     Mutant(

@@ -9,10 +9,10 @@ from typing import Final
 
 from ledger.simulation.mutation import Mutant
 
-_HOLDS: Final = "ledger.core.holds"
+_HOLDS: Final = "ledger.core.decisions.holds"
 _ADMISSION: Final = "ledger.core.admission"
-_USAGE: Final = "ledger.core.usage"
-_USUAL: Final = "ledger.core.usual"
+_USAGE: Final = "ledger.core.metering.usage"
+_USUAL: Final = "ledger.core.metering.usual"
 _DECIDE: Final = "ledger.core.decide"
 
 USAGE: Final = (
@@ -171,7 +171,7 @@ USAGE: Final = (
     ),
     Mutant(
         "partial hold granted",
-        "ledger.core.authorizing",
+        "ledger.core.decisions.authorizing",
         "decide_authorize",
         "if found.denied:",
         "if found.denied and not found.slices:",

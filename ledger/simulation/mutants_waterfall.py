@@ -9,8 +9,8 @@ from typing import Final
 
 from ledger.simulation.mutation import Mutant
 
-_DRAWDOWN: Final = "ledger.core.drawdown"
-_COMPARATORS: Final = "ledger.core.comparators"
+_DRAWDOWN: Final = "ledger.core.drawing.drawdown"
+_COMPARATORS: Final = "ledger.core.drawing.comparators"
 _OPENING: Final = "ledger.core.opening"
 
 WATERFALL: Final = (

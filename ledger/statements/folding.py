@@ -15,11 +15,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ledger.core.adjustments import PRODUCT
 from ledger.core.catalog import Catalog
 from ledger.core.events import OF_A_GRANT, OF_AN_ACCOUNT, BookKind, ClockAdvanced, Event
 from ledger.core.evolve import evolve
-from ledger.core.minimums import PRODUCT as MINIMUM
+from ledger.core.funding.adjustments import PRODUCT
+from ledger.core.funding.minimums import PRODUCT as MINIMUM
 from ledger.core.outcomes import locator_of
 from ledger.core.state import State
 from ledger.journal.codec import PrivateRecords

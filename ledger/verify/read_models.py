@@ -10,7 +10,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from ledger.core.budgets import Budget
+from ledger.core.budgets.budgets import Budget
 from ledger.core.events import BookKind, CommitmentTerms, RecurringTerms
 from ledger.core.state import NEVER, TOP_UP_PENDING, State
 from ledger.journal.connection import Connection

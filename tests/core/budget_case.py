@@ -25,8 +25,8 @@ from test_verify_rules import judged
 
 from ledger.core import commands as c
 from ledger.core import events as e
-from ledger.core.budgeting import budget_of
-from ledger.core.budgets import Budget
+from ledger.core.budgets.budgeting import budget_of
+from ledger.core.budgets.budgets import Budget
 
 MEASURES = {
     "charge": e.BudgetMeasure.CHARGE,

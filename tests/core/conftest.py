@@ -29,7 +29,7 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"DRAWDOWN_CORE={wanted}, but the core is {decide.__file__}")
     if compiled():
         core = Path(decide.__file__).parent
-        for library in core.glob("*.so"):
-            source = core / f"{library.name.split('.')[0]}.py"
+        for library in core.rglob("*.so"):
+            source = library.with_name(f"{library.name.split('.')[0]}.py")
             if source.stat().st_mtime > library.stat().st_mtime:
                 raise pytest.UsageError(f"{source} changed since it was compiled: compile it again")

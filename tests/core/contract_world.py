@@ -24,7 +24,7 @@ from test_verify_rules import judged
 
 from ledger.core import commands as c
 from ledger.core import events as e
-from ledger.core.packaged import (
+from ledger.core.packages.packaged import (
     Package,
     PackagedExcess,
     PackagedGrant,

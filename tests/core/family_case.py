@@ -18,7 +18,7 @@ from ledger_case import LedgerCase, told_to
 
 from ledger.core import commands as c
 from ledger.core import events as e
-from ledger.core.caps import Cap
+from ledger.core.funding.caps import Cap
 
 _ASSETS = {"credits": CREDITS, "usd": USD}
 _CALENDAR = {"day": e.WindowUnit.DAY, "week": e.WindowUnit.WEEK, "month": e.WindowUnit.MONTH}

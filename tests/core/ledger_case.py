@@ -87,15 +87,15 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.books import Book
 from ledger.core.decide import Outcome
+from ledger.core.decisions.holds import available_to
 from ledger.core.digest import digest
-from ledger.core.holds import available_to
-from ledger.core.linked import refuse_linked
+from ledger.core.metering.linked import refuse_linked
+from ledger.core.metering.suspense import rated_by
 from ledger.core.outcomes import Known, Refusal
-from ledger.core.repricing import Job
+from ledger.core.pricing.repricing import Job
+from ledger.core.pricing.touched import Touched, consider
 from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, RecurringGrant
-from ledger.core.suspense import rated_by
-from ledger.core.touched import Touched, consider
 from rating.conversions import Rate
 from rating.models import Graduated, Tier, Volume
 from rating.overrides import Change, Multiplier, Override, Overwrite, Tiers

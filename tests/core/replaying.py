@@ -18,10 +18,10 @@ from ledger.backtest.terms import NO_TERMS, Terms
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.catalog import Asset, Catalog
-from ledger.core.conversion import conversion_behind
-from ledger.core.costs import cost_plan_of
+from ledger.core.drawing.conversion import conversion_behind
 from ledger.core.evolve import evolve_all
 from ledger.core.outcomes import locator_of
+from ledger.core.pricing.costs import cost_plan_of
 from ledger.core.state import State
 from rating.compile import CompiledCard
 from rating.versions import CardVersion

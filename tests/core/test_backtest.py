@@ -24,7 +24,7 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.evolve import EVOLVERS
 from ledger.core.limits import DAY_US, MINUTE_US
-from ledger.core.repricing import Job
+from ledger.core.pricing.repricing import Job
 from rating.compile import CompiledCard
 from rating.versions import CardVersion
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.core.aliases import AliasedCard, CardAlias, point_alias
 from ledger.core.catalog import Asset, Catalog, asset_number
+from ledger.core.pricing.aliases import AliasedCard, CardAlias, point_alias
 from ledger.core.shapes import Shape
 from rating.card import Meter, PriceRow, Product, RateCard
 from rating.compile import CompiledCard

@@ -8,12 +8,12 @@ import pytest
 from core_world import PRODUCTS
 from test_machine import STEPS, WORLDS, CoreMachine
 
-from ledger.core.authorizing import assess_up_to
-from ledger.core.checking import Asked, Checker, Work
+from ledger.core.decisions.authorizing import assess_up_to
+from ledger.core.decisions.checking import Asked, Checker, Work
+from ledger.core.decisions.holds import holds_limit
+from ledger.core.decisions.shortfall import limit_of
 from ledger.core.events import UpTo
-from ledger.core.holds import holds_limit
 from ledger.core.outcomes import Refusal
-from ledger.core.shortfall import limit_of
 
 AMOUNTS = (1, 3, 7, 20, 45, 90, 5_000)
 

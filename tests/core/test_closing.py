@@ -14,7 +14,7 @@ from test_verify_rules import judged
 
 from ledger.core import commands as c
 from ledger.core import events as e
-from ledger.core.closing import _owed
+from ledger.core.accounts.closing import _owed
 from ledger.core.digest import digest, snapshot
 from ledger.core.limits import INT64_MAX
 from ledger.verify.rules import books_of

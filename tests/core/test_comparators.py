@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 from ledger_case import LedgerCase, ledger_case
 
-from ledger.core.comparators import COMPARATORS, order_of
+from ledger.core.drawing.comparators import COMPARATORS, order_of
 from ledger.core.events import Comparator
 
 KEYS = {

@@ -22,7 +22,7 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.events.leases import LEASED_QUANTITY
 from ledger.core.outcomes import Reason
-from ledger.core.packaged import Package
+from ledger.core.packages.packaged import Package
 from rating.card import Meter, PriceRow, Product, RateCard, validate
 from rating.compile import CompiledCard
 from rating.versions import CardVersion

@@ -25,7 +25,7 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Reason
-from ledger.core.packaged import Package
+from ledger.core.packages.packaged import Package
 
 MAY = START_US + 120 * DAY_US
 JULY = MAY + 61 * DAY_US

@@ -17,12 +17,17 @@ from test_verify_rules import judged
 
 from ledger.core import commands as c
 from ledger.core import events as e
-from ledger.core.contracts import ContractState, named
+from ledger.core.contracts.contracts import ContractState, named
 from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.packaged import PackagedOverage, PackagedPolicy, PackagedRollover, PackagedUnit
+from ledger.core.packages.packaged import (
+    PackagedOverage,
+    PackagedPolicy,
+    PackagedRollover,
+    PackagedUnit,
+)
 from ledger.core.packing import drop_family, pack_family, unpack_family
-from ledger.core.repriced import bound_by
+from ledger.core.pricing.repriced import bound_by
 from rating.models import Minimum, MinimumScope
 from rating.overrides import Override
 

@@ -6,9 +6,9 @@ from core_world import FAMILY, TENANT, card
 from ledger_case import LedgerCase, ledger_case
 from test_correction_properties import look_at
 
+from ledger.core.drawing.unwinding import share_of
 from ledger.core.events import GrantKind, UsageRecorded, UsageReversed
 from ledger.core.limits import DAY_US
-from ledger.core.unwinding import share_of
 from rating.card import PriceRow
 from rating.compile import CompiledCard
 from rating.versions import CardVersion

@@ -34,11 +34,11 @@ from ledger.core.books import BooksUnbalanced
 from ledger.core.catalog import Catalog
 from ledger.core.digest import digest
 from ledger.core.evolve import evolve
-from ledger.core.gauging import charge_key
 from ledger.core.limits import DAY_US, GAUGE_REPORTS_MAX, GAUGES_AN_ACCOUNT_MAX, HOUR_US
+from ledger.core.metering.gauging import charge_key
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.packing import drop_family, pack_family, unpack_family
-from ledger.core.repricing import Job
+from ledger.core.pricing.repricing import Job
 from ledger.core.state import State
 from ledger.verify.report import Findings, ShardReport
 from ledger.verify.rules import Rules

@@ -16,8 +16,8 @@ from lease_case import LeaseCase
 from minimum_world import packed_and_back
 from test_verify_rules import judged
 
-from ledger.core.caps import Rooms
-from ledger.core.drawdown import in_all
+from ledger.core.drawing.drawdown import in_all
+from ledger.core.funding.caps import Rooms
 
 
 class Shared(FamilyCase, LeaseCase):

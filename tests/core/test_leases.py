@@ -5,7 +5,7 @@ from __future__ import annotations
 from lease_case import LeaseCase, lease_case
 from ledger_case import LedgerCase
 
-from ledger.core.leases import Want, fair_shares, margin_of
+from ledger.core.leases.leases import Want, fair_shares, margin_of
 from ledger.core.limits import LEASES_AN_ACCOUNT_MAX, MINUTE_US, SECOND_US
 
 

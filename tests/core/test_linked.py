@@ -14,7 +14,7 @@ from ledger.core import events as e
 from ledger.core.digest import digest
 from ledger.core.keys import KeyMap
 from ledger.core.limits import DAY_US, INT64_MAX, MINUTE_US
-from ledger.core.linked import refuse_linked
+from ledger.core.metering.linked import refuse_linked
 from ledger.core.outcomes import Known, Reason, Refusal
 
 ROOT, CHILD, CLOSED, STRANGER = 1, 2, 3, 4

@@ -23,12 +23,12 @@ from witness import OWED
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.decide import _DECIDERS
+from ledger.core.decisions.holds import available_to
 from ledger.core.digest import digest
-from ledger.core.drawdown import in_turn
+from ledger.core.drawing.drawdown import in_turn
 from ledger.core.events import BookKind, Pot
 from ledger.core.evolve import EVOLVERS
-from ledger.core.holds import available_to
-from ledger.core.linked import refuse_linked
+from ledger.core.metering.linked import refuse_linked
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.packing import whole
 from ledger.core.shapes import Use

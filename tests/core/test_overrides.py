@@ -11,9 +11,9 @@ from ledger.core.commands import NO_NAMES, RecordUsage, SetPriceOverrides
 from ledger.core.digest import digest
 from ledger.core.events import PlanDeclared, PlanOverridden, PriceOverridesSet, UsageRecorded
 from ledger.core.limits import DAY_US, OVERRIDES_REMEMBERED_MAX
+from ledger.core.metering.usual import record_usual
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.packing import pack_family, pack_shard, unpack_family, unpack_shard
-from ledger.core.usual import record_usual
 from rating.overrides import Multiplier, Override, Overwrite
 
 

@@ -18,10 +18,10 @@ from test_verify_rules import judged
 
 from ledger.core import commands as c
 from ledger.core import events as e
-from ledger.core.budgeting import budget_of
+from ledger.core.budgets.budgeting import budget_of
 from ledger.core.limits import DAY_US
-from ledger.core.packaged import Package, canonical_bytes, decode_package, validate
-from ledger.core.packaged_budgets import (
+from ledger.core.packages.packaged import Package, canonical_bytes, decode_package, validate
+from ledger.core.packages.packaged_budgets import (
     PackagedBudget,
     PackagedMeasure,
     PackagedValueLimit,

@@ -22,7 +22,7 @@ from test_verify_rules import judged
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.limits import DAY_US
-from ledger.core.packaged import (
+from ledger.core.packages.packaged import (
     Package,
     PackagedUnit,
     Phase,
@@ -30,7 +30,7 @@ from ledger.core.packaged import (
     decode_package,
     validate,
 )
-from ledger.core.packaged_charges import (
+from ledger.core.packages.packaged_charges import (
     PackagedBilling,
     PackagedCharge,
     PackagedDiscount,

@@ -17,7 +17,7 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.limits import DAY_US, HOUR_US
 from ledger.core.outcomes import Reason
-from ledger.core.packaged import Entitlement, Package, PackagedPolicy, validate
+from ledger.core.packages.packaged import Entitlement, Package, PackagedPolicy, validate
 from ledger.core.packing import drop_family, pack_family, unpack_family
 from rating.card import Product, RateCard
 from rating.compile import CompiledCard

@@ -16,8 +16,8 @@ from test_verify_rules import judged
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.digest import digest
-from ledger.core.packaged import Package, canonical_bytes, decode_package, validate
-from ledger.core.packaged_rules import (
+from ledger.core.packages.packaged import Package, canonical_bytes, decode_package, validate
+from ledger.core.packages.packaged_rules import (
     PackagedAction,
     PackagedAlternative,
     PackagedMap,

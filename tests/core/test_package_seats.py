@@ -14,7 +14,7 @@ from test_packages import ACME, FEBRUARY, HALF, World, plan
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.limits import DAY_US
-from ledger.core.packaged import (
+from ledger.core.packages.packaged import (
     Package,
     PackagedAllotment,
     PackagedExhausted,
@@ -23,7 +23,7 @@ from ledger.core.packaged import (
     PackagedSeats,
     validate,
 )
-from ledger.core.seat_draws import left_of_period
+from ledger.core.seats.seat_draws import left_of_period
 
 MARCH = FEBRUARY + 28 * DAY_US
 OWN = PackagedAllotment.INDIVIDUAL

@@ -16,7 +16,7 @@ from ledger.core import events as e
 from ledger.core.digest import digest
 from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Known, Refusal
-from ledger.core.packaged import (
+from ledger.core.packages.packaged import (
     Package,
     PackagedExcess,
     PackagedGrant,

@@ -18,7 +18,7 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Reason
-from ledger.core.packaged import (
+from ledger.core.packages.packaged import (
     Entitlement,
     Package,
     PackagedExcess,

@@ -14,10 +14,10 @@ from test_machine import STEPS, WORLDS, CoreMachine
 
 from ledger.core import events as e
 from ledger.core.commands import SetBudget
+from ledger.core.decisions.holds import assess
+from ledger.core.decisions.reckoning import reckon
 from ledger.core.digest import digest
-from ledger.core.holds import assess
 from ledger.core.outcomes import Reason, Refusal
-from ledger.core.reckoning import reckon
 
 AMOUNTS = (1, 3, 7, 20, 45, 90, 5_000)
 NUMBERS = count()

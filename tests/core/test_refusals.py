@@ -99,9 +99,9 @@ from ledger.core.limits import (
     SEGMENTS_MAX,
     SUSPENDED_A_FAMILY_MAX,
 )
+from ledger.core.metering.waiting import Rated, Waiting
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import Corrected
-from ledger.core.waiting import Rated, Waiting
 from rating.overrides import OVERRIDES_MAX, Override, Overwrite
 
 ACME, CLOSED, FULL, HELD = 1, 2, 3, 4  # accounts: usual, closed, one with credits, one at its limit

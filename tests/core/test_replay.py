@@ -8,11 +8,11 @@ import pytest
 from core_world import START_US, Core, replay
 from ledger_case import LedgerCase
 
-import ledger.core.comparators
-import ledger.core.drawdown
+import ledger.core.drawing.comparators
+import ledger.core.drawing.drawdown
 import ledger.core.periods
-import ledger.core.pricing
-import ledger.core.quoted
+import ledger.core.pricing.pricing
+import ledger.core.pricing.quoted
 import rating.price
 import rating.zones
 from ledger.core.digest import digest
@@ -71,11 +71,11 @@ def nothing_may_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module, name in (
         (rating.price, "rate"),
-        (ledger.core.pricing, "rate"),
-        (ledger.core.pricing, "rerate"),
-        (ledger.core.quoted, "rate_own"),
-        (ledger.core.drawdown, "order_of"),
-        (ledger.core.comparators, "Fraction"),
+        (ledger.core.pricing.pricing, "rate"),
+        (ledger.core.pricing.pricing, "rerate"),
+        (ledger.core.pricing.quoted, "rate_own"),
+        (ledger.core.drawing.drawdown, "order_of"),
+        (ledger.core.drawing.comparators, "Fraction"),
         (ledger.core.periods, "month_of"),
         (ledger.core.periods, "local_of"),
         (ledger.core.periods, "instant_of"),

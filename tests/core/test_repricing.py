@@ -19,9 +19,9 @@ from ledger.core import events as e
 from ledger.core.catalog import Catalog
 from ledger.core.evolve import evolve
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.repricing import Job, Trial
+from ledger.core.pricing.repricing import Job, Trial
+from ledger.core.pricing.touched import LeftAlone, Touched, consider, whole_scopes
 from ledger.core.state import Account, State
-from ledger.core.touched import LeftAlone, Touched, consider, whole_scopes
 from ledger.verify.report import Findings, ShardReport
 from ledger.verify.rules import Rules
 from rating.card import Meter, PriceRow, Product, RateCard

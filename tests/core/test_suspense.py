@@ -13,10 +13,10 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.digest import digest
 from ledger.core.limits import HOUR_US, RATED_A_FAMILY_MAX, SUSPENDED_A_FAMILY_MAX
+from ledger.core.metering.waiting import Rated, Waiting
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.packing import drop_family, pack_family, pack_shard, unpack_family, unpack_shard
 from ledger.core.state import TIMER_SUSPENSE, State
-from ledger.core.waiting import Rated, Waiting
 
 
 @ledger_case

@@ -12,13 +12,13 @@ from test_verify_rules import judged
 
 from ledger.core import commands as c
 from ledger.core import events as e
+from ledger.core.budgets.tallies import Tallies
 from ledger.core.commands.base import NO_NAMES
 from ledger.core.decide import execute
 from ledger.core.digest import digest
 from ledger.core.limits import DAY_US, HOUR_US, INT64_MAX, MINUTE_US
+from ledger.core.metering.usual import record_usual
 from ledger.core.packing import drop_family, pack_family, unpack_family
-from ledger.core.tallies import Tallies
-from ledger.core.usual import record_usual
 
 ROOT, TEAM, BOT, OTHER = 1, 2, 3, 9  # two families
 WINDOWS = (

@@ -11,9 +11,9 @@ from test_verify_rules import judged
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.digest import digest
+from ledger.core.funding.top_ups import available_of, price_of, wanted
 from ledger.core.limits import DEDUPE_WINDOW_US, INT64_MAX
 from ledger.core.packing import drop_family, forget_settled, pack_family, unpack_family
-from ledger.core.top_ups import available_of, price_of, wanted
 
 
 @ledger_case

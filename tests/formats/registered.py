@@ -15,7 +15,7 @@ from ledger.core import events as e
 from ledger.core.catalog import asset_number
 from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import locator_of, split_locator
-from ledger.core.packaged import (
+from ledger.core.packages.packaged import (
     Entitlement,
     EntitlementKind,
     Package,
@@ -34,8 +34,8 @@ from ledger.core.packaged import (
     Phase,
     decode_package,
 )
-from ledger.core.packaged import canonical_bytes as package_bytes
-from ledger.core.packaged_budgets import (
+from ledger.core.packages.packaged import canonical_bytes as package_bytes
+from ledger.core.packages.packaged_budgets import (
     PackagedBudget,
     PackagedMeasure,
     PackagedValueLimit,
@@ -43,7 +43,7 @@ from ledger.core.packaged_budgets import (
     PackagedWindowKind,
     PackagedWindowUnit,
 )
-from ledger.core.packaged_charges import (
+from ledger.core.packages.packaged_charges import (
     PackagedBilling,
     PackagedCharge,
     PackagedDiscount,
@@ -51,7 +51,7 @@ from ledger.core.packaged_charges import (
     PackagedStep,
     PhasedCharge,
 )
-from ledger.core.packaged_rules import (
+from ledger.core.packages.packaged_rules import (
     PackagedAction,
     PackagedAlternative,
     PackagedLimit,

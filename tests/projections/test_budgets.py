@@ -25,8 +25,8 @@ from ledger.core.events import (
 )
 from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Refusal
-from ledger.core.packaged import Package, PackagedUnit
-from ledger.core.packaged_budgets import PackagedBudget, PackagedMeasure
+from ledger.core.packages.packaged import Package, PackagedUnit
+from ledger.core.packages.packaged_budgets import PackagedBudget, PackagedMeasure
 from ledger.core.shapes import Shape
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.directory import TENANT_DEFAULT

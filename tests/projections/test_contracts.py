@@ -14,7 +14,7 @@ from ledger.core.events import (
 )
 from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Refusal
-from ledger.core.packaged import Package, PackagedGrant, PackagedUnit, Phase
+from ledger.core.packages.packaged import Package, PackagedGrant, PackagedUnit, Phase
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.directory import TENANT_DEFAULT
 from ledger.verify import verify

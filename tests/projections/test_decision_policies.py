@@ -7,8 +7,8 @@ import json
 from ledger.core.commands import DebitWork, SetDecisionPolicy, Subscribe
 from ledger.core.events import Alternative, PolicyAction, PolicyDebited, PolicyRule, QuantityMap
 from ledger.core.outcomes import Refusal
-from ledger.core.packaged import Package, PackagedUnit
-from ledger.core.packaged_rules import PackagedAction, PackagedRule
+from ledger.core.packages.packaged import Package, PackagedUnit
+from ledger.core.packages.packaged_rules import PackagedAction, PackagedRule
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.directory import TENANT_DEFAULT
 from ledger.verify import verify

@@ -6,14 +6,14 @@ from ledger.core.commands import CancelSubscription, ChangePackage, Subscribe
 from ledger.core.events import OldGrants, Timing
 from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Refusal
-from ledger.core.packaged import (
+from ledger.core.packages.packaged import (
     Package,
     PackagedGrant,
     PackagedOverage,
     PackagedPolicy,
     PackagedUnit,
 )
-from ledger.core.packaged_charges import PackagedCharge
+from ledger.core.packages.packaged_charges import PackagedCharge
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.directory import TENANT_DEFAULT
 from ledger.verify import verify

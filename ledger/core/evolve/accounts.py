@@ -23,7 +23,7 @@ from ledger.core.evolve.holds import settle
 from ledger.core.evolve.moves import debt_of, retire, set_timer
 from ledger.core.limits import CARDS_BEFORE_MAX, CARDS_KEPT_US
 from ledger.core.periods import Calendar, Zones, anchored_from, counting_from
-from ledger.core.sold import NOTHING_SOLD, Sold
+from ledger.core.pricing.sold import NOTHING_SOLD, Sold
 from ledger.core.state import (
     GRANT_EXPIRED,
     GRANT_OPEN,

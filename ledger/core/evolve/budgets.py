@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ledger.core.budget_values import OTHERS, Values
-from ledger.core.budgets import Budget
+from ledger.core.budgets.budget_values import OTHERS, Values
+from ledger.core.budgets.budgets import Budget
 from ledger.core.events import (
     BudgetCrossed,
     BudgetRemoved,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ledger.core.caps import Cap, is_at_or_below
 from ledger.core.events import (
     CapRemoved,
     CapSet,
@@ -11,6 +10,7 @@ from ledger.core.events import (
     SharingMode,
     SharingUpdated,
 )
+from ledger.core.funding.caps import Cap, is_at_or_below
 from ledger.core.state import Account, Grant, State
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ledger.core.charges.fixed_charges import FeeDraw, FixedCharge
 from ledger.core.events import (
     ChargeBilling,
     ChargeChanged,
@@ -17,7 +18,6 @@ from ledger.core.events import (
 )
 from ledger.core.evolve.corrections import undraw
 from ledger.core.evolve.moves import post_slices, set_timer
-from ledger.core.fixed_charges import FeeDraw, FixedCharge
 from ledger.core.state import NEVER, TIMER_CHARGE, State
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ledger.core.contracts import Contract, ContractState, named
+from ledger.core.contracts.contracts import Contract, ContractState, named
 from ledger.core.events import (
     ContractAmended,
     ContractBegun,
@@ -17,9 +17,9 @@ from ledger.core.events import (
 from ledger.core.evolve.accounts import set_sold
 from ledger.core.evolve.moves import set_timer
 from ledger.core.limits import CONTRACT_TERMS_REMEMBERED
-from ledger.core.sold import NOTHING_SOLD, Sold
+from ledger.core.packages.subscriptions import NextPackage
+from ledger.core.pricing.sold import NOTHING_SOLD, Sold
 from ledger.core.state import TIMER_CONTRACT, Account, State
-from ledger.core.subscriptions import NextPackage
 from rating.overrides import Layer, NumberedOverride, SetOverride
 
 

@@ -25,7 +25,7 @@ from ledger.core.evolve.moves import (
 )
 from ledger.core.evolve.suspense import reversed_of
 from ledger.core.limits import CORRECTED_A_FAMILY_MAX
-from ledger.core.shared_totals import KIND_MASK
+from ledger.core.pricing.shared_totals import KIND_MASK
 from ledger.core.state import GRANT_OPEN, Account, Corrected, Family, State
 
 _P = TypeVar("_P", bound=tuple[int, ...])

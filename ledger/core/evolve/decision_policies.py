@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ledger.core.decision_policies import standing_of
+from ledger.core.decisions.decision_policies import standing_of
 from ledger.core.events import DecisionPolicySet, PackageRulesSet
 from ledger.core.state import Account, State
 

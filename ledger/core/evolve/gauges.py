@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ledger.core.events import GaugeCharged, GaugeReported, GaugeReversed
 from ledger.core.evolve.usage import usage_costed
-from ledger.core.gauges import Gauge, GaugeReport, Gauges, GaugeScope
 from ledger.core.limits import GAUGE_REPORTS_MAX
+from ledger.core.metering.gauges import Gauge, GaugeReport, Gauges, GaugeScope
 from ledger.core.state import Account, State
 
 

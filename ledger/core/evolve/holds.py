@@ -21,7 +21,7 @@ from ledger.core.events import (
 )
 from ledger.core.evolve.caps import count_draw
 from ledger.core.evolve.moves import OVERAGE, set_timer
-from ledger.core.leases import SettledLease
+from ledger.core.leases.leases import SettledLease
 from ledger.core.state import (
     HOLD_CAPTURED,
     HOLD_CHARGED,

@@ -14,7 +14,7 @@ from ledger.core.events import (
 from ledger.core.evolve.holds import hold_authorized, lend, reserve, settle, unreserve
 from ledger.core.evolve.moves import set_timer
 from ledger.core.evolve.usage import usage_costed
-from ledger.core.leases import NOT_RECALLED, CreditLease
+from ledger.core.leases.leases import NOT_RECALLED, CreditLease
 from ledger.core.state import (
     HOLD_EXPIRED,
     HOLD_RELEASED,

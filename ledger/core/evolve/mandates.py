@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ledger.core.events import MandateGranted, MandateRevoked
-from ledger.core.mandates import Mandate
+from ledger.core.mandates.mandates import Mandate
 from ledger.core.state import State
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.core.contracts import named
+from ledger.core.contracts.contracts import named
 from ledger.core.events import (
     PackageChanged,
     PackagePeriodBegun,
@@ -17,9 +17,9 @@ from ledger.core.events import (
 from ledger.core.evolve.accounts import set_sold
 from ledger.core.evolve.moves import set_timer
 from ledger.core.limits import PHASED_MAX
-from ledger.core.sold import NOTHING_SOLD, Sold, replaced, selling
+from ledger.core.packages.subscriptions import NextPackage, Subscription
+from ledger.core.pricing.sold import NOTHING_SOLD, Sold, replaced, selling
 from ledger.core.state import NEVER, TIMER_PACKAGE, Account, State
-from ledger.core.subscriptions import NextPackage, Subscription
 
 
 def subscribed(state: State, event: Subscribed) -> None:

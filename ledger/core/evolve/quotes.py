@@ -6,7 +6,7 @@ from ledger.core.events import QuoteExpired, QuoteMade, UsageQuoted
 from ledger.core.evolve.holds import settle_quote
 from ledger.core.evolve.moves import set_timer
 from ledger.core.evolve.usage import usage_costed
-from ledger.core.quotes import QUOTE_EXPIRED, QUOTE_USED, Quote
+from ledger.core.pricing.quotes import QUOTE_EXPIRED, QUOTE_USED, Quote
 from ledger.core.state import TIMER_QUOTE, State
 
 

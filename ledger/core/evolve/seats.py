@@ -16,7 +16,7 @@ from ledger.core.events import (
     SeatTermsChanged,
 )
 from ledger.core.evolve.moves import activate, retire, set_timer
-from ledger.core.seats import Seat, SeatPlan, SeatPlans
+from ledger.core.seats.seats import Seat, SeatPlan, SeatPlans
 from ledger.core.state import NEVER, TIMER_SEATS, State
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ledger.core.events import Rerate, RerateShared, SharedRerated
 from ledger.core.evolve.usage import usage_rerated
-from ledger.core.shared_totals import Due, Dues
+from ledger.core.pricing.shared_totals import Due, Dues
 from ledger.core.state import State
 
 

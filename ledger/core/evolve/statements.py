@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ledger.core.events import StatementClosed, StatementEnded, StatementsSet
 from ledger.core.state import Account, State
-from ledger.core.statements import Ended, Statements
+from ledger.core.statements.statements import Ended, Statements
 
 
 def statements_set(state: State, event: StatementsSet) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ledger.core.events import SuspenseRated, UsageRecorded, UsageReversed
 from ledger.core.limits import RATED_A_FAMILY_MAX
+from ledger.core.metering.waiting import Rated, Waiting
 from ledger.core.state import Account, Family, State
-from ledger.core.waiting import Rated, Waiting
 
 _UNRATED = -1  # in the place of a charge
 

@@ -27,7 +27,7 @@ from ledger.core.evolve.moves import (
     share,
 )
 from ledger.core.evolve.suspense import rated, suspend
-from ledger.core.shared_totals import KIND_MASK
+from ledger.core.pricing.shared_totals import KIND_MASK
 from ledger.core.state import Account, State
 
 

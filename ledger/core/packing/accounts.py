@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ledger.core.contracts import Contract
-from ledger.core.decision_policies import NO_RULES, OwnRules
+from ledger.core.contracts.contracts import Contract
+from ledger.core.decisions.decision_policies import NO_RULES, OwnRules
 from ledger.core.events import AccountPolicy, TopUpRule
 from ledger.core.evolve.accounts import (
     inherit_frozen,
@@ -15,7 +15,7 @@ from ledger.core.evolve.accounts import (
     inherited_overrides,
 )
 from ledger.core.evolve.decision_policies import inherit_rules
-from ledger.core.mandates import Mandate
+from ledger.core.mandates.mandates import Mandate
 from ledger.core.packing.gauges import PackedGauges, pack_gauges, unpack_gauges
 from ledger.core.packing.packages import (
     PackedSubscription,
@@ -29,8 +29,8 @@ from ledger.core.packing.statements import (
     unpack_statements,
 )
 from ledger.core.packing.wide import Wide, wide
-from ledger.core.shared_totals import KIND_MASK, Due, Dues, is_kept
-from ledger.core.sold import Sold
+from ledger.core.pricing.shared_totals import KIND_MASK, Due, Dues, is_kept
+from ledger.core.pricing.sold import Sold
 from ledger.core.state import Account, Debt, State, opened_anchors
 from rating.overrides import Layer, SetOverride
 

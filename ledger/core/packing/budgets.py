@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ledger.core.budget_values import Values
-from ledger.core.budgets import Budget
+from ledger.core.budgets.budget_values import Values
+from ledger.core.budgets.budgets import Budget
 from ledger.core.events import BudgetTerms, BudgetValues
 from ledger.core.state import Family, State
 from ledger.core.windows import PackedCounter, unpack_counter

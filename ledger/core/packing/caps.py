@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from ledger.core.caps import Cap
 from ledger.core.events import CapTerms
 from ledger.core.evolve.caps import attach
+from ledger.core.funding.caps import Cap
 from ledger.core.state import State
 from ledger.core.windows import PackedCounter, unpack_counter
 

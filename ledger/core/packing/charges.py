@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from ledger.core.charges.fixed_charges import FeeDraw, FixedCharge
 from ledger.core.events import ChargeTerms, Slice
-from ledger.core.fixed_charges import FeeDraw, FixedCharge
 from ledger.core.packing.wide import Wide, wide
 from ledger.core.state import State
 

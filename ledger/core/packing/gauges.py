@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ledger.core.gauges import Gauge, GaugeReport, Gauges, GaugeScope
+from ledger.core.metering.gauges import Gauge, GaugeReport, Gauges, GaugeScope
 from ledger.core.state import Account
 
 

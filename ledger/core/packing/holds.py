@@ -6,7 +6,7 @@ import msgspec
 
 from ledger.core.events import LeaseLapse, PlanDeclared, PlanOverridden, Slice
 from ledger.core.evolve.holds import lend
-from ledger.core.leases import CreditLease, SettledLease
+from ledger.core.leases.leases import CreditLease, SettledLease
 from ledger.core.packing.wide import Wide, wide
 from ledger.core.state import (
     Estimate,

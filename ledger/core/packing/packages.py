@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from ledger.core.events import Minted, PackageIssue, PolicyPart
+from ledger.core.packages.subscriptions import NextPackage, Subscription
 from ledger.core.state import Account
-from ledger.core.subscriptions import NextPackage, Subscription
 
 
 class PackedSubscription(msgspec.Struct, array_like=True, gc=False):

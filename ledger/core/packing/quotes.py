@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ledger.core.events import PlanDeclared, PlanOverridden
-from ledger.core.quotes import QUOTE_OPEN, Quote
+from ledger.core.pricing.quotes import QUOTE_OPEN, Quote
 from ledger.core.state import Family, State
 from rating.overrides import NumberedOverride
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ledger.core.events import SeatTally, SeatTerms
-from ledger.core.seats import Seat, SeatPlan, SeatPlans
+from ledger.core.seats.seats import Seat, SeatPlan, SeatPlans
 from ledger.core.state import Account
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ledger.core.state import Account
-from ledger.core.statements import Ended, Statements
+from ledger.core.statements.statements import Ended, Statements
 
 
 class PackedStatements(msgspec.Struct, array_like=True, gc=False):

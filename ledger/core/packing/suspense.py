@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from ledger.core.metering.waiting import Rated, Waiting
 from ledger.core.state import Family
-from ledger.core.waiting import Rated, Waiting
 
 Described: TypeAlias = tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]]
 """Product, attributes, names of the quantities: what many events share."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ledger.core.adjustments import PRODUCT
 from ledger.core.events import (
     AdjustmentNoted,
     BalanceAdjusted,
@@ -15,6 +14,7 @@ from ledger.core.events import (
     UsageRerated,
     UsageReversed,
 )
+from ledger.core.funding.adjustments import PRODUCT
 from ledger.projections.changes import GrantChange
 from ledger.projections.fold.folding import Folding
 from ledger.projections.fold.hours import drawn

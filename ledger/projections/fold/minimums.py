@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.core.events import MinimumCharged
-from ledger.core.minimums import PRODUCT
+from ledger.core.funding.minimums import PRODUCT
 from ledger.projections.fold.folding import Folding
 
 

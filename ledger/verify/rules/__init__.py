@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from ledger.core.budget_counts import COUNTED
+from ledger.core.budgets.budget_counts import COUNTED
 from ledger.core.events import (
     AccountBilled,
     AccountClosed,

@@ -6,7 +6,7 @@ while anything is counted or pends in a window of it that is not over; else a ne
 
 from __future__ import annotations
 
-from ledger.core.budgets import Budget
+from ledger.core.budgets.budgets import Budget
 from ledger.core.events import (
     BudgetValueOpened,
     HoldAuthorized,

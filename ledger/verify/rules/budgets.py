@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from ledger.core.budget_faults import values_fault
-from ledger.core.budgets import Budget
+from ledger.core.budgets.budget_faults import values_fault
+from ledger.core.budgets.budgets import Budget
 from ledger.core.events import (
     MANDATE_BUDGET,
     AccountClosedOut,

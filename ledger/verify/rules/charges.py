@@ -9,6 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
+from ledger.core.charges.fixed_charges import FixedCharge
 from ledger.core.events import (
     BookKind,
     ChargeBilling,
@@ -26,7 +27,6 @@ from ledger.core.events import (
     Proration,
     Timing,
 )
-from ledger.core.fixed_charges import FixedCharge
 from ledger.core.state import State
 from ledger.verify.rules.budgets import OF_PACKAGES
 from ledger.verify.rules.corrections import look_at_given_back

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.core.contracts import Contract, ContractState
+from ledger.core.contracts.contracts import Contract, ContractState
 from ledger.core.events import (
     Committed,
     ContractAmended,

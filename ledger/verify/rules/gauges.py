@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ledger.core.events import GaugeCharged, GaugeReported, GaugeReversed
-from ledger.core.gauges import Gauge, GaugeReport, GaugeScope
-from ledger.core.gauging import charge_key
 from ledger.core.limits import GAUGE_REPORTS_MAX, GAUGES_AN_ACCOUNT_MAX
+from ledger.core.metering.gauges import Gauge, GaugeReport, GaugeScope
+from ledger.core.metering.gauging import charge_key
 from ledger.core.state import State
 from ledger.verify.rules.caps import look_at_shares
 from ledger.verify.rules.judge import Judge

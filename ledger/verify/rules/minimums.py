@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.core.events import BookKind, MinimumCharged, MinimumsAwaited, Pot
-from ledger.core.minimums import PRODUCT
+from ledger.core.funding.minimums import PRODUCT
 from ledger.core.state import Account, State
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.usage import look_at_slices, over_limit_of

@@ -15,8 +15,8 @@ from ledger.core.events import (
     TakenBack,
     Timing,
 )
+from ledger.core.packages.subscriptions import Subscription
 from ledger.core.state import NEVER, Account, State
-from ledger.core.subscriptions import Subscription
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.overrides import look_at_numbers
 

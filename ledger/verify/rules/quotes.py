@@ -11,7 +11,7 @@ from ledger.core.limits import (
     QUOTE_TOLERANCE_MAX,
     QUOTES_OPEN_MAX,
 )
-from ledger.core.quotes import Quote
+from ledger.core.pricing.quotes import Quote
 from ledger.core.state import State
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.usage import takes, usage_recorded

@@ -19,7 +19,7 @@ from ledger.core.events import (
     UsageReversed,
 )
 from ledger.core.limits import ANCHOR_MAX_US, DAY_US, MONTH_MAX_US
-from ledger.core.shared_totals import kind_of
+from ledger.core.pricing.shared_totals import kind_of
 from ledger.core.state import Account, State
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.listed import look_at_listed

@@ -25,7 +25,7 @@ from ledger.core.events import (
     UnknownSeat,
     UsageRecorded,
 )
-from ledger.core.seats import SeatPlan
+from ledger.core.seats.seats import SeatPlan
 from ledger.core.state import Account, State
 from ledger.verify.rules.judge import Judge
 

@@ -19,7 +19,7 @@ from ledger.core.events import (
     UsageRerated,
     UsageReversed,
 )
-from ledger.core.shared_totals import KIND_MASK
+from ledger.core.pricing.shared_totals import KIND_MASK
 from ledger.core.state import Account, State
 from ledger.verify.rules.judge import Judge, SharedTally
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ledger.core.events import StatementClosed, StatementEnded, StatementForm, StatementsSet
 from ledger.core.state import Account, State
-from ledger.core.statements import Statements
+from ledger.core.statements.statements import Statements
 from ledger.verify.rules.judge import Judge
 
 HASH_BYTES = 32

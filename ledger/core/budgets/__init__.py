@@ -1,0 +1,6 @@
+"""Limits in windows (rules H4, H5).
+
+budgets, budget_faults, budgeting   as state, what is valid, set and asked
+budget_values           limits for each value of an attribute: who has which counter
+budget_counts, tallies  what they count: behind an entry, behind a run
+"""

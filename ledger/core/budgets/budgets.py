@@ -1,0 +1,135 @@
+"""Budgets as state: terms, the counter of their windows, and the holds that pend in them (H4, H5).
+
+Set, counted and asked in `budgeting`. They stand with their account and bind its whole subtree;
+a number is one of the shard.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from ledger.core.budgets.budget_values import Values
+from ledger.core.events import BudgetTerms, BudgetValues
+from ledger.core.shapes import Use
+from ledger.core.windows import Cell, Counter, Span
+
+if TYPE_CHECKING:
+    from ledger.core.state import Account
+
+
+@lru_cache(maxsize=4_096)
+def _same(terms: BudgetTerms) -> BudgetTerms:
+    """One object for equal terms: thousands of accounts have budgets of the same."""
+    return terms
+
+
+@lru_cache(maxsize=4_096)
+def _set_of(values: tuple[Any, ...]) -> frozenset[Any]:
+    return frozenset(values)
+
+
+class Budget:
+    """One budget of an account, or what one has counted of one of its values."""
+
+    __slots__ = (
+        "account",
+        "alarm",
+        "alarm_cell",
+        "asset",
+        "attributes",
+        "counter",
+        "created_at",
+        "created_by",
+        "crossed",
+        "for_all",
+        "held",
+        "measure",
+        "name",
+        "number",
+        "of",
+        "packaged",
+        "products",
+        "queued",
+        "run",
+        "run_cell",
+        "run_posted",
+        "tags",
+        "terms",
+        "told",
+        "value",
+        "values",
+        "version",
+        "window",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        account: Account,
+        name: str,
+        terms: BudgetTerms,
+        version: int,
+        created_at: int,
+        created_by: int,
+    ) -> None:
+        self.number = number
+        self.account = account
+        self.name = name
+        self.version = version
+        self.packaged = False  # a package has it so; whoever sets it by hand has it hold (rule P1)
+        self.created_at = created_at
+        self.created_by = created_by  # locator of its entry: what was recorded before is not in it
+        self.counter = Counter()
+        self.held: dict[int, tuple[Span, int]] = {}  # hold -> where it pends, and how much
+        self.crossed: dict[int, int] = {}  # threshold -> until when it is not told again
+        self.terms = _same(terms)
+        self.products = _set_of(terms.products)
+        self.tags = _set_of(terms.tags)
+        self.attributes = _set_of(terms.attributes)
+        self.values: Values | None = None  # it counts each value of some attributes by itself
+        # Of the counter of one: the budget, the value, and whether `Values.queue` has it.
+        self.of: Budget | None = None
+        self.value: tuple[str, ...] = ()
+        self.queued = False
+        self.for_all = not terms.products and not terms.tags and not terms.attributes
+        # Of its terms, for who looks at them with each event:
+        self.measure = int(terms.measure)
+        self.asset = terms.asset
+        self.window = int(terms.window.kind)
+        self.told = bool(terms.thresholds)
+        # Derived, for `tallies`: the use at which one tells next, as of a window; and what the
+        # present run of usage has counted in one, where any has.
+        self.alarm_cell: Cell | None = None
+        self.alarm = 0
+        self.run = -1
+        self.run_cell: Cell | None = None
+        self.run_posted = 0
+
+    def applies(self, use: Use) -> bool:
+        """Whether it is for such usage, whoever's of the subtree."""
+        named = not self.products and not self.tags
+        named = named or use.product in self.products or not self.tags.isdisjoint(use.tags)
+        return named and self.attributes <= use.attributes
+
+    def said_values(self) -> BudgetValues | None:
+        """Of what it counts each value by itself; None = it counts all together."""
+        return self.values.said if self.values is not None else None
+
+    def change(self, terms: BudgetTerms, version: int) -> None:
+        """Another limit, hardness or other thresholds; what it counts stays what it is."""
+        self.terms = _same(terms)
+        self.told = bool(terms.thresholds)
+        self.alarm_cell = None
+        self.version = version
+        self.crossed = {
+            each: self.crossed[each] for each in sorted(self.crossed) if each in terms.thresholds
+        }
+
+    def pend(self, hold: int, span: Span, amount: int) -> None:
+        """So much more of a hold pends, or less; whoever looks may ask whether any does."""
+        where, before = self.held.get(hold, (span, 0))
+        if before + amount:
+            self.held[hold] = (where, before + amount)
+        else:
+            self.held.pop(hold, None)

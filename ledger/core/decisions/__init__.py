@@ -1,0 +1,10 @@
+"""May this work run?
+
+holds                   reserved, extended, captured, released, expired
+authorizing, debits     a hold or a denial; charged in one step
+checking                advice on much work of many accounts
+shortfall, affording    which limit decides; as much as all of them afford
+decision_policies, rule_faults, policing    rules of decisions: as state, what is valid, set
+ruling                  what they make of work that may not run as it was asked for
+reckoning               the steps of an assessment, for who asks why
+"""

@@ -1,0 +1,243 @@
+"""Deciding mandates: granted, delegated, revoked, and asked before work goes ahead (rule H4).
+
+A mandate stands at an account of its own, below the account that pays: so what its agent uses, and
+what sub-agents below it use, is accounted there, counts in its budget and in every budget above,
+and is all that its agent may see. Reads state, changes nothing.
+"""
+
+from __future__ import annotations
+
+from ledger.core.admission import known_account, open_account
+from ledger.core.budgets.budgeting import budget_of, budget_set, invalid_budget, most_applying
+from ledger.core.commands import GrantMandate, RevokeMandate
+from ledger.core.events import (
+    MANDATE_BUDGET,
+    BudgetMeasure,
+    BudgetTerms,
+    Event,
+    MandateGranted,
+    MandateRevoked,
+    MandateTerms,
+    Window,
+    WindowKind,
+)
+from ledger.core.limits import BUDGETS_A_LINE_MAX, INT64_MAX, MANDATE_NAMES_MAX, MANDATES_BELOW_MAX
+from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.shapes import Use
+from ledger.core.state import Account, State
+
+
+class MandateDenial:
+    """The mandate that does not allow work, why, and what one request may cost by it."""
+
+    __slots__ = ("account", "left", "reason")
+
+    def __init__(self, account: Account, reason: Reason, left: int = 0) -> None:
+        self.account = account
+        self.reason = reason
+        self.left = left
+
+
+# -- asked -----------------------------------------------------------------------------------------
+
+
+def first_mandate_denying(
+    account: Account, asset: int, use: Use, charge: int, now: int
+) -> MandateDenial | None:
+    """The nearest mandate, of the account or above it, that does not allow work of that price;
+    what is left of their budgets is asked as of any budget (rule H4)."""
+    node: Account | None = account
+    while node is not None:
+        mandate = node.mandate
+        if mandate is not None:
+            reason = _denies(mandate.terms, asset, use, charge)
+            if mandate.revoked_at:
+                reason = Reason.MANDATE_REVOKED
+            elif mandate.over(now):
+                reason = Reason.MANDATE_EXPIRED
+            if reason is not None:
+                left = mandate.terms.price_max if reason == Reason.MANDATE_PRICE else 0
+                return MandateDenial(node, reason, left)
+        node = node.parent
+    return None
+
+
+def _denies(terms: MandateTerms, asset: int, use: Use, charge: int) -> Reason | None:
+    if terms.products and use.product not in terms.products:
+        return Reason.MANDATE_PRODUCT
+    if not use.attributes.issuperset(terms.attributes):
+        return Reason.MANDATE_ATTRIBUTES
+    if terms.asset != asset:
+        return Reason.MANDATE_ASSET
+    return Reason.MANDATE_PRICE if 0 < terms.price_max < charge else None
+
+
+def is_mandated(account: Account) -> bool:
+    """Whether a mandate, of the account or above it, bounds what it may do."""
+    node: Account | None = account
+    while node is not None:
+        if node.mandate is not None:
+            return True
+        node = node.parent
+    return False
+
+
+def mandate_above(parent: Account | None) -> Account | None:
+    """The nearest account with a mandate from `parent` on upwards."""
+    while parent is not None and parent.mandate is None:
+        parent = parent.parent
+    return parent
+
+
+# -- granted and revoked ---------------------------------------------------------------------------
+
+
+def decide_grant_mandate(
+    state: State, command: GrantMandate, out: list[Event]
+) -> Event | Known | Refusal:
+    """Give an account the budget of its mandate, and the mandate."""
+    account = open_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
+    if account.mandate is not None or budget_of(account, MANDATE_BUDGET) is not None:
+        return Refusal(
+            Reason.MANDATE_EXISTS,
+            "account",
+            str(account.number),
+            f"the account has a mandate, or a budget by the name {MANDATE_BUDGET!r}; a mandate "
+            "never changes: revoke it and grant another, at another account",
+        )
+    refusal = refuse_mandate(state, account.parent, account.tenant, command.terms)
+    if refusal is not None:
+        return refusal
+    budget = _budget(command.terms)
+    refusal = invalid_budget(state, account, budget, None)
+    if refusal is not None:
+        return refusal
+    most = most_applying(state, account)
+    if most >= BUDGETS_A_LINE_MAX:
+        return Refusal(
+            Reason.BUDGETS_LIMIT,
+            "account",
+            str(most),
+            f"at most {BUDGETS_A_LINE_MAX} budgets apply to an account, that of each mandate above "
+            "it included; remove some, or delegate less deep",
+        )
+    out.append(budget_set(b"", account.number, state.next_budget, MANDATE_BUDGET, budget, 1))
+    granted = MandateGranted(command.key, account.number, command.terms, command.trace)
+    out.append(granted)
+    return granted
+
+
+def refuse_mandate(
+    state: State, parent: Account | None, tenant: int, terms: MandateTerms
+) -> Refusal | None:
+    """Why no account below `parent` may be given these terms: they are none, or more than those of
+    the mandate above it."""
+    refusal = _invalid(state, tenant, terms)
+    above = mandate_above(parent)
+    if refusal is not None or above is None:
+        return refusal
+    mandate = above.mandate
+    assert mandate is not None
+    node: Account | None = above
+    while node is not None:
+        if node.mandate is not None and node.mandate.over(state.now):
+            revoked = bool(node.mandate.revoked_at)
+            return Refusal(
+                Reason.MANDATE_REVOKED if revoked else Reason.MANDATE_EXPIRED,
+                "account",
+                str(node.number),
+                "the mandate, or one above it, has ended: it delegates nothing any more",
+            )
+        node = node.parent
+    field = exceeding(terms, mandate.terms)
+    if field:
+        return Refusal(
+            Reason.MANDATE_EXCEEDS_PARENT,
+            f"terms.{field}",
+            str(getattr(terms, field)),
+            "the mandate above allows less; delegate at most what it allows: "
+            f"{getattr(mandate.terms, field)}",
+        )
+    count = sum([each.mandate is not None for each in above.children])
+    if count >= MANDATES_BELOW_MAX:
+        return Refusal(
+            Reason.MANDATES_LIMIT,
+            "account",
+            str(count),
+            f"a mandate has at most {MANDATES_BELOW_MAX} right below it, ended ones too",
+        )
+    return None
+
+
+def exceeding(terms: MandateTerms, above: MandateTerms) -> str:
+    """The first field in which a mandate would allow what the one above it does not; "" = none."""
+    if terms.asset != above.asset:
+        return "asset"
+    if terms.budget > above.budget:
+        return "budget"
+    if above.products and not (terms.products and set(terms.products) <= set(above.products)):
+        return "products"
+    if not set(above.attributes) <= set(terms.attributes):
+        return "attributes"
+    if above.price_max and not 0 < terms.price_max <= above.price_max:
+        return "price_max"
+    if above.expires_at and not 0 < terms.expires_at <= above.expires_at:
+        return "expires_at"
+    return ""
+
+
+def _invalid(state: State, tenant: int, terms: MandateTerms) -> Refusal | None:
+    asset = state.catalog.assets.get(terms.asset)
+    if asset is None or asset.tenant != tenant:
+        message = "the tenant has no such asset"
+        return Refusal(Reason.ASSET_UNKNOWN, "terms.asset", str(terms.asset), message)
+    names, most = [name for name, _ in terms.attributes], MANDATE_NAMES_MAX
+    past = terms.expires_at != 0 and terms.expires_at <= state.now
+    repeated = len(set(names)) < len(names)
+    for field, value, wrong, rule in (
+        ("budget", terms.budget, not 0 < terms.budget <= INT64_MAX, "above 0, and fits 64 bits"),
+        ("price_max", terms.price_max, not 0 <= terms.price_max <= INT64_MAX, "0 = none, or more"),
+        ("products", len(terms.products), len(terms.products) > most, f"at most {most}"),
+        ("attributes", len(names), len(names) > most or repeated, f"at most {most}, each once"),
+        ("expires_at", terms.expires_at, past, "later than now, or 0 = never"),
+    ):
+        if wrong:
+            message = f"{field} of a mandate: {rule}"
+            return Refusal(Reason.MANDATE_INVALID, f"terms.{field}", str(value), message)
+    return None
+
+
+def _budget(terms: MandateTerms) -> BudgetTerms:
+    """What a mandate may spend in all: before any grant pays, in one window that never ends."""
+    return BudgetTerms(
+        BudgetMeasure.CHARGE, terms.budget, terms.asset, window=Window(WindowKind.LIFETIME)
+    )
+
+
+def decide_revoke_mandate(
+    state: State, command: RevokeMandate, out: list[Event]
+) -> Event | Known | Refusal:
+    """End a mandate: those below it end with it. One that has expired may be revoked, too."""
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
+    mandate = account.mandate
+    if mandate is None:
+        return Refusal(
+            Reason.MANDATE_UNKNOWN,
+            "account",
+            str(account.number),
+            "the account has no mandate: it is no agent's",
+        )
+    if mandate.revoked_at:
+        return Refusal(
+            Reason.MANDATE_REVOKED,
+            "account",
+            str(mandate.revoked_at),
+            "the mandate is revoked since this instant",
+        )
+    revoked = MandateRevoked(command.key, account.number, command.note, command.trace)
+    out.append(revoked)
+    return revoked

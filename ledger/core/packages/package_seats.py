@@ -1,0 +1,59 @@
+"""Plans of seats begun and ended as a package comes and goes (rules P1, P3, S2).
+
+What is there of a package's plans goes by its periods: a plan that is new is started with the seats
+that the package includes, one that no package says any more ends with its period. Reads state,
+changes nothing.
+"""
+
+from __future__ import annotations
+
+from ledger.core.events import Event, SeatPlanEnded, SeatRemoval, Timing
+from ledger.core.packages.packaged import Package
+from ledger.core.packages.packaged_seats import terms_of
+from ledger.core.seats.seating import started_plan
+from ledger.core.seats.seats import SeatPlan
+from ledger.core.state import Account, State
+
+
+def set_seats(
+    state: State, account: Account, package: Package, anchor: int, start: int, out: list[Event]
+) -> None:
+    """Have the account have the package's plans from a period's start on, and no others of one."""
+    plans = account.seats.plans if account.seats is not None else {}
+    named = {seats.name for seats in package.seats}
+    for plan in plans.values():
+        if plan.name not in named:
+            _end(plan, out)
+    for seats in package.seats:
+        before = plans.get(seats.name)
+        if before is not None and max(before.ends_at, before.period_end) > start:
+            continue  # it goes on, or what its period granted counts (rule S2)
+        terms = terms_of(state, account, package, seats, anchor)
+        started = started_plan(
+            state, account, seats.name, terms, (), seats.included, start, b"", b"", out
+        )
+        out.append(started)
+
+
+def end_seats(account: Account, out: list[Event]) -> None:
+    """The account has no package any more: its plans end with their periods."""
+    for plan in account.seats.plans.values() if account.seats is not None else ():
+        _end(plan, out)
+
+
+def _end(plan: SeatPlan, out: list[Event]) -> None:
+    if not plan.terms.packaged or plan.ends_at <= plan.period_end:
+        return
+    out.append(
+        SeatPlanEnded(
+            b"",
+            plan.account.number,
+            plan.name,
+            Timing.NEXT_PERIOD,
+            SeatRemoval.KEEP_UNTIL_PERIOD_END,
+            plan.period_end,
+            (),
+            plan.tally,
+            plan.revision + 1,
+        )
+    )
