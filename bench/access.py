@@ -105,7 +105,7 @@ async def measure() -> dict[str, float]:
 
 
 def _policy(edge: Any) -> Any:
-    from ledger.api.render_account import policy_of
+    from ledger.api.rendering.render_account import policy_of
 
     return policy_of(edge.assets, 1, 0, account_pb2.AccountPolicy())
 

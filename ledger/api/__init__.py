@@ -6,12 +6,9 @@
     forward, forward_all        calls of other processes' shards, and of every shard
     edge, assets                who and what is meant; the caches that servicers share
     access, permits, gate       what each method asks of its caller, and whether they may
-    metering                    events of a type, which meters make usage of
-    shapes, batches, parse_plain, parse_compact     usage on its way in, the hot path
-    forward_usage               a batch split by owner
+    intake                      usage on its way in, the hot path
     replies, answers            what the writers answered, on its way out
-    parking, plain_events       usage for accounts that nobody knows yet
-    requests, render_*, published, erasing     parts of the services
+    requests, rendering, published, erasing     parts of the services
     card_check                  what a rate card must pass, asked here or in another process
     deciding, decide_stream     recorded decisions, one by one and many on a stream
     check_many                  advice on many pieces of work at once
@@ -21,7 +18,8 @@
     price_sheets, card_aliases, card_difference, quoting, comparing, quote_calls     those of prices
     charged_usage, rerating, rerate_calls      usage that was charged, rated again by a job
     simulating                  prices tried on the journal, in processes beside the server
-    *_service, aliases          one file a gRPC service: proto -> command -> engine -> proto
+    services                    one module a gRPC service: proto -> command -> engine -> proto
+    aliases                     other names of accounts
     server                      the listening server
 
 Only this package sees the generated messages. It decides nothing and keeps nothing.

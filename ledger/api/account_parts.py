@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, directory_refused
-from ledger.api.parking import Parking
+from ledger.api.intake.parking import Parking
 from ledger.api.positions import position_of
-from ledger.api.render_account import AccountView, FreezeView, account_view, render_account
+from ledger.api.rendering.render_account import (
+    AccountView,
+    FreezeView,
+    account_view,
+    render_account,
+)
 from ledger.core.outcomes import split_locator
 from ledger.engine.profiles import profile_from
 from ledger.journal.directory import AccountProfile, Entry, Refused

@@ -8,13 +8,13 @@ from ledger.api.edge import Edge
 from ledger.api.errors import refused
 from ledger.api.limits import Checked
 from ledger.api.positions import position_of
-from ledger.api.render_decision import (
+from ledger.api.rendering.render_decision import (
     render_exceeded,
     render_limit,
     render_sizes,
     retry_after,
 )
-from ledger.api.render_policy import (
+from ledger.api.rendering.render_policy import (
     alternatives_of,
     check_alternatives,
     decided_by,

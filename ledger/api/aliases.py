@@ -11,7 +11,7 @@ from ledger.api.errors import CallFailed, Fault, directory_refused
 from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
 from ledger.api.positions import minimum, position_of
-from ledger.api.render_account import render_alias
+from ledger.api.rendering.render_account import render_alias
 from ledger.core.limits import ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX
 from ledger.journal.directory import AliasRange, Refused
 from ledger.v1 import account_pb2 as pb

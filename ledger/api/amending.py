@@ -12,14 +12,14 @@ from ledger.api.finding_usage import Named, UsageFinder
 from ledger.api.ids import GRANT, mint
 from ledger.api.limits import Checked, id_fault, text_fault
 from ledger.api.positions import position_of
-from ledger.api.render_correction import (
+from ledger.api.rendering.render_correction import (
     owners_of,
     pieces_of,
     render_given_back,
     render_reversal,
     see,
 )
-from ledger.api.render_usage import render_slice
+from ledger.api.rendering.render_usage import render_slice
 from ledger.api.replies import Outcomes
 from ledger.api.requests import shape_of
 from ledger.core.commands import AdjustBalance, AmendUsage, Names, Original, RecordUsage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ledger.api.render_budget import budget_view
+from ledger.api.rendering.render_budget import budget_view
 from ledger.core.events import WindowKind
 from ledger.core.state import Account
 

@@ -12,8 +12,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from ledger.api.render_card import card_of, left_out
-from ledger.api.render_model import placed
+from ledger.api.rendering.render_card import card_of, left_out
+from ledger.api.rendering.render_model import placed
 from rating.card import (
     CardFault,
     RateCard,

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from google.protobuf.message import Message
 
-from ledger.api.render_card import render_meter, render_product, render_row
+from ledger.api.rendering.render_card import render_meter, render_product, render_row
 from rating.card import PriceRow, RateCard
 from rating.diff import CardDiff, Changed, Changes, diff, large_moves, moved_by
 from rating.diff_text import shown, summary

@@ -10,16 +10,16 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ledger.api.batches import LOOK_UP, UNKNOWN, Seat, Seats
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import Fault, failure_of, invalid
 from ledger.api.forward import Forwarder, PassedOn
+from ledger.api.intake.batches import LOOK_UP, UNKNOWN, Seat, Seats
+from ledger.api.intake.shapes import quantities_fault
 from ledger.api.limits import Checked, id_fault
 from ledger.api.positions import position_of
-from ledger.api.render_decision import DECISIONS, render_limit, retry_after
+from ledger.api.rendering.render_decision import DECISIONS, render_limit, retry_after
 from ledger.api.requests import with_seat
-from ledger.api.shapes import quantities_fault
 from ledger.core.catalog import Bound
 from ledger.core.decisions.authorizing import range_of
 from ledger.core.decisions.checking import Answered, Asked, Checker, Work

@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 
 from ledger.api.assets import Assets
 from ledger.api.errors import CallFailed, Fault, invalid
+from ledger.api.intake.shapes import ShapeCache
 from ledger.api.limits import Checked, id_fault
 from ledger.api.quoting import Priced, price, render_quote
 from ledger.api.requests import shape_of
-from ledger.api.shapes import ShapeCache
 from ledger.core.catalog import CardKey, Catalog
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.shapes import Shape

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.api.batches import Parsed
 from ledger.api.errors import Fault
+from ledger.api.intake.batches import Parsed
 from ledger.api.permits import Permits
 from ledger.auth.principal import Principal
 from ledger.engine.ticket import NotOwner

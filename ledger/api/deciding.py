@@ -17,9 +17,9 @@ from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault
 from ledger.api.ids import HOLD, quote_number
+from ledger.api.intake.parse_plain import effective_at_fault
 from ledger.api.limits import Checked, id_fault, text_fault
-from ledger.api.parse_plain import effective_at_fault
-from ledger.api.render_decision import (
+from ledger.api.rendering.render_decision import (
     DECISIONS,
     HOLD_STATE_OPEN,
     HoldState,
@@ -33,7 +33,7 @@ from ledger.api.render_decision import (
     say_limit,
     say_ruling,
 )
-from ledger.api.render_policy import alternatives_of, check_alternatives
+from ledger.api.rendering.render_policy import alternatives_of, check_alternatives
 from ledger.api.requests import quantities_of, raise_first, seated, shape_of, up_to_of
 from ledger.api.sizing import sized
 from ledger.core.commands import (

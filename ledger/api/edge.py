@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from ledger.api.assets import Assets
-from ledger.api.batches import SeatCache
 from ledger.api.errors import CallFailed
 from ledger.api.ids import UNKNOWN, MintedId, unmint
+from ledger.api.intake.batches import SeatCache
+from ledger.api.intake.metering import Meters
+from ledger.api.intake.shapes import ShapeCache
 from ledger.api.limits import id_fault
-from ledger.api.metering import Meters
-from ledger.api.shapes import ShapeCache
 from ledger.api.tracing import NoTelemetry, Telemetry
 from ledger.engine.lease import NEVER_OURS
 from ledger.engine.ledger import Ledger

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ledger.api.assets import Assets
-from ledger.api.render_usage import UsageView, view_of
+from ledger.api.rendering.render_usage import UsageView, view_of
 from ledger.core.events import (
     Comparator,
     GaugeReported,

@@ -12,7 +12,7 @@ from ledger.api.ids import HOLD
 from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
 from ledger.api.positions import minimum, position_of
-from ledger.api.render_hold import (
+from ledger.api.rendering.render_hold import (
     HoldDetails,
     HoldPage,
     find_hold,

@@ -8,7 +8,7 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.limits import REASON_BYTES_MAX, Checked
 from ledger.api.positions import minimum, position_of
-from ledger.api.render_override import (
+from ledger.api.rendering.render_override import (
     override_faults_of,
     override_of,
     overrides_view,

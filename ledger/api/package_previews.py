@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from ledger.api.assets import Assets
-from ledger.api.render_package import render_taken, render_term
-from ledger.api.render_packaged_budget import budgets_removed, render_budgets_set
-from ledger.api.render_packaged_charge import render_charge_changes
+from ledger.api.rendering.render_package import render_taken, render_term
+from ledger.api.rendering.render_packaged_budget import budgets_removed, render_budgets_set
+from ledger.api.rendering.render_packaged_charge import render_charge_changes
 from ledger.core.commands import ChangePackage, Subscribe
 from ledger.core.decide import decide
 from ledger.core.events import Event, Follow, OldGrants, PackageChanged, Subscribed, Timing

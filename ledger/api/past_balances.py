@@ -17,7 +17,7 @@ from ledger.api.errors import CallFailed
 from ledger.api.ids import GRANT, mint
 from ledger.api.limits import Checked
 from ledger.api.positions import minimum, position_of
-from ledger.api.render_usage import BookView, book_name
+from ledger.api.rendering.render_usage import BookView, book_name
 from ledger.core.events import OF_AN_ACCOUNT, BookKind
 from ledger.core.shapes import Use
 from ledger.core.state import State

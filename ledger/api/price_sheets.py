@@ -10,8 +10,8 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault
 from ledger.api.limits import Checked
 from ledger.api.published import Published
-from ledger.api.render_card import render_version
-from ledger.api.render_override import OverridesView, overrides_view, render_standing
+from ledger.api.rendering.render_card import render_version
+from ledger.api.rendering.render_override import OverridesView, overrides_view, render_standing
 from ledger.core.state import State
 from ledger.journal.configuration import CONTENT_HASH_BYTES, ConfigurationEntry
 from rating.sheet import sheet_bytes

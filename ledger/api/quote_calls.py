@@ -10,7 +10,7 @@ from ledger.api.ids import QUOTE
 from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
 from ledger.api.positions import minimum, position_of
-from ledger.api.render_quote import (
+from ledger.api.rendering.render_quote import (
     QuotePage,
     find_quote,
     made_quote,

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ledger.api.assets import Assets
-from ledger.api.batches import Lane
 from ledger.api.errors import TABLE, CallFailed, Fault, described, shown
 from ledger.api.gauge_levels import level_of
+from ledger.api.intake.batches import Lane
 from ledger.api.positions import decode_position, encode_position, position_of
 from ledger.core.events import (
     Event,

@@ -7,8 +7,8 @@ from typing import Literal, Protocol
 
 from ledger.api.assets import Assets
 from ledger.api.errors import CallFailed, Fault, invalid
+from ledger.api.intake.shapes import ShapeCache, quantities_fault, quantity_names_fault
 from ledger.api.limits import Checked, id_fault
-from ledger.api.shapes import ShapeCache, quantities_fault, quantity_names_fault
 from ledger.core.events import Rollover
 from ledger.core.shapes import Shape
 from ledger.journal.directory import Entry

@@ -16,7 +16,7 @@ from ledger.api.calls import Call
 from ledger.api.charged_usage import ChargedUsage
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
-from ledger.api.render_rerate import Sums, render_left, render_total
+from ledger.api.rendering.render_rerate import Sums, render_left, render_total
 from ledger.core.commands import NO_NAMES, AdjustBalance, Names, Original
 from ledger.core.events import UsageRecorded, UsageRepriced, UsageRerated, UsageReversed
 from ledger.core.outcomes import Refusal

@@ -15,7 +15,7 @@ from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
 from ledger.api.past_balances import RETRY_AFTER_US, WAIT_S
 from ledger.api.positions import minimum, position_of
-from ledger.api.render_statement import StatementRendering
+from ledger.api.rendering.render_statement import StatementRendering
 from ledger.core.drawing.drawdown import grace_ended, overdraft_limit
 from ledger.core.limits import INT64_MAX
 from ledger.core.state import GRANT_OPEN, Account, State

@@ -9,7 +9,7 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
 from ledger.api.positions import minimum, position_of
-from ledger.api.render_usage import UsageView, render_entry, render_rating, view_of
+from ledger.api.rendering.render_usage import UsageView, render_entry, render_rating, view_of
 from ledger.core.events import GaugeReported, UsageQuarantined, UsageRecorded
 from ledger.core.metering.gauging import charge_key
 from ledger.core.state import State

@@ -15,7 +15,7 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault
 from ledger.api.limits import Checked
 from ledger.api.published import Published
-from ledger.api.render_simulation import render_report
+from ledger.api.rendering.render_simulation import render_report
 from ledger.backtest.candidate import Candidate
 from ledger.backtest.figures import Figures
 from ledger.backtest.processes import SimulationFailed, Watch, Work

@@ -17,7 +17,7 @@ from ledger.api.calls import Call
 from ledger.api.errors import directory_refused, refused
 from ledger.api.ids import HOLD, mint
 from ledger.api.limits import DISPLAY_NAME_BYTES_MAX, REASON_BYTES_MAX, Checked
-from ledger.api.render_account import FreezeView, render_write_off
+from ledger.api.rendering.render_account import FreezeView, render_write_off
 from ledger.core.accounts.moving import parent_elsewhere
 from ledger.core.commands import (
     CloseAccount,

@@ -18,8 +18,8 @@ from ledger.api.errors import CallFailed
 from ledger.api.ids import HOLD, mint
 from ledger.api.limits import Checked
 from ledger.api.positions import minimum, position_of
-from ledger.api.render_budget import budget_view
-from ledger.api.render_decision import hold_view
+from ledger.api.rendering.render_budget import budget_view
+from ledger.api.rendering.render_decision import hold_view
 from ledger.core.state import Account, State
 from ledger.engine.watching import Watcher
 from ledger.engine.writer import Writer

@@ -26,7 +26,7 @@ def published(
     """A version of the card and what it says, 0 = the newest; None where there is none."""
     import grpc
 
-    from ledger.api.render_card import card_of
+    from ledger.api.rendering.render_card import card_of
     from rating.v1 import pricing_pb2
 
     try:
@@ -75,7 +75,7 @@ def publish(
     dry_run: bool = False,
 ) -> tuple[pricing_pb2.RateCardVersion | None, str]:
     """The version, and what became of it. A dry run has the server check it. Raises Failed."""
-    from ledger.api.render_card import render_card
+    from ledger.api.rendering.render_card import render_card
     from rating.card import canonical_bytes
     from rating.v1 import pricing_pb2
 

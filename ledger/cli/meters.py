@@ -45,7 +45,7 @@ def publish(
     The whole set is replaced. The same file again changes nothing; every fault is listed with its
     place.
     """
-    from ledger.api.render_meters import render_rules
+    from ledger.api.rendering.render_meters import render_rules
     from rating.meters import canonical_bytes
     from rating.v1 import meter_pb2
     from rating.v1.meter_pb2_grpc import MeterServiceStub

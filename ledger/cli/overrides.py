@@ -66,7 +66,7 @@ def set_overrides(
 
 def read_file(file: Path) -> list[override_pb2.PriceOverride]:
     """The price overrides of a file, JSON or TOML. Raises Failed."""
-    from ledger.api.render_override import render_override
+    from ledger.api.rendering.render_override import render_override
     from rating.card_file import Form, read_overrides
     from rating.faults import CardError
     from rating.models import CostPlus

@@ -49,7 +49,7 @@ def publish(
     The file has the package's `name` beside its terms. Followers get it with their next period. The
     same file again changes nothing; every fault is listed with its place.
     """
-    from ledger.api.render_package import render_package
+    from ledger.api.rendering.render_package import render_package
     from ledger.core.packages.packaged import PackageVersion, canonical_bytes
     from ledger.v1 import package_pb2
     from ledger.v1.package_pb2_grpc import PackageServiceStub

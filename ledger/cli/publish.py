@@ -107,7 +107,7 @@ def publish_file(
 
 def card_of_file(file: Path) -> RateCard:
     """The card of a file, free of faults. Raises Failed, after every fault was said."""
-    from ledger.api.render_card import left_out
+    from ledger.api.rendering.render_card import left_out
     from rating.card import CardError
     from rating.card import validate as faults_of
     from rating.card_file import Form, read_card

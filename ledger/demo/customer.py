@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from ledger.api.render_card import render_card
+from ledger.api.rendering.render_card import render_card
 from ledger.client import DrawdownClient, Refused
 from ledger.demo.traces import TraceRequest
 from ledger.demo.workload import AGENTS, CHAT, CODE, Trace

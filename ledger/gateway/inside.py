@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.api.calls import Call, Calls
-from ledger.api.decision_service import DecisionService
 from ledger.api.edge import Edge
 from ledger.api.ids import HOLD
-from ledger.api.usage_service import UsageService
+from ledger.api.services.decision_service import DecisionService
+from ledger.api.services.usage_service import UsageService
 from ledger.v1 import decision_pb2 as pb
 from ledger.v1 import usage_pb2
 

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from ledger.api.card_difference import REPLY_BYTES_MAX, compared
-from ledger.api.render_card import card_of
+from ledger.api.rendering.render_card import card_of
 from rating.v1 import card_pb2
 from rating.v1 import pricing_pb2 as pb
 from tests.api.served import TENANT, Served, card, refusal_of

@@ -15,7 +15,7 @@ import pytest
 import uvloop
 
 from ledger.api.card_check import FAULTS_MAX, CheckedHere, check_card
-from ledger.api.render_card import card_of
+from ledger.api.rendering.render_card import card_of
 from ledger.card_process import CardProcess, CheckFailed
 from ledger.journal.storage import MemoryStorage
 from rating.card import canonical_bytes

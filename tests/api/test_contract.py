@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from ledger.api.errors import TABLE, CallFailed, Fault
 from ledger.api.ids import GRANT, HOLD, mint, unmint
+from ledger.api.intake.shapes import ShapeCache
 from ledger.api.pages import page_after, page_token
 from ledger.api.positions import decode_position, encode_position
 from ledger.api.replies import OUTCOMES
-from ledger.api.shapes import ShapeCache
 from ledger.auth.refusals import Denied, Undecided, Unproven
 from ledger.core import limits
 from ledger.core.events import Excess, FreezeCause, GrantKind, Overage, Pot, WriteOffKind

@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from ledger import server as server_module
 from ledger.api.errors import CallFailed
 from ledger.api.forward import HOP, Hop
-from ledger.api.forward_usage import part_of
+from ledger.api.intake.forward_usage import part_of
 from ledger.api.replies import OUTCOMES
 from ledger.client.routing import family_shard
 from ledger.core.limits import DAY_US

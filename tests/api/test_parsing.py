@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.api.batches import PARSE_SLICE, Parsed, SeatCache
 from ledger.api.errors import Fault
-from ledger.api.metering import Meters
-from ledger.api.parse_compact import parse_compact
-from ledger.api.parse_plain import parse_plain
-from ledger.api.plain_events import PlainEvents
-from ledger.api.shapes import ShapeCache
+from ledger.api.intake.batches import PARSE_SLICE, Parsed, SeatCache
+from ledger.api.intake.metering import Meters
+from ledger.api.intake.parse_compact import parse_compact
+from ledger.api.intake.parse_plain import parse_plain
+from ledger.api.intake.plain_events import PlainEvents
+from ledger.api.intake.shapes import ShapeCache
 from ledger.engine.ledger import Ledger
 from ledger.journal.storage import MemoryStorage
 from tests.api.served import SystemClock, compact, event, plain

@@ -12,7 +12,7 @@ import pytest
 
 from ledger.api.forward_all import NoCall
 from ledger.api.gate import Gate
-from ledger.api.parse_plain import parse_plain
+from ledger.api.intake.parse_plain import parse_plain
 from ledger.api.replies import Outcomes
 from ledger.auth.passing import METADATA, PrincipalSeal
 from ledger.auth.principal import Scope, server_principal

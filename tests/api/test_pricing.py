@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from ledger.api.render_card import card_of
+from ledger.api.rendering.render_card import card_of
 from ledger.v1 import account_pb2, usage_pb2
 from rating.card import canonical_bytes, content_hash
 from rating.v1 import card_pb2

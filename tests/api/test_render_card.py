@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.api.render_card import card_of, left_out, render_card
-from ledger.api.render_model import placed
+from ledger.api.rendering.render_card import card_of, left_out, render_card
+from ledger.api.rendering.render_model import placed
 from rating.card import (
     ExpiryPolicy,
     Meter,

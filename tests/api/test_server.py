@@ -14,8 +14,8 @@ from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from ledger.api import parking
 from ledger.api.calls import Call
+from ledger.api.intake import parking
 from ledger.api.server import InsecureListen, LedgerServer, is_loopback
 from ledger.core.events import AccountPolicy
 from ledger.engine import writer

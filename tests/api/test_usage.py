@@ -7,7 +7,7 @@ import asyncio
 import grpc
 import pytest
 
-from ledger.api import parking
+from ledger.api.intake import parking
 from ledger.journal.errors import JournalUnavailable
 from ledger.journal.parked import MemoryParkedStore
 from ledger.v1 import account_pb2, types_pb2, usage_pb2

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ledger.api.render_card import render_card
+from ledger.api.rendering.render_card import render_card
 from ledger.api.server import LedgerServer
 from ledger.client import DrawdownClient
 from ledger.demo.load import LoadOptions, LoadRefused, LoadReport, describe_report, load

@@ -1,0 +1,1 @@
+"""One module a gRPC service: proto -> command -> engine -> proto."""
