@@ -54,7 +54,7 @@ def test_every_reason_that_the_edge_names_has_a_row():
     """Also in the other direction: a row that nobody can reach is dead."""
     source = "\n".join(
         path.read_text(encoding="utf-8")
-        for path in sorted((ROOT / "ledger/api").glob("*.py"))
+        for path in sorted((ROOT / "ledger/api").rglob("*.py"))
         if path.name != "errors.py"
     )
     named = set(re.findall(r'(?:CallFailed|Fault)\(\s*"([A-Z_]+)"', source))
