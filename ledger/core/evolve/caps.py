@@ -10,7 +10,7 @@ from ledger.core.events import (
     SharingMode,
     SharingUpdated,
 )
-from ledger.core.funding.caps import Cap, is_at_or_below
+from ledger.core.funding.caps import Cap, is_at_or_below, same_terms
 from ledger.core.state import Account, Grant, State
 
 
@@ -55,7 +55,7 @@ def cap_set(state: State, event: CapSet) -> None:
         state.families[owner.root].next_cap = event.cap + 1
     else:
         before = cap.aside
-        cap.terms = event.terms
+        cap.terms = same_terms(event.terms)
         cap.version = event.version
         if cap.grant is not None:
             cap.grant.aside += cap.aside - before

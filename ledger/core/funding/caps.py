@@ -13,6 +13,7 @@ Here is the state and what reads it; `sharing` decides on it, `evolve.caps` chan
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from ledger.core.events import CapTerms, Sharing, SharingMode, WindowKind
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 _LIFETIME: Final = int(WindowKind.LIFETIME)
 _SLIDING: Final = int(WindowKind.SLIDING)
+
+
+@lru_cache(maxsize=4_096)
+def same_terms(terms: CapTerms) -> CapTerms:
+    """One object for equal terms: thousands of accounts have caps of the same, and memory is what
+    they cost."""
+    return terms
 
 
 class Cap:
@@ -56,7 +64,7 @@ class Cap:
         self.below = below
         self.asset = asset
         self.grant = grant  # None = all that the owner shares in the asset
-        self.terms = terms
+        self.terms = same_terms(terms)
         self.version = 1
         self.created_at = created_at
         self.counter = Counter()
