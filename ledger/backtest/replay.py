@@ -24,18 +24,12 @@ from ledger.backtest.trying import Trying
 from ledger.backtest.usual import Usual
 from ledger.core import commands as c
 from ledger.core import events as e
-from ledger.core.decide import (
-    Outcome,
-    ask_for_top_ups,
-    execute,
-    post_one,
-    rate_one,
-    settle_touched,
-    sweep,
-)
+from ledger.core.applying import ask_for_top_ups
+from ledger.core.decide import Outcome, execute
 from ledger.core.decisions.affording import Afforded
 from ledger.core.decisions.authorizing import assess_up_to, range_of
 from ledger.core.drawing.conversion import conversion_behind
+from ledger.core.due import post_one, rate_one, settle_touched, sweep
 from ledger.core.evolve import evolve
 from ledger.core.limits import BATCH_INDEX_MAX, HOUR_US
 from ledger.core.metering.suspense import rated_by

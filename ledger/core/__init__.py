@@ -14,6 +14,7 @@ folder says in which order to read it.
     identity, keys          what was recorded before, and is it the same
     admission, opening      whether a command is let in; what its entry needs before it
     decide                  the door: execute one command
+    due, applying           what time makes due before it; entries applied, and what follows each
 
     accounts, funding       whose credit, where it comes from, with whom it is shared
     pricing, drawing        what an event costs; who pays

@@ -3,14 +3,13 @@
     decide(state, command, out) -> the answering event | Known | Refusal     changes nothing
     evolve(state, event)                                                     judges nothing
 
-What time has made due on the account that a command touches is posted first, as entries of its
-own, so no decision sees an overdue hold or grant (rules H2, T3).
+What time has made due on the account that a command touches is posted first (`due`), what follows
+from an entry right behind it (`applying`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
 from ledger.core.accounts.accounts import (
@@ -22,16 +21,14 @@ from ledger.core.accounts.accounts import (
 )
 from ledger.core.accounts.moving import decide_move
 from ledger.core.accounts.standing import decide_freeze, decide_reopen, decide_unfreeze
-from ledger.core.budgets.budget_counts import COUNTED, count_budgets, cross_budgets
+from ledger.core.applying import apply_all, ask_for_top_ups, in_time
 from ledger.core.budgets.budgeting import decide_remove_budget, decide_set_budget
 from ledger.core.charges.charging import (
     decide_change_quantity,
     decide_change_terms,
     decide_end_charge,
     decide_start_charge,
-    post_charge,
 )
-from ledger.core.charges.fixed_charges import FixedCharge
 from ledger.core.commands import (
     AbandonRequest,
     AcquireLease,
@@ -121,12 +118,10 @@ from ledger.core.commands import (
     WriteOffReceivable,
 )
 from ledger.core.contracts.contracting import (
-    contract_due,
     decide_amend_contract,
     decide_end_contract,
     decide_sign_contract,
 )
-from ledger.core.contracts.contracts import DueContract, due_contract
 from ledger.core.decisions.authorizing import decide_authorize
 from ledger.core.decisions.debits import decide_debit
 from ledger.core.decisions.holds import (
@@ -135,28 +130,20 @@ from ledger.core.decisions.holds import (
     decide_release,
 )
 from ledger.core.decisions.policing import decide_set_policy
+from ledger.core.due import settle_touched
 from ledger.core.events import (
-    BudgetsCounted,
     ClockAdvanced,
     ConfigurationApplied,
     Event,
-    GrantExpired,
     MinimumsAwaited,
-    TimeShifted,
-    UsageLeased,
-    UsageRecorded,
-    UsageReversed,
 )
-from ledger.core.evolve import evolve
 from ledger.core.funding.adjustments import decide_adjust
 from ledger.core.funding.commitments import (
     decide_add_segment,
     decide_create_commitment,
     decide_end_commitment,
-    post_invoice,
 )
-from ledger.core.funding.grants import decide_issue, decide_void, grant_is_due, settle_grant
-from ledger.core.funding.minimums import post_minimum, settlement_of
+from ledger.core.funding.grants import decide_issue, decide_void
 from ledger.core.funding.payments import (
     decide_bill,
     decide_chargeback,
@@ -173,7 +160,6 @@ from ledger.core.funding.recurring import (
     decide_pause,
     decide_resume,
     decide_start,
-    issue_period,
 )
 from ledger.core.funding.sharing import decide_remove_cap, decide_set_cap, decide_sharing
 from ledger.core.funding.top_ups import (
@@ -181,10 +167,7 @@ from ledger.core.funding.top_ups import (
     decide_decline_top_up,
     decide_remove,
     decide_rule,
-    expire_top_up,
-    request_top_ups,
 )
-from ledger.core.funding.true_ups import count_true_up, is_trued_up, trued_up_below
 from ledger.core.leases.leasing import (
     decide_acquire,
     decide_leased_usage,
@@ -192,36 +175,25 @@ from ledger.core.leases.leasing import (
     decide_renew,
     decide_return,
 )
-from ledger.core.limits import BATCH_INDEX_MAX, GAUGES_A_TURN, SETTLED_A_TOUCH_MAX
 from ledger.core.mandates.mandating import decide_grant_mandate, decide_revoke_mandate
 from ledger.core.metering.corrections import decide_amend, decide_reverse
-from ledger.core.metering.gauges import Gauges
-from ledger.core.metering.gauging import charge_gauge, decide_report_gauge
+from ledger.core.metering.gauging import decide_report_gauge
 from ledger.core.metering.outcome_charges import (
     decide_confirm_outcome,
     decide_reject_outcome,
     decide_report,
-    end_in_time,
 )
-from ledger.core.metering.suspense import rate_waiting
 from ledger.core.metering.usage import decide_replacement, decide_usage
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.packages.subscribing import (
-    carry_on,
     decide_cancel_subscription,
     decide_change_package,
     decide_subscribe,
 )
-from ledger.core.packages.subscriptions import Subscription
 from ledger.core.pricing.overrides import decide_overrides
-from ledger.core.pricing.quoting import decide_quote, expire_quote
+from ledger.core.pricing.quoting import decide_quote
 from ledger.core.pricing.repricing import decide_reprice
-from ledger.core.pricing.rerate_shares import of_account, post_due
-from ledger.core.pricing.rerates import decide_rerate, rerates_of
-from ledger.core.pricing.shared_totals import Dues
-from ledger.core.seats.seat_draws import tell_seats
 from ledger.core.seats.seating import (
-    begin_period,
     decide_add_seats,
     decide_end_plan,
     decide_reassign,
@@ -232,62 +204,16 @@ from ledger.core.seats.seating import (
 from ledger.core.seats.seating import (
     decide_change_terms as decide_change_seat_terms,
 )
-from ledger.core.seats.seats import SeatPlan
 from ledger.core.state import (
-    FETCHED,
-    NEVER,
-    TIMER_CHARGE,
-    TIMER_CONTRACT,
-    TIMER_FAMILY,
-    TIMER_GAUGE,
-    TIMER_GRANT,
-    TIMER_HOLD,
-    TIMER_MINIMUMS,
-    TIMER_PACKAGE,
-    TIMER_QUOTE,
-    TIMER_RECURRING,
-    TIMER_RERATE,
-    TIMER_SEATS,
-    TIMER_STATEMENT,
-    TIMER_SUSPENSE,
-    TIMER_TOP_UP,
-    TOP_UP_PENDING,
-    Account,
-    Commitment,
-    Grant,
-    Hold,
-    Quote,
-    RecurringGrant,
     State,
-    TopUp,
 )
-from ledger.core.statements.statements import Statements
 from ledger.core.statements.stating import (
     decide_close_statement,
     decide_end_statement,
     decide_set_statements,
 )
-from ledger.core.statements.stating import (
-    end_in_time as end_statement,
-)
 
 Outcome: TypeAlias = Event | Known | Refusal
-Timed: TypeAlias = (
-    Hold
-    | Grant
-    | RecurringGrant
-    | Commitment
-    | TopUp
-    | Quote
-    | Subscription
-    | FixedCharge
-    | DueContract
-    | SeatPlan
-    | Statements
-    | Gauges
-    | Dues
-    | Account
-)
 
 
 def decide(state: State, command: Command, out: list[Event]) -> Outcome:
@@ -301,542 +227,19 @@ def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
     refusal = settle_touched(state, command, batch)
     if refusal is not None:
         return refusal
-    out = _in_time(state)
+    out = in_time(state)
     outcome = decide(state, command, out)
-    changed = _evolve_all(state, out, batch, command)
+    changed = apply_all(state, out, batch, command)
     if changed and type(command) in _MAKES_DUE:
         settle_touched(state, command, batch)  # what is too much for a batch is swept
     if changed and type(command) is AmendUsage:
         out = []
         replaced = decide_replacement(state, command.usage, out)
         assert not isinstance(replaced, Refusal), f"what was tried before is refused: {replaced}"
-        _evolve_all(state, out, batch)
+        apply_all(state, out, batch)
     if len(batch) > before:
         ask_for_top_ups(state, state.accounts.get(command.account), batch)
     return outcome
-
-
-def _count(
-    state: State, event: Event, entry: int, command: Command | None, batch: list[Event]
-) -> None:
-    """After an entry that was applied: what it counts in budgets, what that crosses, and what is
-    told of a seat that it drew from (rules H4, S3)."""
-    out = _in_time(state)
-    hold, counted_at = _captured_of(command)
-    count_budgets(state, event, entry, hold, out, counted_at)
-    _evolve_all(state, out, batch)
-    for counted in out:
-        if isinstance(counted, BudgetsCounted):
-            crossed = _in_time(state)
-            cross_budgets(state, counted, crossed)
-            _evolve_all(state, crossed, batch)
-    if state.accounts[event.account].seats is not None:
-        told = _in_time(state)
-        tell_seats(state, event, told)
-        _evolve_all(state, told, batch)
-
-
-def _captured_of(command: Command | None) -> tuple[int, int]:
-    """The hold that the usage was captured of which is given back, 0 = of none; or when it counts
-    by what it was recorded with."""
-    if not isinstance(command, ReverseUsage | AmendUsage):
-        return 0, 0
-    original = command.original.event
-    if isinstance(original, UsageLeased):
-        return 0, original.counted_at
-    if isinstance(original, UsageRecorded) and not original.late:
-        return original.hold, 0
-    return 0, 0
-
-
-def ask_for_top_ups(state: State, account: Account | None, batch: list[Event]) -> None:
-    """After its entries: what rules of the account and of those above it now ask for (rule H6)."""
-    while account is not None:
-        if account.watched:
-            out = _in_time(state)
-            request_top_ups(state, account, out)
-            _evolve_all(state, out, batch)
-        account = account.parent
-
-
-def settle_touched(state: State, command: Command, batch: list[Event]) -> Refusal | None:
-    """Post what is overdue on the account that a command touches, in the time of its tenant."""
-    if state.offsets:
-        state.act_for(_tenant_of(state, command))
-    if isinstance(command, CreateAccount):
-        return None
-    account = state.accounts.get(command.account)
-    if isinstance(command, EndStatement) and account is not None:
-        refusal = _settle_below(state, account, batch)
-        if refusal is not None:
-            return refusal
-    refusal = _settle_line(state, account, batch)
-    if refusal is None and account is not None and isinstance(command, EndCommitment | EndContract):
-        _true_up_below(state, account, batch)
-    return refusal
-
-
-def _settle_below(state: State, account: Account, batch: list[Event]) -> Refusal | None:
-    """Post what is overdue below an account, before a statement ends that may be of those too."""
-    for each in account.below()[1:]:
-        if each.next_due <= state.now:
-            refusal = settle_due(state, each, batch)
-            if refusal is not None:
-                return refusal
-    return None
-
-
-def _settle_line(state: State, account: Account | None, batch: list[Event]) -> Refusal | None:
-    """Post what is overdue on an account and on those above it."""
-    while account is not None:  # and above, for what is shared with it
-        if account.next_due <= state.now:
-            refusal = settle_due(state, account, batch)
-            if refusal is not None:
-                return refusal
-        account = account.parent
-    return None
-
-
-def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | None:
-    """Post what is overdue on one account: holds first, for they give back to grants.
-
-    Where that is more than one batch should hold, a part is posted and the command is refused, safe
-    to retry: no decision sees an overdue pot.
-    """
-    now = state.now
-    reserving = [*account.holds.values(), *account.lent.values()]
-    overdue = [hold for hold in reserving if hold.expires_at <= now]
-    overdue.sort(key=lambda hold: (hold.expires_at, hold.number))  # as the sweep would
-    if len(overdue) > SETTLED_A_TOUCH_MAX or len(batch) > BATCH_INDEX_MAX:
-        for hold in overdue[: min(SETTLED_A_TOUCH_MAX, max(0, BATCH_INDEX_MAX - len(batch)))]:
-            out = _in_time(state)
-            end_in_time(state, hold, out)
-            _evolve_all(state, out, batch)
-        return Refusal(
-            Reason.BATCH_FULL,
-            "account",
-            str(len(overdue)),
-            "more holds of the account have expired than one batch takes; send the same again",
-        )
-    for hold in overdue:
-        out = _in_time(state)
-        end_in_time(state, hold, out)
-        _evolve_all(state, out, batch)
-    account.find_next_due()
-    posted = len(batch)
-    while account.next_due <= now:
-        # What is due, and then what that made due: a period that is missed is issued, and expires.
-        # What is made due says so in `next_due`; it comes before what is of a later time.
-        account.next_due = NEVER
-        for instant, kind, number in sorted(account.timers()):
-            if instant > now or instant > account.next_due:
-                break
-            if len(batch) - posted > SETTLED_A_TOUCH_MAX or len(batch) > BATCH_INDEX_MAX:
-                account.find_next_due()
-                return Refusal(
-                    Reason.BATCH_FULL,
-                    "account",
-                    str(instant),
-                    "more of the account is due since this instant than one batch takes; send the "
-                    "same again",
-                )
-            found = _timed(state, kind, number)
-            if found is not None and _is_due(state, found, instant):
-                _post_now(state, found, batch)
-        account.find_next_due()
-    return None
-
-
-def _timed(state: State, kind: int, number: int) -> Timed | None:
-    """What a timer is of; None where it is there no more."""
-    if kind == TIMER_HOLD:
-        return state.holds.get(number)
-    if kind == TIMER_GRANT:
-        return state.grants.get(number)
-    if kind == TIMER_TOP_UP:
-        return state.top_ups.get(number)
-    if kind == TIMER_QUOTE:
-        return state.quotes.get(number)
-    if kind == TIMER_MINIMUMS:
-        return state.accounts.get(number)
-    if kind == TIMER_CHARGE:
-        return state.charges.get(number)
-    if kind == TIMER_CONTRACT:
-        account = state.accounts.get(number)
-        return due_contract(account) if account is not None else None
-    if kind == TIMER_PACKAGE:
-        account = state.accounts.get(number)
-        return account.subscription if account is not None else None
-    if kind == TIMER_SEATS:
-        account = state.accounts.get(number)
-        return account.seats.next_due if account is not None and account.seats is not None else None
-    if kind == TIMER_STATEMENT:
-        account = state.accounts.get(number)
-        return account.statements if account is not None else None
-    if kind == TIMER_GAUGE:
-        account = state.accounts.get(number)
-        return account.gauges if account is not None else None
-    if kind == TIMER_RERATE:
-        account = state.accounts.get(number)
-        return account.dues if account is not None else None
-    return (state.recurring if kind == TIMER_RECURRING else state.commitments).get(number)
-
-
-def _account_of(found: Timed) -> Account:
-    return found if isinstance(found, Account) else found.account
-
-
-def _is_due(state: State, found: Timed, instant: int) -> bool:
-    """Whether the timer that was set for then still has an effect."""
-    if isinstance(found, Hold | Quote):
-        return found.expires_at <= state.now
-    if isinstance(found, Grant):
-        return grant_is_due(found, state.now)
-    if isinstance(found, TopUp):
-        return found.state == TOP_UP_PENDING
-    if isinstance(found, Account):
-        return found.minimums_due == instant
-    return found.due == instant
-
-
-def _post_now(state: State, found: Timed, batch: list[Event]) -> None:
-    """Post what time has made of it."""
-    if isinstance(found, Account):
-        _settle_minimums(state, found, batch)
-        return
-    if isinstance(found, Gauges):
-        _charge_gauges(state, found, batch)
-        return
-    if isinstance(found, Dues):
-        _post_dues(state, found, batch)
-        return
-    if isinstance(found, Grant):
-        trued_up = is_trued_up(found, state.now)
-        if trued_up or found.account.sharing:  # what is due below may draw of it, or count
-            _charge_gauges_below(state, found.account, batch)
-        if trued_up:
-            _true_up_below(state, found.account, batch)
-            _renew_before(state, found, batch)
-    if isinstance(found, Statements) and _settle_below(state, found.account, batch) is not None:
-        due = state.timer_at(found.account.tenant, found.due)
-        heappush(state.timers, (due, TIMER_STATEMENT, found.account.number))
-        return
-    out = _in_time(state)
-    _post(state, found, out)
-    _evolve_all(state, out, batch)
-
-
-def _post_dues(state: State, dues: Dues, batch: list[Event]) -> None:
-    """Post the re-rates of an account that are due, each upon what the one before has left."""
-    while dues.waiting:
-        out = _in_time(state)
-        post_due(state, dues, out)
-        _evolve_all(state, out, batch)
-
-
-def _renew_before(state: State, segment: Grant, batch: list[Event]) -> None:
-    """Renew a contract that is due by then before a segment is trued up which may roll over into
-    its next term (rule P5)."""
-    found = due_contract(segment.account)
-    if found is not None and found.contract.rollover and found.due <= segment.breaks_at:
-        _post_now(state, found, batch)
-
-
-def _true_up_below(state: State, account: Account, batch: list[Event]) -> None:
-    """Post the true-ups that count toward commitments of an account before those end (rule D7)."""
-    for each in trued_up_below(account, state.now):
-        _renew_before(state, each, batch)
-        while not each.settled and grant_is_due(each, state.now):
-            out = _in_time(state)
-            settle_grant(state, each, out)
-            _evolve_all(state, out, batch)
-
-
-def _charge_gauges(state: State, gauges: Gauges, batch: list[Event]) -> None:
-    """Charge some of an account's gauges that are due, one after the other; what is left has a
-    timer of its own."""
-    for _ in range(GAUGES_A_TURN):
-        if gauges.due > state.now:
-            break
-        _charge_next(state, gauges, batch)
-
-
-def _charge_next(state: State, gauges: Gauges, batch: list[Event]) -> None:
-    out = _in_time(state)
-    charge_gauge(state, gauges, out)
-    _evolve_all(state, out, batch)
-
-
-def _charge_gauges_below(state: State, account: Account, batch: list[Event]) -> None:
-    """Charge the gauges that are due of an account and of all below it."""
-    if not state.families[account.root].gauged:
-        return
-    for each in account.below():
-        while each.gauges is not None and each.gauges.due <= state.now:
-            _charge_gauges(state, each.gauges, batch)
-
-
-def _settle_minimums(state: State, account: Account, batch: list[Event]) -> None:
-    """Settle a period's minimums, each upon what the one before has left; of a period without any
-    nothing is recorded, and the next one is awaited. Gauges that count for it are charged first."""
-    _charge_gauges_below(state, account, batch)
-    end, settlement = settlement_of(state, account)
-    if settlement is None:
-        account.minimums_looked = end
-        state.await_minimums(account)
-        return
-    for place in range(len(settlement.minimums)):
-        out = _in_time(state)
-        post_minimum(state, settlement, place, out)
-        _evolve_all(state, out, batch)
-
-
-def _post(state: State, found: Timed, out: list[Event]) -> None:
-    """Append what time has made of it."""
-    if isinstance(found, Hold):
-        end_in_time(state, found, out)
-    elif isinstance(found, Grant):
-        settle_grant(state, found, out)
-    elif isinstance(found, Commitment):
-        post_invoice(state, found, out)
-    elif isinstance(found, TopUp):
-        expire_top_up(found, out)
-    elif isinstance(found, Quote):
-        expire_quote(found, out)
-    elif isinstance(found, DueContract):
-        contract_due(state, found, out)
-    elif isinstance(found, Subscription):
-        carry_on(state, found, out)
-    elif isinstance(found, FixedCharge):
-        post_charge(state, found, out)
-    elif isinstance(found, SeatPlan):
-        begin_period(state, found, out)
-    elif isinstance(found, Statements):
-        end_statement(state, found, out)
-    else:
-        assert isinstance(found, RecurringGrant)
-        issue_period(state, found, out)
-
-
-def sweep(
-    state: State,
-    entries_max: int,
-    batch: list[Event],
-    touch: Callable[[int], None] | None = None,
-    until: int = NEVER,
-) -> None:
-    """Post what time has made due, earliest first by the writer's clock, about `entries_max`
-    entries at most; each in the time of its tenant. Only what was due by `until`, if that is
-    earlier.
-
-    `touch(root)` is called before a family is changed. A paged family in which something is due is
-    left in `state.overdue`: once it is here again, the next sweep finds it.
-    """
-    now = min(state.recorded_at, until)
-    room = entries_max + len(batch)
-    while state.timers and state.timers[0][0] <= now and len(batch) < room:
-        due, kind, number = heappop(state.timers)
-        if kind == TIMER_FAMILY:
-            _family_due(state, number, due)
-            room -= 1  # a clock that is moved makes all families of a tenant due at once
-            continue
-        if kind == TIMER_SUSPENSE:
-            room -= _try_suspended(state, number, room - len(batch), batch, touch)
-            continue
-        found = _timed(state, kind, number)
-        if found is None:
-            continue
-        account = _account_of(found)
-        if state.offsets:
-            state.act_for(account.tenant)
-        if not _is_due(state, found, due + state.acting):
-            continue
-        if touch is not None:
-            touch(account.root)
-        _post_now(state, found, batch)
-        ask_for_top_ups(state, account, batch)
-        if found is account:
-            room -= 1  # a month ends for all accounts of a tenant at once, and most lack nothing
-
-
-def rate_one(state: State, number: int, locator: int, batch: list[Event]) -> None:
-    """Rate what waits of one usage event of an account, if anything does and has a price by now:
-    for whoever repeats a history, as below."""
-    account = state.accounts.get(number)
-    waiting = state.families[account.root].waiting.get(locator) if account is not None else None
-    if account is None or waiting is None:
-        return
-    if state.offsets:
-        state.act_for(account.tenant)
-    if _settle_line(state, account, batch) is None:
-        out = _in_time(state)
-        rate_waiting(state, locator, waiting, out)
-        _evolve_all(state, out, batch)
-
-
-def post_one(state: State, kind: int, number: int, batch: list[Event]) -> None:
-    """Post what time has made due of one thing alone, if anything: for whoever repeats a history,
-    in which that stands at its place."""
-    found = _timed(state, kind, number)
-    if found is None:
-        return
-    if state.offsets:
-        state.act_for(_account_of(found).tenant)
-    if isinstance(found, TopUp):
-        instant = found.expires_at
-    elif isinstance(found, Account):
-        instant = found.minimums_due
-    elif isinstance(
-        found,
-        RecurringGrant
-        | Commitment
-        | Subscription
-        | DueContract
-        | FixedCharge
-        | SeatPlan
-        | Statements
-        | Gauges
-        | Dues,
-    ):
-        instant = found.due
-    else:
-        instant = 0  # what is due of these two is for `_is_due` to say
-    if instant > state.now or not _is_due(state, found, instant):
-        return
-    if isinstance(found, Gauges):
-        _charge_next(state, found, batch)
-    else:
-        _post_now(state, found, batch)
-
-
-def _try_suspended(
-    state: State,
-    root: int,
-    tries_max: int,
-    batch: list[Event],
-    touch: Callable[[int], None] | None,
-) -> int:
-    """Rate what waits in a family for a price that is there now, in order of recording; what is too
-    much for one sweep comes with the next. Returns how many usage events were looked at."""
-    if root in state.paged_families:
-        if state.paged_families[root] != FETCHED:
-            state.paged_families[root] = FETCHED
-            state.overdue.append(root)
-        return 1
-    family = state.families[root]
-    if family.to_try is None:
-        family.to_try = list(reversed(family.waiting))
-    if state.offsets:
-        state.act_for(state.accounts[root].tenant)
-    if family.to_try and touch is not None:
-        touch(root)
-    tries = 0
-    while family.to_try and tries < tries_max:
-        tries += 1
-        to_try, locator = family.to_try, family.to_try[-1]
-        waiting = family.waiting.get(locator)
-        if waiting is not None:  # not reversed since
-            account = state.accounts[waiting.account]
-            full = _settle_line(state, account, batch)
-            if not family.is_trying(to_try):  # what was due changed prices
-                return tries  # all is tried anew, by a timer of its own
-            if full is not None:
-                tries = tries_max  # more is due there than this batch takes
-                break
-            out = _in_time(state)
-            rate_waiting(state, locator, waiting, out)
-            if _evolve_all(state, out, batch):
-                ask_for_top_ups(state, account, batch)
-        to_try.pop()
-    if family.to_try:
-        heappush(state.timers, (state.recorded_at, TIMER_SUSPENSE, root))
-    else:
-        family.to_try = None
-    return max(tries, 1)
-
-
-def _family_due(state: State, root: int, due: int) -> None:
-    """Give what is due in a family its own timers, so that it is posted in its place; or have the
-    family paged in first."""
-    if root in state.paged_families:
-        if state.paged_families[root] == due:
-            state.paged_families[root] = FETCHED
-            state.overdue.append(root)
-        return
-    family = state.families[root]
-    if family.scheduled != due:
-        return
-    family.scheduled = NEVER
-    later = NEVER
-    tenant = state.accounts[root].tenant
-    for account in state.family_accounts(root):
-        for instant, kind, number in account.timers():
-            at = state.timer_at(tenant, instant)
-            if at <= state.recorded_at:
-                heappush(state.timers, (at, kind, number))
-            else:
-                later = min(later, at)
-    state.schedule(family, later)
-
-
-def _tenant_of(state: State, command: Command) -> int:
-    """In whose name a command is decided; 0 = nobody's, by the writer's clock."""
-    if isinstance(command, CreateAccount):
-        return command.tenant
-    account = state.accounts.get(command.account)
-    return account.tenant if account is not None else 0
-
-
-def _in_time(state: State) -> list[Event]:
-    """Where the entries of a decision go: after the offset that they are recorded at, unless those
-    before them in the batch have it too (rule T4)."""
-    return [] if state.acting == state.offset else [TimeShifted(state.acting)]
-
-
-def _evolve_all(
-    state: State, out: list[Event], batch: list[Event], command: Command | None = None
-) -> bool:
-    """Apply what was decided, if anything was; whether it was."""
-    if len(out) == 1 and type(out[0]) is TimeShifted:
-        return False
-    followed: list[tuple[int, Event]] = []  # where it stands, and what others follow from
-    for event in out:
-        if isinstance(event, COUNTED):
-            followed.append((state.batch_length, event))
-        evolve(state, event)
-        batch.append(event)
-        if type(event) is GrantExpired:
-            # Right after what is left of a segment was trued up: what it counts toward (rule D7).
-            for counted in count_true_up(state.grants[event.grant], event.amount, state.now):
-                evolve(state, counted)
-                batch.append(counted)
-    for place, event in followed:
-        _count(state, event, place, command, batch)
-        if isinstance(event, UsageRecorded | UsageReversed):
-            _rerate(state, event, place, batch)
-    return bool(out)
-
-
-def _rerate(
-    state: State, event: UsageRecorded | UsageReversed, entry: int, batch: list[Event]
-) -> None:
-    """After an entry that moved totals: what earlier usage costs less by it, then what more.
-
-    Two entries, so that the second sees what the first has given back (rule R1). What others bear
-    of it, with whom the account shares a total, is noted before.
-    """
-    rerates = rerates_of(state, event)
-    if rerates:
-        out = _in_time(state)
-        rerates = of_account(state, event, entry, rerates, out)
-        _evolve_all(state, out, batch)
-    less = tuple([each for each in rerates if each.amount < 0])
-    more = tuple([each for each in rerates if each.amount > 0])
-    for part in (less, more):
-        if part:
-            out = _in_time(state)
-            decide_rerate(state, event, entry, part, out)
-            _evolve_all(state, out, batch)
 
 
 def _decide_configuration(state: State, command: ApplyConfiguration, out: list[Event]) -> Outcome:
@@ -870,6 +273,7 @@ _MAKES_DUE = (
     ChangePackage,
 )
 """Commands of which something may be due at once: it follows them as entries of their own."""
+
 
 _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     RecordUsage: decide_usage,

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from ledger.core.commands import NO_NAMES, AmendUsage, Command, LinkedUsage
-from ledger.core.decide import execute, sweep
+from ledger.core.decide import execute
+from ledger.core.due import sweep
 from ledger.core.events import (
     ConfigurationApplied,
     Event,

@@ -32,7 +32,8 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.catalog import Asset, Catalog, asset_number
 from ledger.core.commands import NO_NAMES, Command
-from ledger.core.decide import Outcome, execute, sweep
+from ledger.core.decide import Outcome, execute
+from ledger.core.due import sweep
 from ledger.core.evolve import evolve
 from ledger.core.identity import FamilyDigest, first_difference
 from ledger.core.limits import DAY_US, SECOND_US

@@ -13,7 +13,7 @@ _HOLDS: Final = "ledger.core.decisions.holds"
 _ADMISSION: Final = "ledger.core.admission"
 _USAGE: Final = "ledger.core.metering.usage"
 _USUAL: Final = "ledger.core.metering.usual"
-_DECIDE: Final = "ledger.core.decide"
+_DUE: Final = "ledger.core.due"
 
 USAGE: Final = (
     Mutant(
@@ -187,7 +187,7 @@ USAGE: Final = (
     ),
     Mutant(
         "hold expiry without entry",
-        _DECIDE,
+        _DUE,
         "_post",
         "end_in_time(state, found, out)",
         "del state.holds[found.number], found.account.holds[found.number]",
@@ -195,7 +195,7 @@ USAGE: Final = (
     ),
     Mutant(
         "decision on an overdue pot",
-        _DECIDE,
+        _DUE,
         "_settle_line",
         "if account.next_due <= state.now:",
         "if False:",

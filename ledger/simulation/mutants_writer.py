@@ -9,7 +9,7 @@ from typing import Final
 
 from ledger.simulation.mutation import Mutant
 
-_DECIDE: Final = "ledger.core.decide"
+_DUE: Final = "ledger.core.due"
 _CHECKPOINT: Final = "ledger.engine.checkpoint"
 _WRITER: Final = "ledger.engine.writer"
 _RECENT: Final = "ledger.engine.recent"
@@ -327,7 +327,7 @@ PAGING: Final = (
     ),
     Mutant(
         "due family that is paged out forgotten",
-        _DECIDE,
+        _DUE,
         "_family_due",
         "state.overdue.append(root)",
         "pass",

@@ -21,7 +21,8 @@ import msgspec
 from ledger.core import decide
 from ledger.core.catalog import Asset, Catalog, asset_number
 from ledger.core.commands import ApplyConfiguration, Command, Original
-from ledger.core.decide import execute, sweep
+from ledger.core.decide import execute
+from ledger.core.due import sweep
 from ledger.core.events import Event, PlanDeclared, UsageConverted
 from ledger.core.evolve import evolve
 from ledger.core.identity import FamilyDigest, first_difference

@@ -14,7 +14,7 @@ from typing import Final
 
 from ledger.core.admission import keys_exhausted, refuse_suspense
 from ledger.core.commands import LinkedUsage
-from ledger.core.decide import settle_touched
+from ledger.core.due import settle_touched
 from ledger.core.events import Event, UsageQuarantined, UsageRecorded
 from ledger.core.limits import INT64_MAX
 from ledger.core.metering.usage import decide_usage
