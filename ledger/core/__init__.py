@@ -11,7 +11,7 @@ folder says in which order to read it.
     holdings, state         the fold of the events
     evolve                  the only code that changes it
     catalog, shapes         the compiled configuration that decisions read
-    identity, keys          what was recorded before, and is it the same
+    identity, keys, repeats     what was recorded before, and is it the same
     admission, opening      whether a command is let in; what its entry needs before it
     decide                  the door: execute one command
     due, applying           what time makes due before it; entries applied, and what follows each

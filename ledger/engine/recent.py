@@ -15,10 +15,10 @@ import msgspec
 from ledger.core.commands import Command
 from ledger.core.drawing.conversion import conversion_behind
 from ledger.core.events import Event, PlanDeclared, TimeShifted
-from ledger.core.identity import first_difference, is_abandoned
 from ledger.core.metering.levels import metered_before
 from ledger.core.outcomes import Reason, Refusal, locator_of, split_locator
 from ledger.core.pricing.costs import cost_plan_of
+from ledger.core.repeats import first_difference, is_abandoned
 from ledger.engine.ticket import Replay, TicketOutcome
 from ledger.journal.codec import BatchCodec
 from ledger.journal.protocol import Journal

@@ -35,9 +35,10 @@ from ledger.core.commands import NO_NAMES, Command
 from ledger.core.decide import Outcome, execute
 from ledger.core.due import sweep
 from ledger.core.evolve import evolve
-from ledger.core.identity import FamilyDigest, first_difference
+from ledger.core.identity import FamilyDigest
 from ledger.core.limits import DAY_US, SECOND_US
 from ledger.core.outcomes import Known, Refusal, split_locator
+from ledger.core.repeats import first_difference
 from ledger.core.shapes import Shape
 from ledger.core.state import State
 from rating.card import Meter, PriceRow, Product, RateCard

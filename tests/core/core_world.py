@@ -25,11 +25,12 @@ from ledger.core.decide import execute
 from ledger.core.due import sweep
 from ledger.core.events import Event, PlanDeclared, UsageConverted
 from ledger.core.evolve import evolve
-from ledger.core.identity import FamilyDigest, first_difference
+from ledger.core.identity import FamilyDigest
 from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from ledger.core.metering.levels import metered_before
 from ledger.core.metering.usual import record_usual
 from ledger.core.outcomes import Known, split_locator
+from ledger.core.repeats import first_difference
 from ledger.core.shapes import Shape
 from ledger.core.state import State
 from rating.card import ExpiryPolicy, Meter, Outcome, OutcomeTimeout, PriceRow, Product, RateCard
