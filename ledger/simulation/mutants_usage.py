@@ -114,7 +114,7 @@ USAGE: Final = (
     ),
     Mutant(
         "conflict not detected",
-        "ledger.core.identity",
+        "ledger.core.repeats",
         "first_difference",
         "if given != kept:",
         "if False:",
