@@ -8,7 +8,7 @@ folder says in which order to read it.
     upcast                  retired events, and what each means today
     periods, windows        calendars in a zone; what is counted together, and counters
     books                   double entry: book accounts, four counters, transfers
-    holdings, state         the fold of the events
+    holdings, account, family, timers, state    the fold of the events
     evolve                  the only code that changes it
     catalog, shapes         the compiled configuration that decisions read
     identity, keys, repeats     what was recorded before, and is it the same

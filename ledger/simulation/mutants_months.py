@@ -30,7 +30,7 @@ MONTHS: Final = (
     ),
     Mutant(
         "a longer grace opens what was closed",
-        "ledger.core.state",
+        "ledger.core.account",
         "Account.closed_by",
         "max(self.closed_until, now - self.policy.period_grace)",
         "now - self.policy.period_grace",

@@ -16,12 +16,12 @@ from test_verify_rules import judged
 
 from ledger.core import commands as c
 from ledger.core import events as e
+from ledger.core.account import LEVEL_SCOPE
 from ledger.core.digest import digest
 from ledger.core.limits import DAY_US, LEVELS_AN_ACCOUNT_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.packing import pack_family
 from ledger.core.pricing.repricing import Job
-from ledger.core.state import LEVEL_SCOPE
 from rating.functions import SCOPE_DAY, SCOPE_MONTH, SCOPE_PERIOD
 
 ACME, BETA = 1, 2

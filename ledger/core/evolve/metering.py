@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ledger.core.account import LEVEL_SCOPE
 from ledger.core.events import MetersReversed, UsageMetered
 from ledger.core.evolve.corrections import move_back
 from ledger.core.limits import LEVELS_AN_ACCOUNT_MAX
-from ledger.core.state import LEVEL_SCOPE, State
+from ledger.core.state import State
 
 
 def usage_metered(state: State, event: UsageMetered) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ledger.core.account import LEVEL_SCOPE
 from ledger.core.commands import RecordUsage, RepriceUsage, ReverseUsage
 from ledger.core.events import Event, LevelBack, LevelMove, MetersReversed, UsageMetered
 from ledger.core.limits import LEVELS_AN_ACCOUNT_MAX
 from ledger.core.pricing.shared_totals import is_kept
-from ledger.core.state import LEVEL_SCOPE, Account, State
+from ledger.core.state import Account, State
 from rating.functions import SCOPE_DAY, SCOPE_MONTH
 from rating.metering import counted
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ledger.core.account import opened_anchors
 from ledger.core.contracts.contracts import Contract
 from ledger.core.decisions.decision_policies import NO_RULES, OwnRules
 from ledger.core.events import AccountPolicy, TopUpRule
@@ -31,7 +32,7 @@ from ledger.core.packing.statements import (
 from ledger.core.packing.wide import Wide, wide
 from ledger.core.pricing.shared_totals import KIND_MASK, Due, Dues, is_kept
 from ledger.core.pricing.sold import Sold
-from ledger.core.state import Account, Debt, State, opened_anchors
+from ledger.core.state import Account, Debt, State
 from rating.overrides import Layer, SetOverride
 
 

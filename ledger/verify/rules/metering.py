@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ledger.core.account import LEVEL_SCOPE
 from ledger.core.events import (
     Event,
     MetersReversed,
@@ -10,7 +11,7 @@ from ledger.core.events import (
     UsageRepriced,
 )
 from ledger.core.limits import LEVELS_AN_ACCOUNT_MAX
-from ledger.core.state import LEVEL_SCOPE, State
+from ledger.core.state import State
 from ledger.verify.rules.judge import Judge
 
 
