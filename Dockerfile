@@ -5,11 +5,12 @@ FROM python:3.11-slim AS build
 WORKDIR /source
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv /opt/drawdown
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml hatch_build.py constraints.txt README.md LICENSE ./
+COPY client client
 COPY ledger ledger
 COPY rating rating
 COPY migrations migrations
-RUN /opt/drawdown/bin/pip install -c constraints.txt '.[parquet]'
+RUN /opt/drawdown/bin/pip install -c constraints.txt ./client '.[parquet]'
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /data drawdown

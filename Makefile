@@ -14,13 +14,13 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 PIP := PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q
-SOURCES := ledger rating tests bench protos build_compiled.py
+SOURCES := ledger rating tests bench protos build_compiled.py hatch_build.py client/hatch_build.py
 JOBS ?= 3
 SEEDS ?= 10000
 KILLS ?= 500
 FAST_TESTS := $(wildcard tests/core tests/rating tests/telemetry tests/docs)
 
-.PHONY: help demo serve test check check-static format simulate faults bench protos compiled clean
+.PHONY: help demo serve test check check-static format simulate faults bench protos compiled wheels clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -65,6 +65,9 @@ protos: $(DEVELOPMENT) ## Generate code from protos/
 compiled: $(DEVELOPMENT) ## Compile the pure core with mypyc into build/compiled, and test that build
 	$(BIN)/python build_compiled.py --into build/compiled
 	DRAWDOWN_CORE=compiled PYTHONPATH=build/compiled $(BIN)/pytest tests/core
+
+wheels: | $(BIN)/pip ## Build the wheels of the server and of its client into dist
+	$(BIN)/python -m pip wheel -q --no-deps --wheel-dir dist ./client .
 
 clean: ## Remove what was made here, the virtual environment and compiled modules too
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks *.egg-info
