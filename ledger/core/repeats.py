@@ -8,213 +8,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ledger.core.commands import (
-    AbandonRequest,
-    AcquireLease,
-    AddSeats,
-    AddSegment,
-    AdjustBalance,
-    AmendContract,
-    AmendUsage,
-    AuthorizeHold,
-    BillAccount,
-    CancelSubscription,
-    CaptureHold,
-    ChangePackage,
-    ChangeQuantity,
-    ChangeRecurring,
-    ChangeSeatTerms,
-    ChangeTerms,
-    ChargeBack,
-    CloseAccount,
-    CloseStatement,
-    Command,
-    ConfirmOutcome,
-    ConfirmPayment,
-    ConfirmTopUp,
-    CreateAccount,
-    CreateCommitment,
-    CreateQuote,
-    DebitWork,
-    DeclineTopUp,
-    EndCharge,
-    EndCommitment,
-    EndContract,
-    EndRecurring,
-    EndSeatPlan,
-    EndStatement,
-    ExtendHold,
-    FailPayment,
-    FreezeAccount,
-    GrantMandate,
-    IssueCreditNote,
-    IssueGrant,
-    LeasedUsage,
-    LinkedUsage,
-    MeteredUsage,
-    MoveAccount,
-    PauseRecurring,
-    QuotedUsage,
-    ReassignSeat,
-    RecallLease,
-    RecordPayment,
-    RecordUsage,
-    RefundGrant,
-    RejectOutcome,
-    ReleaseHold,
-    RemoveBudget,
-    RemoveCap,
-    RemoveSeats,
-    RemoveTopUpRule,
-    RenewLease,
-    ReopenAccount,
-    ReportGauge,
-    ReportOutcome,
-    RepriceUsage,
-    ResumeRecurring,
-    ResumeSeat,
-    ReturnLease,
-    ReverseUsage,
-    RevokeMandate,
-    SetBudget,
-    SetCap,
-    SetDecisionPolicy,
-    SetPriceOverrides,
-    SetStatements,
-    SetTopUpRule,
-    SignContract,
-    StartCharge,
-    StartRecurring,
-    StartSeatPlan,
-    Subscribe,
-    SuspendSeat,
-    UnfreezeAccount,
-    UpdatePolicy,
-    UpdateProfile,
-    UpdateSharing,
-    VoidGrant,
-    WriteOffReceivable,
-)
+from ledger.core import commands as c
+from ledger.core import events as e
 from ledger.core.contracts.contract_terms import from_start
-from ledger.core.events import (
-    AccountBilled,
-    AccountClosed,
-    AccountClosedOut,
-    AccountCreated,
-    AccountFrozen,
-    AccountMoved,
-    AccountPolicyUpdated,
-    AccountProfileUpdated,
-    AccountReopened,
-    AccountUnfrozen,
-    AskedWork,
-    AuthorizeDenied,
-    BalanceAdjusted,
-    BudgetRemoved,
-    BudgetSet,
-    CapRemoved,
-    CapSet,
-    ChargeChanged,
-    ChargeEnded,
-    ChargeStarted,
-    CommitmentCreated,
-    CommitmentEnded,
-    ContractAmended,
-    ContractEnded,
-    ContractSigned,
-    CreditNoteIssued,
-    DecisionPolicySet,
-    Event,
-    GaugeReported,
-    GaugeReversed,
-    GrantCancelled,
-    GrantChargedBack,
-    GrantIssued,
-    GrantRefunded,
-    GrantReleased,
-    GrantVoided,
-    GroupedBudgetSet,
-    HoldAuthorized,
-    HoldExtended,
-    HoldReleased,
-    HoldSized,
-    LeaseGranted,
-    LeaseRecalled,
-    LeaseRenewed,
-    LeaseReturned,
-    MandateGranted,
-    MandateRevoked,
-    OutcomeConfirmed,
-    OutcomeRejected,
-    OutcomeReported,
-    PackageChanged,
-    PaymentRecorded,
-    PlanDeclared,
-    PriceOverridesSet,
-    QuoteMade,
-    ReceivableWrittenOff,
-    RecurringChanged,
-    RecurringEnded,
-    RecurringPaused,
-    RecurringResumed,
-    RecurringStarted,
-    RequestAbandoned,
-    Ruling,
-    SeatPlanEnded,
-    SeatPlanStarted,
-    SeatReassigned,
-    SeatsAdded,
-    SeatsRemoved,
-    SeatSuspended,
-    SeatTermsChanged,
-    SegmentAdded,
-    SharingUpdated,
-    SizedDenied,
-    StatementClosed,
-    StatementEnded,
-    StatementsSet,
-    Subscribed,
-    SubscriptionCancelled,
-    TopUpConfirmed,
-    TopUpDeclined,
-    TopUpRuleRemoved,
-    TopUpRuleSet,
-    UpTo,
-    UsageCaptured,
-    UsageDebited,
-    UsageLeased,
-    UsageMetered,
-    UsageQuarantined,
-    UsageRecorded,
-    UsageRepriced,
-    UsageReversed,
-    WorkDenied,
-)
 from ledger.core.identity import KEY_BYTES
 from ledger.core.metering.levels import reported_of
 
 # command -> (the event that answers it, the fields that are its body)
 _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
-    AdjustBalance: ((BalanceAdjusted,), ("account", "asset", "amount", "expires_at", "note")),
-    AmendUsage: ((UsageReversed,), ()),
-    ReverseUsage: (
-        (UsageReversed, GaugeReversed),
+    c.AdjustBalance: ((e.BalanceAdjusted,), ("account", "asset", "amount", "expires_at", "note")),
+    c.AmendUsage: ((e.UsageReversed,), ()),
+    c.ReverseUsage: (
+        (e.UsageReversed, e.GaugeReversed),
         ("account", "original", "as_charged", "ended", "note"),
     ),
-    ReleaseHold: ((HoldReleased,), ("account", "hold")),
-    CreateAccount: ((AccountCreated,), ("account", "parent", "policy", "profile")),
-    UpdatePolicy: ((AccountPolicyUpdated,), ("account", "policy", "expected_version")),
-    UpdateProfile: ((AccountProfileUpdated,), ("account", "profile", "expected_version")),
-    CloseAccount: (
-        (AccountClosed, AccountClosedOut),
+    c.ReleaseHold: ((e.HoldReleased,), ("account", "hold")),
+    c.CreateAccount: ((e.AccountCreated,), ("account", "parent", "policy", "profile")),
+    c.UpdatePolicy: ((e.AccountPolicyUpdated,), ("account", "policy", "expected_version")),
+    c.UpdateProfile: ((e.AccountProfileUpdated,), ("account", "profile", "expected_version")),
+    c.CloseAccount: (
+        (e.AccountClosed, e.AccountClosedOut),
         ("account", "write_off", "release_holds", "note"),
     ),
-    MoveAccount: ((AccountMoved,), ("account", "parent", "expected_version", "note")),
-    FreezeAccount: ((AccountFrozen,), ("account", "note")),
-    UnfreezeAccount: ((AccountUnfrozen,), ("account", "note")),
-    ReopenAccount: ((AccountReopened,), ("account", "note")),
-    IssueGrant: (
-        (GrantIssued,),
+    c.MoveAccount: ((e.AccountMoved,), ("account", "parent", "expected_version", "note")),
+    c.FreezeAccount: ((e.AccountFrozen,), ("account", "note")),
+    c.UnfreezeAccount: ((e.AccountUnfrozen,), ("account", "note")),
+    c.ReopenAccount: ((e.AccountReopened,), ("account", "note")),
+    c.IssueGrant: (
+        (e.GrantIssued,),
         (
             "account",
             "kind",
@@ -235,39 +56,39 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
             "metadata",
         ),
     ),
-    UpdateSharing: ((SharingUpdated,), ("account", "grant", "sharing", "expected_version")),
-    SetCap: ((CapSet,), ()),
-    RemoveCap: ((CapRemoved,), ("account", "cap", "expected_version")),
-    VoidGrant: ((GrantVoided,), ("account", "grant", "forfeit")),
-    ConfirmPayment: ((GrantReleased,), ("account", "grant")),
-    FailPayment: ((GrantCancelled,), ("account", "grant")),
-    RefundGrant: ((GrantRefunded,), ("account", "grant", "note")),
-    ChargeBack: ((GrantChargedBack,), ("account", "grant", "note")),
-    BillAccount: ((AccountBilled,), ("account", "asset", "most", "note")),
-    RecordPayment: ((PaymentRecorded,), ("account", "asset", "amount", "source", "note")),
-    IssueCreditNote: ((CreditNoteIssued,), ("account", "asset", "amount", "note")),
-    WriteOffReceivable: ((ReceivableWrittenOff,), ("account", "asset", "amount", "note")),
-    StartRecurring: (
-        (RecurringStarted,),
+    c.UpdateSharing: ((e.SharingUpdated,), ("account", "grant", "sharing", "expected_version")),
+    c.SetCap: ((e.CapSet,), ()),
+    c.RemoveCap: ((e.CapRemoved,), ("account", "cap", "expected_version")),
+    c.VoidGrant: ((e.GrantVoided,), ("account", "grant", "forfeit")),
+    c.ConfirmPayment: ((e.GrantReleased,), ("account", "grant")),
+    c.FailPayment: ((e.GrantCancelled,), ("account", "grant")),
+    c.RefundGrant: ((e.GrantRefunded,), ("account", "grant", "note")),
+    c.ChargeBack: ((e.GrantChargedBack,), ("account", "grant", "note")),
+    c.BillAccount: ((e.AccountBilled,), ("account", "asset", "most", "note")),
+    c.RecordPayment: ((e.PaymentRecorded,), ("account", "asset", "amount", "source", "note")),
+    c.IssueCreditNote: ((e.CreditNoteIssued,), ("account", "asset", "amount", "note")),
+    c.WriteOffReceivable: ((e.ReceivableWrittenOff,), ("account", "asset", "amount", "note")),
+    c.StartRecurring: (
+        (e.RecurringStarted,),
         ("account", "terms", "external_key", "ends_at"),
     ),
-    ChangeRecurring: (
-        (RecurringChanged,),
+    c.ChangeRecurring: (
+        (e.RecurringChanged,),
         ("account", "recurring", "terms", "timing", "expected_version"),
     ),
-    PauseRecurring: ((RecurringPaused,), ("account", "recurring")),
-    ResumeRecurring: ((RecurringResumed,), ("account", "recurring")),
-    EndRecurring: ((RecurringEnded,), ("account", "recurring", "timing")),
-    StartCharge: ((ChargeStarted,), ("account", "name", "terms", "quantity", "ends_at")),
-    ChangeQuantity: (
-        (ChargeChanged,),
+    c.PauseRecurring: ((e.RecurringPaused,), ("account", "recurring")),
+    c.ResumeRecurring: ((e.RecurringResumed,), ("account", "recurring")),
+    c.EndRecurring: ((e.RecurringEnded,), ("account", "recurring", "timing")),
+    c.StartCharge: ((e.ChargeStarted,), ("account", "name", "terms", "quantity", "ends_at")),
+    c.ChangeQuantity: (
+        (e.ChargeChanged,),
         ("account", "charge", "quantity", "timing", "expected_version"),
     ),
-    ChangeTerms: ((ChargeChanged,), ("account", "charge", "terms", "expected_version")),
-    EndCharge: ((ChargeEnded,), ("account", "charge", "timing")),
-    Subscribe: ((Subscribed,), ("account", "package", "follow", "version", "locked_until")),
-    ChangePackage: (
-        (PackageChanged,),
+    c.ChangeTerms: ((e.ChargeChanged,), ("account", "charge", "terms", "expected_version")),
+    c.EndCharge: ((e.ChargeEnded,), ("account", "charge", "timing")),
+    c.Subscribe: ((e.Subscribed,), ("account", "package", "follow", "version", "locked_until")),
+    c.ChangePackage: (
+        (e.PackageChanged,),
         (
             "account",
             "package",
@@ -279,27 +100,33 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
             "expected_version",
         ),
     ),
-    CancelSubscription: (
-        (SubscriptionCancelled,),
+    c.CancelSubscription: (
+        (e.SubscriptionCancelled,),
         ("account", "timing", "old_grants", "expected_version"),
     ),
-    StartSeatPlan: ((SeatPlanStarted,), ("account", "seat_plan", "terms", "count")),
-    AddSeats: ((SeatsAdded,), ("account", "seat_plan", "count", "expected_version")),
-    RemoveSeats: ((SeatsRemoved,), ("account", "seat_plan", "count", "mode", "expected_version")),
-    ChangeSeatTerms: (
-        (SeatTermsChanged,),
+    c.StartSeatPlan: ((e.SeatPlanStarted,), ("account", "seat_plan", "terms", "count")),
+    c.AddSeats: ((e.SeatsAdded,), ("account", "seat_plan", "count", "expected_version")),
+    c.RemoveSeats: (
+        (e.SeatsRemoved,),
+        ("account", "seat_plan", "count", "mode", "expected_version"),
+    ),
+    c.ChangeSeatTerms: (
+        (e.SeatTermsChanged,),
         ("account", "seat_plan", "terms", "expected_version"),
     ),
-    ReassignSeat: ((SeatReassigned,), ("account", "seat_plan", "to", "expected_version")),
-    SuspendSeat: ((SeatSuspended,), ("account", "seat_plan", "expected_version")),
-    ResumeSeat: ((SeatSuspended,), ("account", "seat_plan", "expected_version")),
-    EndSeatPlan: ((SeatPlanEnded,), ("account", "seat_plan", "timing", "mode", "expected_version")),
-    SignContract: (
-        (ContractSigned,),
+    c.ReassignSeat: ((e.SeatReassigned,), ("account", "seat_plan", "to", "expected_version")),
+    c.SuspendSeat: ((e.SeatSuspended,), ("account", "seat_plan", "expected_version")),
+    c.ResumeSeat: ((e.SeatSuspended,), ("account", "seat_plan", "expected_version")),
+    c.EndSeatPlan: (
+        (e.SeatPlanEnded,),
+        ("account", "seat_plan", "timing", "mode", "expected_version"),
+    ),
+    c.SignContract: (
+        (e.ContractSigned,),
         ("account", "contract", "package", "ends_at", "auto_renew", "minimum", "rollover"),
     ),
-    AmendContract: (
-        (ContractAmended,),
+    c.AmendContract: (
+        (e.ContractAmended,),
         (
             "account",
             "contract",
@@ -311,218 +138,229 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
             "expected_version",
         ),
     ),
-    EndContract: (
-        (ContractEnded,),
+    c.EndContract: (
+        (e.ContractEnded,),
         ("account", "contract", "ending", "old_grants", "target", "expected_version"),
     ),
-    CreateCommitment: (
-        (CommitmentCreated,),
+    c.CreateCommitment: (
+        (e.CommitmentCreated,),
         ("account", "terms", "segments", "invoices", "external_key"),
     ),
-    AddSegment: ((SegmentAdded,), ("account", "commitment", "segment", "invoices")),
-    EndCommitment: ((CommitmentEnded,), ("account", "commitment", "ending", "target")),
-    SetPriceOverrides: ((PriceOverridesSet,), ("account", "expected_version", "note")),
-    SetStatements: ((StatementsSet,), ("account", "form", "attribute", "expected_version")),
-    EndStatement: ((StatementEnded,), ("account",)),
-    CloseStatement: ((StatementClosed,), ("account", "statement", "batch_seq", "head", "hash")),
-    SetBudget: (
-        (BudgetSet, GroupedBudgetSet),
+    c.AddSegment: ((e.SegmentAdded,), ("account", "commitment", "segment", "invoices")),
+    c.EndCommitment: ((e.CommitmentEnded,), ("account", "commitment", "ending", "target")),
+    c.SetPriceOverrides: ((e.PriceOverridesSet,), ("account", "expected_version", "note")),
+    c.SetStatements: ((e.StatementsSet,), ("account", "form", "attribute", "expected_version")),
+    c.EndStatement: ((e.StatementEnded,), ("account",)),
+    c.CloseStatement: ((e.StatementClosed,), ("account", "statement", "batch_seq", "head", "hash")),
+    c.SetBudget: (
+        (e.BudgetSet, e.GroupedBudgetSet),
         ("account", "name", "terms", "values", "expected_version"),
     ),
-    RemoveBudget: ((BudgetRemoved,), ("account", "name")),
-    SetDecisionPolicy: ((DecisionPolicySet,), ("account", "rules", "expected_version")),
-    GrantMandate: ((MandateGranted,), ("account", "terms")),
-    RevokeMandate: ((MandateRevoked,), ("account", "note")),
-    SetTopUpRule: ((TopUpRuleSet,), ("account", "rule", "expected_version")),
-    RemoveTopUpRule: ((TopUpRuleRemoved,), ("account", "asset")),
-    ConfirmTopUp: ((TopUpConfirmed,), ("account", "top_up")),
-    DeclineTopUp: ((TopUpDeclined,), ("account", "top_up")),
-    AuthorizeHold: (
-        (HoldAuthorized, AuthorizeDenied),
+    c.RemoveBudget: ((e.BudgetRemoved,), ("account", "name")),
+    c.SetDecisionPolicy: ((e.DecisionPolicySet,), ("account", "rules", "expected_version")),
+    c.GrantMandate: ((e.MandateGranted,), ("account", "terms")),
+    c.RevokeMandate: ((e.MandateRevoked,), ("account", "note")),
+    c.SetTopUpRule: ((e.TopUpRuleSet,), ("account", "rule", "expected_version")),
+    c.RemoveTopUpRule: ((e.TopUpRuleRemoved,), ("account", "asset")),
+    c.ConfirmTopUp: ((e.TopUpConfirmed,), ("account", "top_up")),
+    c.DeclineTopUp: ((e.TopUpDeclined,), ("account", "top_up")),
+    c.AuthorizeHold: (
+        (e.HoldAuthorized, e.AuthorizeDenied),
         ("account", "quantities", "lifetime"),
     ),
-    DebitWork: ((UsageDebited, WorkDenied), ("account", "quantities", "operation")),
-    CreateQuote: ((QuoteMade,), ("account", "quantities", "lifetime")),
-    ExtendHold: ((HoldExtended,), ("account", "hold", "lifetime")),
-    CaptureHold: ((UsageRecorded,), ("account", "hold", "quantities")),
-    AcquireLease: (
-        (LeaseGranted,),
+    c.DebitWork: ((e.UsageDebited, e.WorkDenied), ("account", "quantities", "operation")),
+    c.CreateQuote: ((e.QuoteMade,), ("account", "quantities", "lifetime")),
+    c.ExtendHold: ((e.HoldExtended,), ("account", "hold", "lifetime")),
+    c.CaptureHold: ((e.UsageRecorded,), ("account", "hold", "quantities")),
+    c.AcquireLease: (
+        (e.LeaseGranted,),
         ("account", "holder", "wanted", "minimum", "lifetime", "on_lapse"),
     ),
-    RenewLease: ((LeaseRenewed,), ("account", "hold", "wanted", "keep", "lifetime")),
-    ReturnLease: ((LeaseReturned,), ("account", "hold")),
-    RecallLease: ((LeaseRecalled,), ("account", "hold", "keep")),
-    LeasedUsage: (
-        (UsageLeased, UsageQuarantined),
+    c.RenewLease: ((e.LeaseRenewed,), ("account", "hold", "wanted", "keep", "lifetime")),
+    c.ReturnLease: ((e.LeaseReturned,), ("account", "hold")),
+    c.RecallLease: ((e.LeaseRecalled,), ("account", "hold", "keep")),
+    c.LeasedUsage: (
+        (e.UsageLeased, e.UsageQuarantined),
         ("account", "quantities", "operation", "personal"),
     ),
-    ReportOutcome: ((OutcomeReported,), ("account", "quantities", "evidence")),
-    ConfirmOutcome: ((OutcomeConfirmed,), ("account",)),
-    RejectOutcome: ((OutcomeRejected,), ("account", "note")),
-    RecordUsage: (
-        (UsageRecorded, UsageQuarantined),
+    c.ReportOutcome: ((e.OutcomeReported,), ("account", "quantities", "evidence")),
+    c.ConfirmOutcome: ((e.OutcomeConfirmed,), ("account",)),
+    c.RejectOutcome: ((e.OutcomeRejected,), ("account", "note")),
+    c.RecordUsage: (
+        (e.UsageRecorded, e.UsageQuarantined),
         ("account", "quantities", "operation", "personal"),
     ),
-    MeteredUsage: (
-        (UsageRecorded, UsageQuarantined),
+    c.MeteredUsage: (
+        (e.UsageRecorded, e.UsageQuarantined),
         ("account", "quantities", "operation", "personal"),
     ),
-    ReportGauge: (
-        (GaugeReported, UsageQuarantined),
+    c.ReportGauge: (
+        (e.GaugeReported, e.UsageQuarantined),
         ("account", "quantities", "operation", "personal"),
     ),
-    QuotedUsage: (
-        (UsageRecorded, UsageQuarantined),
+    c.QuotedUsage: (
+        (e.UsageRecorded, e.UsageQuarantined),
         ("account", "quantities", "operation", "personal"),
     ),
-    LinkedUsage: (
-        (UsageRecorded, UsageQuarantined),
+    c.LinkedUsage: (
+        (e.UsageRecorded, e.UsageQuarantined),
         ("account", "quantities", "operation", "personal"),
     ),
-    RepriceUsage: (
-        (UsageRepriced,),
+    c.RepriceUsage: (
+        (e.UsageRepriced,),
         ("account", "quantities", "operation", "personal", "job", "original"),
     ),
 }
 
 
 def first_difference(
-    command: Command,
-    recorded: Event,
-    plan: PlanDeclared | None,
-    metered: UsageMetered | None = None,
+    command: c.Command,
+    recorded: e.Event,
+    plan: e.PlanDeclared | None,
+    metered: e.UsageMetered | None = None,
 ) -> str:
     """Name of the first field in which `command` differs from what was recorded under its key.
 
     "" = the same body. `plan` is the declaration that the recorded event names, if it names one;
     `metered` what its meters counted over levels, if they have any.
     """
-    if isinstance(command, AbandonRequest):
+    if isinstance(command, c.AbandonRequest):
         return ""
     kinds, fields = _BODIES[type(command)]
     if not isinstance(recorded, kinds):
         return "request"
-    if isinstance(recorded, ChargeChanged) and (recorded.terms is None) != isinstance(
-        command, ChangeQuantity
+    if isinstance(recorded, e.ChargeChanged) and (recorded.terms is None) != isinstance(
+        command, c.ChangeQuantity
     ):
         return "request"
-    if isinstance(command, ReverseUsage) and isinstance(recorded, GaugeReversed):
+    if isinstance(command, c.ReverseUsage) and isinstance(recorded, e.GaugeReversed):
         return _report_back_differs(command, recorded)
-    if isinstance(command, ReverseUsage | AmendUsage):
-        assert isinstance(recorded, UsageReversed)
+    if isinstance(command, c.ReverseUsage | c.AmendUsage):
+        assert isinstance(recorded, e.UsageReversed)
         return _reversal_differs(command, recorded)
-    if isinstance(command, LeasedUsage):
-        if isinstance(recorded, UsageLeased) and recorded.hold != command.hold:
+    if isinstance(command, c.LeasedUsage):
+        if isinstance(recorded, e.UsageLeased) and recorded.hold != command.hold:
             return "lease_id"
-    elif isinstance(command, RecordUsage) and isinstance(recorded, UsageRecorded) and recorded.hold:
+    elif (
+        isinstance(command, c.RecordUsage)
+        and isinstance(recorded, e.UsageRecorded)
+        and recorded.hold
+    ):
         return "request"
-    if isinstance(command, CaptureHold) and isinstance(recorded, UsageLeased):
+    if isinstance(command, c.CaptureHold) and isinstance(recorded, e.UsageLeased):
         return "request"
-    if isinstance(command, ReleaseHold) and isinstance(recorded, LeaseReturned):
+    if isinstance(command, c.ReleaseHold) and isinstance(recorded, e.LeaseReturned):
         return "request"
-    if isinstance(command, AuthorizeHold) and isinstance(recorded, LeaseGranted):
+    if isinstance(command, c.AuthorizeHold) and isinstance(recorded, e.LeaseGranted):
         return "request"
     if (
-        isinstance(command, ReturnLease)
-        and isinstance(recorded, LeaseReturned)
+        isinstance(command, c.ReturnLease)
+        and isinstance(recorded, e.LeaseReturned)
         and command.write_off != bool(recorded.written_off)
     ):
         return "write_off"
-    if isinstance(command, CaptureHold) and isinstance(recorded, OutcomeConfirmed):
+    if isinstance(command, c.CaptureHold) and isinstance(recorded, e.OutcomeConfirmed):
         return "request"
-    if isinstance(recorded, WorkDenied) and bool(recorded.debit) != isinstance(command, DebitWork):
+    if isinstance(recorded, e.WorkDenied) and bool(recorded.debit) != isinstance(
+        command, c.DebitWork
+    ):
         return "request"
     if isinstance(
         command,
-        RecordUsage | AuthorizeHold | DebitWork | CreateQuote | ReportOutcome | AcquireLease,
+        c.RecordUsage
+        | c.AuthorizeHold
+        | c.DebitWork
+        | c.CreateQuote
+        | c.ReportOutcome
+        | c.AcquireLease,
     ):
         shape = command.shape
         assert plan is not None
-        asked: AskedWork | PlanDeclared = _asked_of(recorded) or plan
+        asked: e.AskedWork | e.PlanDeclared = _asked_of(recorded) or plan
         if shape.product != asked.product:
             return "product"
         if shape.attributes != asked.attributes:
             return "attributes"
         if shape.quantity_names != asked.quantity_names:
             return "quantities"
-    elif isinstance(command, CaptureHold):
+    elif isinstance(command, c.CaptureHold):
         assert plan is not None
         if command.quantity_names != plan.quantity_names:
             return "quantities"
-        if command.keep_open != isinstance(recorded, UsageCaptured):
+        if command.keep_open != isinstance(recorded, e.UsageCaptured):
             return "keep_open"
     if isinstance(
-        command, RecordUsage | CaptureHold | IssueGrant | ReportOutcome
+        command, c.RecordUsage | c.CaptureHold | c.IssueGrant | c.ReportOutcome
     ) and command.effective_at != _effective_at_given(recorded):
         return "effective_at_us"
     if (
-        isinstance(command, StartRecurring | StartCharge)
-        and isinstance(recorded, RecurringStarted | ChargeStarted)
+        isinstance(command, c.StartRecurring | c.StartCharge)
+        and isinstance(recorded, e.RecurringStarted | e.ChargeStarted)
         and command.starts_at != recorded.start_given
     ):
         return "starts_at_us"
     if (
-        isinstance(command, RecordUsage | AuthorizeHold)
-        and not isinstance(recorded, UsageQuarantined)  # it keeps no quote
+        isinstance(command, c.RecordUsage | c.AuthorizeHold)
+        and not isinstance(recorded, e.UsageQuarantined)  # it keeps no quote
         and command.quote != getattr(recorded, "quote", 0)
     ):
         return "quote_id"
-    if isinstance(command, ConfirmOutcome):
-        assert isinstance(recorded, OutcomeConfirmed)
+    if isinstance(command, c.ConfirmOutcome):
+        assert isinstance(recorded, e.OutcomeConfirmed)
         if command.outcome != recorded.hold:
             return "outcome_id"
         if command.evidence != recorded.personal:
             return "evidence"
-    if isinstance(command, RejectOutcome):
-        assert isinstance(recorded, OutcomeRejected)
+    if isinstance(command, c.RejectOutcome):
+        assert isinstance(recorded, e.OutcomeRejected)
         if command.outcome != recorded.hold:
             return "outcome_id"
     if (
-        isinstance(command, ReportGauge)
-        and isinstance(recorded, GaugeReported)
+        isinstance(command, c.ReportGauge)
+        and isinstance(recorded, e.GaugeReported)
         and command.gauge != recorded.gauge
     ):
         return "properties"
-    if isinstance(command, AuthorizeHold | DebitWork):
+    if isinstance(command, c.AuthorizeHold | c.DebitWork):
         assert plan is not None
         return _work_differs(command, recorded, plan, fields)
-    if isinstance(command, CreateQuote):
-        assert isinstance(recorded, QuoteMade)
+    if isinstance(command, c.CreateQuote):
+        assert isinstance(recorded, e.QuoteMade)
         if command.tolerance != recorded.tolerance_given:
             return "tolerance_basis_points"
         if command.held != bool(recorded.hold):
             return "hold"
-    if isinstance(command, ConfirmPayment):
-        assert isinstance(recorded, GrantReleased)
+    if isinstance(command, c.ConfirmPayment):
+        assert isinstance(recorded, e.GrantReleased)
         if command.amount != (0 if recorded.rest else recorded.payment):
             return "amount"
-    if isinstance(command, RefundGrant):
-        assert isinstance(recorded, GrantRefunded)
+    if isinstance(command, c.RefundGrant):
+        assert isinstance(recorded, e.GrantRefunded)
         if command.amount != (0 if recorded.rest else recorded.amount):
             return "amount"
-    if isinstance(command, AdjustBalance):
-        assert isinstance(recorded, BalanceAdjusted)
+    if isinstance(command, c.AdjustBalance):
+        assert isinstance(recorded, e.BalanceAdjusted)
         if command.grant != (recorded.grant if recorded.grant_given else 0):
             return "grant_id"
-    if isinstance(command, SetPriceOverrides):
-        assert isinstance(recorded, PriceOverridesSet)
+    if isinstance(command, c.SetPriceOverrides):
+        assert isinstance(recorded, e.PriceOverridesSet)
         if command.overrides != tuple([each.override for each in recorded.overrides]):
             return "overrides"
-    if isinstance(recorded, SeatSuspended):
-        if recorded.suspended != isinstance(command, SuspendSeat):
+    if isinstance(recorded, e.SeatSuspended):
+        if recorded.suspended != isinstance(command, c.SuspendSeat):
             return "request"
         if recorded.name != getattr(command, "seat", ""):
             return "seat"
-    if isinstance(command, StartSeatPlan | AddSeats | RemoveSeats):
-        assert isinstance(recorded, SeatPlanStarted | SeatsAdded | SeatsRemoved)
+    if isinstance(command, c.StartSeatPlan | c.AddSeats | c.RemoveSeats):
+        assert isinstance(recorded, e.SeatPlanStarted | e.SeatsAdded | e.SeatsRemoved)
         if command.seats != recorded.names:
             return "seats"
-    if isinstance(command, ReassignSeat):
-        assert isinstance(recorded, SeatReassigned)
+    if isinstance(command, c.ReassignSeat):
+        assert isinstance(recorded, e.SeatReassigned)
         if command.seat != recorded.name:
             return "seat"
-    if isinstance(command, EndStatement):
-        assert isinstance(recorded, StatementEnded)
+    if isinstance(command, c.EndStatement):
+        assert isinstance(recorded, e.StatementEnded)
         for name, given in (
             ("start_us", (command.start, recorded.start_given)),
             ("end_us", (command.end, recorded.end_given)),
@@ -531,24 +369,24 @@ def first_difference(
         ):
             if given[0] != given[1]:
                 return name
-    if isinstance(command, SignContract):
-        assert isinstance(recorded, ContractSigned)
+    if isinstance(command, c.SignContract):
+        assert isinstance(recorded, e.ContractSigned)
         differs = _signing_differs(command, recorded)
         if differs:
             return differs
-    if isinstance(command, AmendContract):
-        assert isinstance(recorded, ContractAmended)
+    if isinstance(command, c.AmendContract):
+        assert isinstance(recorded, e.ContractAmended)
         differs = _amendment_differs(command, recorded)
         if differs:
             return differs
-    if isinstance(command, SetCap):
-        assert isinstance(recorded, CapSet)
+    if isinstance(command, c.SetCap):
+        assert isinstance(recorded, e.CapSet)
         return _cap_differs(command, recorded)
     reported: tuple[int, ...] | None = None
     if (
-        isinstance(command, RecordUsage)
-        and isinstance(recorded, UsageRecorded)
-        and not isinstance(command, RepriceUsage)
+        isinstance(command, c.RecordUsage)
+        and isinstance(recorded, e.UsageRecorded)
+        and not isinstance(command, c.RepriceUsage)
     ):
         levels = tuple([(each.place, each.key) for each in command.levels])
         if levels != tuple([(each.place, each.key) for each in metered.moves] if metered else ()):
@@ -563,16 +401,18 @@ def first_difference(
         if given != kept:
             if field == "operation" and given[:KEY_BYTES] == kept[:KEY_BYTES]:
                 return "operation_parent"
-            if field == "hold" and isinstance(command, RenewLease | ReturnLease | RecallLease):
+            if field == "hold" and isinstance(
+                command, c.RenewLease | c.ReturnLease | c.RecallLease
+            ):
                 return "lease_id"
-            if field == "lifetime" and isinstance(command, AcquireLease | RenewLease):
+            if field == "lifetime" and isinstance(command, c.AcquireLease | c.RenewLease):
                 return "term_us"
             return _WIRE_NAMES.get(field, field)
     return ""
 
 
 def _sizing_differs(
-    command: AuthorizeHold, recorded: HoldSized | SizedDenied, lifetime: int
+    command: c.AuthorizeHold, recorded: e.HoldSized | e.SizedDenied, lifetime: int
 ) -> str:
     """What the caller said is compared, not what was learned by then or is by now."""
     sizing = command.sizing
@@ -588,13 +428,16 @@ def _sizing_differs(
 
 
 def _work_differs(
-    command: AuthorizeHold | DebitWork, recorded: Event, plan: PlanDeclared, fields: Sequence[str]
+    command: c.AuthorizeHold | c.DebitWork,
+    recorded: e.Event,
+    plan: e.PlanDeclared,
+    fields: Sequence[str],
 ) -> str:
     """Work that is asked for is as much as there may be of it, whatever was allowed."""
     asked = _asked_of(recorded)
-    up_to: UpTo | None = asked.up_to if asked is not None else getattr(recorded, "up_to", None)
-    sizing = command.sizing if isinstance(command, AuthorizeHold) else None
-    if isinstance(command, AuthorizeHold) and isinstance(recorded, HoldSized | SizedDenied):
+    up_to: e.UpTo | None = asked.up_to if asked is not None else getattr(recorded, "up_to", None)
+    sizing = command.sizing if isinstance(command, c.AuthorizeHold) else None
+    if isinstance(command, c.AuthorizeHold) and isinstance(recorded, e.HoldSized | e.SizedDenied):
         lifetime = asked.lifetime if asked is not None else recorded.lifetime
         differs = _sizing_differs(command, recorded, lifetime)
         if differs:
@@ -608,7 +451,7 @@ def _work_differs(
             given = sizing.asked
         if asked is not None and field in ("quantities", "lifetime"):
             kept = asked.quantities if field == "quantities" else asked.lifetime
-        elif field == "quantities" and up_to is not None and not isinstance(recorded, WorkDenied):
+        elif field == "quantities" and up_to is not None and not isinstance(recorded, e.WorkDenied):
             place = plan.quantity_names.index(up_to.quantity)
             kept = (*kept[:place], up_to.maximum, *kept[place + 1 :])
         if given != kept:
@@ -620,18 +463,18 @@ def _work_differs(
         return "up_to.quantity"
     if command.minimum != minimum:
         return "up_to.minimum"
-    ruling: Ruling | None = getattr(recorded, "ruling", None)
+    ruling: e.Ruling | None = getattr(recorded, "ruling", None)
     alternatives = ruling.alternatives if ruling is not None else ()
     return "alternatives" if command.alternatives != alternatives else ""
 
 
-def _asked_of(recorded: Event) -> AskedWork | None:
+def _asked_of(recorded: e.Event) -> e.AskedWork | None:
     """What was asked for, where a policy had other work run in its stead."""
-    ruling: Ruling | None = getattr(recorded, "ruling", None)
+    ruling: e.Ruling | None = getattr(recorded, "ruling", None)
     return ruling.asked if ruling is not None else None
 
 
-def _report_back_differs(command: ReverseUsage, recorded: GaugeReversed) -> str:
+def _report_back_differs(command: c.ReverseUsage, recorded: e.GaugeReversed) -> str:
     """What was taken back was a report, whole."""
     for field, given, kept in (
         ("request", command.replaced_by, b""),
@@ -647,7 +490,7 @@ def _report_back_differs(command: ReverseUsage, recorded: GaugeReversed) -> str:
     return ""
 
 
-def _signing_differs(command: SignContract, recorded: ContractSigned) -> str:
+def _signing_differs(command: c.SignContract, recorded: e.ContractSigned) -> str:
     if command.version != recorded.version_given:
         return "package_version"
     if command.starts_at != recorded.starts_given:
@@ -659,7 +502,7 @@ def _signing_differs(command: SignContract, recorded: ContractSigned) -> str:
     return "commitments" if committed != recorded.committed else ""
 
 
-def _amendment_differs(command: AmendContract, recorded: ContractAmended) -> str:
+def _amendment_differs(command: c.AmendContract, recorded: e.ContractAmended) -> str:
     if command.effective_at != recorded.effective_given:
         return "effective_at_us"
     said = recorded.overrides
@@ -671,21 +514,21 @@ def _amendment_differs(command: AmendContract, recorded: ContractAmended) -> str
     return "commitments" if committed != recorded.committed else ""
 
 
-def _reversal_differs(command: ReverseUsage | AmendUsage, recorded: UsageReversed) -> str:
-    if isinstance(command, ReverseUsage):
+def _reversal_differs(command: c.ReverseUsage | c.AmendUsage, recorded: e.UsageReversed) -> str:
+    if isinstance(command, c.ReverseUsage):
         if command.replaced_by != recorded.replaced_by:
             return "request"
         if command.replacement != recorded.replacement:
             return "version"
     elif not recorded.replaced_by:
         return "request"
-    if isinstance(command, AmendUsage):
+    if isinstance(command, c.AmendUsage):
         if command.usage.key != recorded.replaced_by:
             return "replacement.id"
         if command.body != recorded.replacement:
             return "replacement"
     quantities, as_charged = (
-        (command.quantities, command.as_charged) if isinstance(command, ReverseUsage) else ((), 0)
+        (command.quantities, command.as_charged) if isinstance(command, c.ReverseUsage) else ((), 0)
     )
     goodwill = not any(recorded.quantities)  # then what stands apart was asked for with the rest
     kept_charge = recorded.as_charged + recorded.apart if goodwill else recorded.as_charged
@@ -697,7 +540,7 @@ def _reversal_differs(command: ReverseUsage | AmendUsage, recorded: UsageReverse
         ("reason", command.note, recorded.note),
         (
             "refund_cost",
-            isinstance(command, ReverseUsage) and command.refund_cost,
+            isinstance(command, c.ReverseUsage) and command.refund_cost,
             bool(recorded.refund_cost),
         ),
     ):
@@ -711,7 +554,7 @@ def _reversal_differs(command: ReverseUsage | AmendUsage, recorded: UsageReverse
     return ""
 
 
-def _cap_differs(command: SetCap, recorded: CapSet) -> str:
+def _cap_differs(command: c.SetCap, recorded: e.CapSet) -> str:
     """What a change of a cap does not name is as it stands; a new one of a grant, of its asset."""
     named = (
         ("cap.cap_id", command.cap, recorded.cap if recorded.version > 1 else 0),
@@ -732,11 +575,11 @@ def _cap_differs(command: SetCap, recorded: CapSet) -> str:
     return ""
 
 
-def _effective_at_given(recorded: Event) -> int:
+def _effective_at_given(recorded: e.Event) -> int:
     """The effective time that the caller gave; 0 = it was left to the writer."""
-    if isinstance(recorded, UsageRecorded | GrantIssued | OutcomeReported | GaugeReported):
+    if isinstance(recorded, e.UsageRecorded | e.GrantIssued | e.OutcomeReported | e.GaugeReported):
         return recorded.effective_at if recorded.effective_given else 0
-    assert isinstance(recorded, UsageQuarantined), recorded
+    assert isinstance(recorded, e.UsageQuarantined), recorded
     return recorded.effective_at
 
 
@@ -764,6 +607,6 @@ _WIRE_NAMES = {
 }
 
 
-def is_abandoned(recorded: Event) -> bool:
+def is_abandoned(recorded: e.Event) -> bool:
     """Whether the key was given up for ever (rule I5)."""
-    return isinstance(recorded, RequestAbandoned)
+    return isinstance(recorded, e.RequestAbandoned)

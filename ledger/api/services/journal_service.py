@@ -41,105 +41,8 @@ from ledger.api.rendering.render_decision import (
 from ledger.api.replies import Outcomes
 from ledger.api.services.fail_mode_service import fail_modes_of
 from ledger.api.services.payment_service import bill_id
+from ledger.core import events as e
 from ledger.core.commands import AbandonRequest, Names
-from ledger.core.events import (
-    AccountBilled,
-    AccountClosed,
-    AccountClosedOut,
-    AccountCreated,
-    AccountFrozen,
-    AccountMoved,
-    AccountPolicyUpdated,
-    AccountProfileUpdated,
-    AccountReopened,
-    AccountUnfrozen,
-    AuthorizeDenied,
-    BalanceAdjusted,
-    BudgetDenied,
-    BudgetRemoved,
-    BudgetSet,
-    CapRemoved,
-    CapSet,
-    ChargeChanged,
-    ChargeEnded,
-    ChargeStarted,
-    CommitmentCreated,
-    CommitmentEnded,
-    ContractAmended,
-    ContractEnded,
-    ContractSigned,
-    CreditNoteIssued,
-    DecisionPolicySet,
-    GaugeCharged,
-    GaugeReported,
-    GaugeReversed,
-    GrantCancelled,
-    GrantChargedBack,
-    GrantIssued,
-    GrantRefunded,
-    GrantReleased,
-    GrantVoided,
-    GroupedBudgetSet,
-    HoldAuthorized,
-    HoldExtended,
-    HoldReleased,
-    HoldSized,
-    HoldUpTo,
-    LeaseGranted,
-    LeaseRecalled,
-    LeaseRenewed,
-    LeaseReturned,
-    MandateGranted,
-    MandateRevoked,
-    OutcomeConfirmed,
-    OutcomeRejected,
-    OutcomeReported,
-    PackageChanged,
-    PaymentRecorded,
-    PolicyDebited,
-    PolicyDenied,
-    PolicyHeld,
-    PriceOverridesSet,
-    QuotedDenied,
-    QuoteMade,
-    ReceivableWrittenOff,
-    RecurringChanged,
-    RecurringEnded,
-    RecurringPaused,
-    RecurringResumed,
-    RecurringStarted,
-    RequestAbandoned,
-    SeatPlanEnded,
-    SeatPlanStarted,
-    SeatReassigned,
-    SeatsAdded,
-    SeatsRemoved,
-    SeatSuspended,
-    SeatTermsChanged,
-    SegmentAdded,
-    SharingUpdated,
-    SizedDenied,
-    StatementClosed,
-    StatementEnded,
-    StatementsSet,
-    Subscribed,
-    SubscriptionCancelled,
-    TopUpConfirmed,
-    TopUpDeclined,
-    TopUpRuleRemoved,
-    TopUpRuleSet,
-    UsageCaptured,
-    UsageCosted,
-    UsageDebited,
-    UsageLeased,
-    UsageModeled,
-    UsageQuarantined,
-    UsageQuoted,
-    UsageRecorded,
-    UsageRepriced,
-    UsageReversed,
-    WorkDenied,
-)
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import State
 from ledger.engine.ticket import Replay
@@ -149,134 +52,134 @@ from ledger.v1 import journal_pb2 as pb
 from ledger.v1.decision_pb2 import ExtendResponse
 
 _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
-    UsageRecorded: pb.MUTATION_KIND_USAGE,  # a capture where it settled a hold
-    UsageModeled: pb.MUTATION_KIND_USAGE,
-    UsageCosted: pb.MUTATION_KIND_USAGE,
-    UsageCaptured: pb.MUTATION_KIND_CAPTURE,
-    UsageQuoted: pb.MUTATION_KIND_USAGE,  # likewise
-    UsageRepriced: pb.MUTATION_KIND_USAGE,
-    QuoteMade: pb.MUTATION_KIND_CREATE_QUOTE,
-    UsageQuarantined: pb.MUTATION_KIND_USAGE,
-    GaugeReported: pb.MUTATION_KIND_USAGE,
-    GaugeCharged: pb.MUTATION_KIND_USAGE,  # nobody knows its key
-    GaugeReversed: pb.MUTATION_KIND_REVERSE_USAGE,
-    HoldAuthorized: pb.MUTATION_KIND_AUTHORIZE,
-    AuthorizeDenied: pb.MUTATION_KIND_AUTHORIZE,
-    QuotedDenied: pb.MUTATION_KIND_AUTHORIZE,
-    SizedDenied: pb.MUTATION_KIND_AUTHORIZE,
-    WorkDenied: pb.MUTATION_KIND_AUTHORIZE,  # a debit where it was to be charged at once
-    HoldSized: pb.MUTATION_KIND_AUTHORIZE,
-    HoldUpTo: pb.MUTATION_KIND_AUTHORIZE,
-    PolicyHeld: pb.MUTATION_KIND_AUTHORIZE,
-    PolicyDenied: pb.MUTATION_KIND_AUTHORIZE,  # likewise
-    UsageDebited: pb.MUTATION_KIND_DEBIT,
-    PolicyDebited: pb.MUTATION_KIND_DEBIT,
-    DecisionPolicySet: pb.MUTATION_KIND_SET_DECISION_POLICY,
-    BudgetDenied: pb.MUTATION_KIND_AUTHORIZE,
-    BudgetSet: pb.MUTATION_KIND_SET_BUDGET,
-    GroupedBudgetSet: pb.MUTATION_KIND_SET_BUDGET,
-    BudgetRemoved: pb.MUTATION_KIND_REMOVE_BUDGET,
-    SharingUpdated: pb.MUTATION_KIND_UPDATE_SHARING,
-    CapSet: pb.MUTATION_KIND_SET_CAP,
-    CapRemoved: pb.MUTATION_KIND_REMOVE_CAP,
-    HoldReleased: pb.MUTATION_KIND_RELEASE,
-    LeaseGranted: pb.MUTATION_KIND_ACQUIRE_LEASE,
-    LeaseRenewed: pb.MUTATION_KIND_RENEW_LEASE,
-    LeaseReturned: pb.MUTATION_KIND_GIVE_BACK_LEASE,
-    LeaseRecalled: pb.MUTATION_KIND_RECALL_LEASE,
-    MandateGranted: pb.MUTATION_KIND_GRANT_MANDATE,
-    MandateRevoked: pb.MUTATION_KIND_REVOKE_MANDATE,
-    UsageLeased: pb.MUTATION_KIND_USAGE,
-    OutcomeReported: pb.MUTATION_KIND_REPORT_OUTCOME,
-    OutcomeConfirmed: pb.MUTATION_KIND_CONFIRM_OUTCOME,
-    OutcomeRejected: pb.MUTATION_KIND_REJECT_OUTCOME,
-    HoldExtended: pb.MUTATION_KIND_EXTEND,
-    AccountCreated: pb.MUTATION_KIND_CREATE_ACCOUNT,
-    AccountPolicyUpdated: pb.MUTATION_KIND_UPDATE_POLICY,
-    AccountClosed: pb.MUTATION_KIND_CLOSE_ACCOUNT,
-    AccountClosedOut: pb.MUTATION_KIND_CLOSE_ACCOUNT,
-    AccountMoved: pb.MUTATION_KIND_MOVE_ACCOUNT,
-    AccountFrozen: pb.MUTATION_KIND_FREEZE_ACCOUNT,
-    AccountUnfrozen: pb.MUTATION_KIND_UNFREEZE_ACCOUNT,
-    AccountReopened: pb.MUTATION_KIND_REOPEN_ACCOUNT,
-    AccountProfileUpdated: pb.MUTATION_KIND_UPDATE_METADATA,
-    PriceOverridesSet: pb.MUTATION_KIND_SET_PRICE_OVERRIDES,
-    GrantIssued: pb.MUTATION_KIND_ISSUE_GRANT,
-    GrantVoided: pb.MUTATION_KIND_VOID_GRANT,
-    RecurringStarted: pb.MUTATION_KIND_START_RECURRING_GRANT,
-    RecurringChanged: pb.MUTATION_KIND_CHANGE_RECURRING_GRANT,
-    RecurringPaused: pb.MUTATION_KIND_PAUSE_RECURRING_GRANT,
-    RecurringResumed: pb.MUTATION_KIND_RESUME_RECURRING_GRANT,
-    RecurringEnded: pb.MUTATION_KIND_END_RECURRING_GRANT,
-    CommitmentCreated: pb.MUTATION_KIND_CREATE_COMMITMENT,
-    SegmentAdded: pb.MUTATION_KIND_ADD_SEGMENT,
-    CommitmentEnded: pb.MUTATION_KIND_END_COMMITMENT,
-    Subscribed: pb.MUTATION_KIND_SUBSCRIBE,
-    PackageChanged: pb.MUTATION_KIND_CHANGE_PACKAGE,
-    SubscriptionCancelled: pb.MUTATION_KIND_CANCEL_SUBSCRIPTION,
-    SeatPlanStarted: pb.MUTATION_KIND_START_SEAT_PLAN,
-    SeatsAdded: pb.MUTATION_KIND_ADD_SEATS,
-    SeatsRemoved: pb.MUTATION_KIND_REMOVE_SEATS,
-    SeatReassigned: pb.MUTATION_KIND_REASSIGN_SEAT,
-    SeatSuspended: pb.MUTATION_KIND_SUSPEND_SEAT,  # or resumed
-    SeatPlanEnded: pb.MUTATION_KIND_END_SEAT_PLAN,
-    SeatTermsChanged: pb.MUTATION_KIND_CHANGE_SEAT_TERMS,
-    ChargeStarted: pb.MUTATION_KIND_START_CHARGE,
-    ChargeChanged: pb.MUTATION_KIND_CHANGE_CHARGE_QUANTITY,  # of terms where it says some
-    ChargeEnded: pb.MUTATION_KIND_END_CHARGE,
-    StatementsSet: pb.MUTATION_KIND_SET_STATEMENTS,
-    StatementEnded: pb.MUTATION_KIND_CLOSE_STATEMENT,
-    StatementClosed: pb.MUTATION_KIND_CLOSE_STATEMENT,  # the server's own, behind it
-    ContractSigned: pb.MUTATION_KIND_SIGN_CONTRACT,
-    ContractAmended: pb.MUTATION_KIND_AMEND_CONTRACT,
-    ContractEnded: pb.MUTATION_KIND_END_CONTRACT,
-    TopUpRuleSet: pb.MUTATION_KIND_SET_TOP_UP_RULE,
-    TopUpRuleRemoved: pb.MUTATION_KIND_REMOVE_TOP_UP_RULE,
-    TopUpConfirmed: pb.MUTATION_KIND_CONFIRM_TOP_UP,
-    TopUpDeclined: pb.MUTATION_KIND_DECLINE_TOP_UP,
-    UsageReversed: pb.MUTATION_KIND_REVERSE_USAGE,  # an amendment where other usage stands for it
-    BalanceAdjusted: pb.MUTATION_KIND_ADJUST_BALANCE,
-    GrantReleased: pb.MUTATION_KIND_CONFIRM_PAYMENT,
-    GrantCancelled: pb.MUTATION_KIND_FAIL_PAYMENT,
-    GrantRefunded: pb.MUTATION_KIND_REFUND,
-    GrantChargedBack: pb.MUTATION_KIND_CHARGEBACK,
-    AccountBilled: pb.MUTATION_KIND_BILL,
-    PaymentRecorded: pb.MUTATION_KIND_RECORD_PAYMENT,
-    CreditNoteIssued: pb.MUTATION_KIND_ISSUE_CREDIT_NOTE,
-    ReceivableWrittenOff: pb.MUTATION_KIND_WRITE_OFF,
+    e.UsageRecorded: pb.MUTATION_KIND_USAGE,  # a capture where it settled a hold
+    e.UsageModeled: pb.MUTATION_KIND_USAGE,
+    e.UsageCosted: pb.MUTATION_KIND_USAGE,
+    e.UsageCaptured: pb.MUTATION_KIND_CAPTURE,
+    e.UsageQuoted: pb.MUTATION_KIND_USAGE,  # likewise
+    e.UsageRepriced: pb.MUTATION_KIND_USAGE,
+    e.QuoteMade: pb.MUTATION_KIND_CREATE_QUOTE,
+    e.UsageQuarantined: pb.MUTATION_KIND_USAGE,
+    e.GaugeReported: pb.MUTATION_KIND_USAGE,
+    e.GaugeCharged: pb.MUTATION_KIND_USAGE,  # nobody knows its key
+    e.GaugeReversed: pb.MUTATION_KIND_REVERSE_USAGE,
+    e.HoldAuthorized: pb.MUTATION_KIND_AUTHORIZE,
+    e.AuthorizeDenied: pb.MUTATION_KIND_AUTHORIZE,
+    e.QuotedDenied: pb.MUTATION_KIND_AUTHORIZE,
+    e.SizedDenied: pb.MUTATION_KIND_AUTHORIZE,
+    e.WorkDenied: pb.MUTATION_KIND_AUTHORIZE,  # a debit where it was to be charged at once
+    e.HoldSized: pb.MUTATION_KIND_AUTHORIZE,
+    e.HoldUpTo: pb.MUTATION_KIND_AUTHORIZE,
+    e.PolicyHeld: pb.MUTATION_KIND_AUTHORIZE,
+    e.PolicyDenied: pb.MUTATION_KIND_AUTHORIZE,  # likewise
+    e.UsageDebited: pb.MUTATION_KIND_DEBIT,
+    e.PolicyDebited: pb.MUTATION_KIND_DEBIT,
+    e.DecisionPolicySet: pb.MUTATION_KIND_SET_DECISION_POLICY,
+    e.BudgetDenied: pb.MUTATION_KIND_AUTHORIZE,
+    e.BudgetSet: pb.MUTATION_KIND_SET_BUDGET,
+    e.GroupedBudgetSet: pb.MUTATION_KIND_SET_BUDGET,
+    e.BudgetRemoved: pb.MUTATION_KIND_REMOVE_BUDGET,
+    e.SharingUpdated: pb.MUTATION_KIND_UPDATE_SHARING,
+    e.CapSet: pb.MUTATION_KIND_SET_CAP,
+    e.CapRemoved: pb.MUTATION_KIND_REMOVE_CAP,
+    e.HoldReleased: pb.MUTATION_KIND_RELEASE,
+    e.LeaseGranted: pb.MUTATION_KIND_ACQUIRE_LEASE,
+    e.LeaseRenewed: pb.MUTATION_KIND_RENEW_LEASE,
+    e.LeaseReturned: pb.MUTATION_KIND_GIVE_BACK_LEASE,
+    e.LeaseRecalled: pb.MUTATION_KIND_RECALL_LEASE,
+    e.MandateGranted: pb.MUTATION_KIND_GRANT_MANDATE,
+    e.MandateRevoked: pb.MUTATION_KIND_REVOKE_MANDATE,
+    e.UsageLeased: pb.MUTATION_KIND_USAGE,
+    e.OutcomeReported: pb.MUTATION_KIND_REPORT_OUTCOME,
+    e.OutcomeConfirmed: pb.MUTATION_KIND_CONFIRM_OUTCOME,
+    e.OutcomeRejected: pb.MUTATION_KIND_REJECT_OUTCOME,
+    e.HoldExtended: pb.MUTATION_KIND_EXTEND,
+    e.AccountCreated: pb.MUTATION_KIND_CREATE_ACCOUNT,
+    e.AccountPolicyUpdated: pb.MUTATION_KIND_UPDATE_POLICY,
+    e.AccountClosed: pb.MUTATION_KIND_CLOSE_ACCOUNT,
+    e.AccountClosedOut: pb.MUTATION_KIND_CLOSE_ACCOUNT,
+    e.AccountMoved: pb.MUTATION_KIND_MOVE_ACCOUNT,
+    e.AccountFrozen: pb.MUTATION_KIND_FREEZE_ACCOUNT,
+    e.AccountUnfrozen: pb.MUTATION_KIND_UNFREEZE_ACCOUNT,
+    e.AccountReopened: pb.MUTATION_KIND_REOPEN_ACCOUNT,
+    e.AccountProfileUpdated: pb.MUTATION_KIND_UPDATE_METADATA,
+    e.PriceOverridesSet: pb.MUTATION_KIND_SET_PRICE_OVERRIDES,
+    e.GrantIssued: pb.MUTATION_KIND_ISSUE_GRANT,
+    e.GrantVoided: pb.MUTATION_KIND_VOID_GRANT,
+    e.RecurringStarted: pb.MUTATION_KIND_START_RECURRING_GRANT,
+    e.RecurringChanged: pb.MUTATION_KIND_CHANGE_RECURRING_GRANT,
+    e.RecurringPaused: pb.MUTATION_KIND_PAUSE_RECURRING_GRANT,
+    e.RecurringResumed: pb.MUTATION_KIND_RESUME_RECURRING_GRANT,
+    e.RecurringEnded: pb.MUTATION_KIND_END_RECURRING_GRANT,
+    e.CommitmentCreated: pb.MUTATION_KIND_CREATE_COMMITMENT,
+    e.SegmentAdded: pb.MUTATION_KIND_ADD_SEGMENT,
+    e.CommitmentEnded: pb.MUTATION_KIND_END_COMMITMENT,
+    e.Subscribed: pb.MUTATION_KIND_SUBSCRIBE,
+    e.PackageChanged: pb.MUTATION_KIND_CHANGE_PACKAGE,
+    e.SubscriptionCancelled: pb.MUTATION_KIND_CANCEL_SUBSCRIPTION,
+    e.SeatPlanStarted: pb.MUTATION_KIND_START_SEAT_PLAN,
+    e.SeatsAdded: pb.MUTATION_KIND_ADD_SEATS,
+    e.SeatsRemoved: pb.MUTATION_KIND_REMOVE_SEATS,
+    e.SeatReassigned: pb.MUTATION_KIND_REASSIGN_SEAT,
+    e.SeatSuspended: pb.MUTATION_KIND_SUSPEND_SEAT,  # or resumed
+    e.SeatPlanEnded: pb.MUTATION_KIND_END_SEAT_PLAN,
+    e.SeatTermsChanged: pb.MUTATION_KIND_CHANGE_SEAT_TERMS,
+    e.ChargeStarted: pb.MUTATION_KIND_START_CHARGE,
+    e.ChargeChanged: pb.MUTATION_KIND_CHANGE_CHARGE_QUANTITY,  # of terms where it says some
+    e.ChargeEnded: pb.MUTATION_KIND_END_CHARGE,
+    e.StatementsSet: pb.MUTATION_KIND_SET_STATEMENTS,
+    e.StatementEnded: pb.MUTATION_KIND_CLOSE_STATEMENT,
+    e.StatementClosed: pb.MUTATION_KIND_CLOSE_STATEMENT,  # the server's own, behind it
+    e.ContractSigned: pb.MUTATION_KIND_SIGN_CONTRACT,
+    e.ContractAmended: pb.MUTATION_KIND_AMEND_CONTRACT,
+    e.ContractEnded: pb.MUTATION_KIND_END_CONTRACT,
+    e.TopUpRuleSet: pb.MUTATION_KIND_SET_TOP_UP_RULE,
+    e.TopUpRuleRemoved: pb.MUTATION_KIND_REMOVE_TOP_UP_RULE,
+    e.TopUpConfirmed: pb.MUTATION_KIND_CONFIRM_TOP_UP,
+    e.TopUpDeclined: pb.MUTATION_KIND_DECLINE_TOP_UP,
+    e.UsageReversed: pb.MUTATION_KIND_REVERSE_USAGE,  # an amendment where other usage stands for it
+    e.BalanceAdjusted: pb.MUTATION_KIND_ADJUST_BALANCE,
+    e.GrantReleased: pb.MUTATION_KIND_CONFIRM_PAYMENT,
+    e.GrantCancelled: pb.MUTATION_KIND_FAIL_PAYMENT,
+    e.GrantRefunded: pb.MUTATION_KIND_REFUND,
+    e.GrantChargedBack: pb.MUTATION_KIND_CHARGEBACK,
+    e.AccountBilled: pb.MUTATION_KIND_BILL,
+    e.PaymentRecorded: pb.MUTATION_KIND_RECORD_PAYMENT,
+    e.CreditNoteIssued: pb.MUTATION_KIND_ISSUE_CREDIT_NOTE,
+    e.ReceivableWrittenOff: pb.MUTATION_KIND_WRITE_OFF,
 }
 
 
 _OF_ACCOUNTS: Final = (
-    DecisionPolicySet,
-    MandateGranted,
-    MandateRevoked,
-    AccountCreated,
-    AccountPolicyUpdated,
-    AccountClosed,
-    AccountClosedOut,
-    AccountMoved,
-    AccountFrozen,
-    AccountUnfrozen,
-    AccountReopened,
-    AccountProfileUpdated,
-    PriceOverridesSet,
-    Subscribed,
-    PackageChanged,
-    SubscriptionCancelled,
-    SeatPlanStarted,
-    SeatsAdded,
-    SeatsRemoved,
-    SeatReassigned,
-    SeatSuspended,
-    SeatTermsChanged,
-    SeatPlanEnded,
-    StatementsSet,
-    StatementEnded,
-    StatementClosed,
-    ContractSigned,
-    ContractAmended,
-    ContractEnded,
+    e.DecisionPolicySet,
+    e.MandateGranted,
+    e.MandateRevoked,
+    e.AccountCreated,
+    e.AccountPolicyUpdated,
+    e.AccountClosed,
+    e.AccountClosedOut,
+    e.AccountMoved,
+    e.AccountFrozen,
+    e.AccountUnfrozen,
+    e.AccountReopened,
+    e.AccountProfileUpdated,
+    e.PriceOverridesSet,
+    e.Subscribed,
+    e.PackageChanged,
+    e.SubscriptionCancelled,
+    e.SeatPlanStarted,
+    e.SeatsAdded,
+    e.SeatsRemoved,
+    e.SeatReassigned,
+    e.SeatSuspended,
+    e.SeatTermsChanged,
+    e.SeatPlanEnded,
+    e.StatementsSet,
+    e.StatementEnded,
+    e.StatementClosed,
+    e.ContractSigned,
+    e.ContractAmended,
+    e.ContractEnded,
 )
 
 TRIAL_BALANCE_METHOD: Final = (
@@ -325,7 +228,7 @@ class JournalService(ProofCalls):
             return pb.GetOutcomeResponse(
                 state=pb.OUTCOME_STATE_NOT_FOUND, position=position_of(entry.shard, reached)
             )
-        if isinstance(recorded.event, RequestAbandoned):
+        if isinstance(recorded.event, e.RequestAbandoned):
             return pb.GetOutcomeResponse(
                 state=pb.OUTCOME_STATE_ABANDONED,
                 recorded_at_us=recorded.recorded_at,
@@ -376,39 +279,39 @@ class JournalService(ProofCalls):
             position=answer.position,
         )
         match event:
-            case UsageReversed() if event.replaced_by:
+            case e.UsageReversed() if event.replaced_by:
                 response.kind = pb.MUTATION_KIND_AMEND_USAGE
-            case SeatSuspended() if not event.suspended:
+            case e.SeatSuspended() if not event.suspended:
                 response.kind = pb.MUTATION_KIND_RESUME_SEAT
                 response.resource = (await edge.names([event.account]))[event.account]
-            case OutcomeReported() | OutcomeConfirmed() | OutcomeRejected():
+            case e.OutcomeReported() | e.OutcomeConfirmed() | e.OutcomeRejected():
                 response.resource = mint(OUTCOME, entry.shard, event.account, event.hold)
-            case LeaseGranted() | LeaseRenewed() | LeaseReturned() | LeaseRecalled():
+            case e.LeaseGranted() | e.LeaseRenewed() | e.LeaseReturned() | e.LeaseRecalled():
                 response.resource = mint(LEASE, entry.shard, event.account, event.hold)
-            case UsageLeased():
+            case e.UsageLeased():
                 self._usage(response, recorded)
                 response.resource = mint(LEASE, entry.shard, event.account, event.hold)
-            case UsageDebited():
+            case e.UsageDebited():
                 await self._debit(response, answer, event, entry)
-            case WorkDenied() if event.debit:
+            case e.WorkDenied() if event.debit:
                 response.kind = pb.MUTATION_KIND_DEBIT
                 await self._debit(response, answer, event, entry)
-            case UsageRecorded() if event.hold:
+            case e.UsageRecorded() if event.hold:
                 response.kind = pb.MUTATION_KIND_CAPTURE
                 await self._capture(response, answer, event, entry)
-            case UsageRecorded() | UsageQuarantined() | GaugeReported():
+            case e.UsageRecorded() | e.UsageQuarantined() | e.GaugeReported():
                 self._usage(response, recorded)
-            case HoldAuthorized() | AuthorizeDenied():
+            case e.HoldAuthorized() | e.AuthorizeDenied():
                 await self._authorize(response, answer, event, entry)
-            case QuoteMade():
+            case e.QuoteMade():
                 response.resource = mint(QUOTE, entry.shard, event.account, event.quote)
-            case HoldReleased():
+            case e.HoldReleased():
                 response.resource = mint(HOLD, entry.shard, event.account, event.hold)
                 hold = await hold_of(edge.writer(entry), event.account, event.hold)
                 response.release.CopyFrom(render_release(edge.assets, hold))
                 response.release.position = answer.position
                 response.release.replayed = True
-            case HoldExtended():
+            case e.HoldExtended():
                 response.resource = mint(HOLD, entry.shard, event.account, event.hold)
                 hold = await hold_of(edge.writer(entry), event.account, event.hold)
                 response.extend.CopyFrom(
@@ -419,36 +322,36 @@ class JournalService(ProofCalls):
                         replayed=True,
                     )
                 )
-            case TopUpDeclined():
+            case e.TopUpDeclined():
                 response.resource = mint(TOP_UP, entry.shard, event.account, event.top_up)
-            case AccountBilled():
+            case e.AccountBilled():
                 response.resource = bill_id(answer, entry.shard, event.account)
             case (
-                GrantIssued()
-                | GrantVoided()
-                | GrantReleased()
-                | GrantCancelled()
-                | GrantRefunded()
-                | GrantChargedBack()
-                | TopUpConfirmed()
-                | SharingUpdated()
+                e.GrantIssued()
+                | e.GrantVoided()
+                | e.GrantReleased()
+                | e.GrantCancelled()
+                | e.GrantRefunded()
+                | e.GrantChargedBack()
+                | e.TopUpConfirmed()
+                | e.SharingUpdated()
             ):
                 response.resource = mint(GRANT, entry.shard, event.account, event.grant)
             case (
-                RecurringStarted()
-                | RecurringChanged()
-                | RecurringPaused()
-                | RecurringResumed()
-                | RecurringEnded()
+                e.RecurringStarted()
+                | e.RecurringChanged()
+                | e.RecurringPaused()
+                | e.RecurringResumed()
+                | e.RecurringEnded()
             ):
                 response.resource = mint(RECURRING, entry.shard, event.account, event.recurring)
-            case CapSet() | CapRemoved():
+            case e.CapSet() | e.CapRemoved():
                 response.resource = mint(CAP, entry.shard, event.account, event.cap)
-            case ChargeStarted() | ChargeChanged() | ChargeEnded():
-                if isinstance(event, ChargeChanged) and event.terms is not None:
+            case e.ChargeStarted() | e.ChargeChanged() | e.ChargeEnded():
+                if isinstance(event, e.ChargeChanged) and event.terms is not None:
                     response.kind = pb.MUTATION_KIND_CHANGE_CHARGE_TERMS
                 response.resource = mint(CHARGE, entry.shard, event.account, event.charge)
-            case CommitmentCreated() | SegmentAdded() | CommitmentEnded():
+            case e.CommitmentCreated() | e.SegmentAdded() | e.CommitmentEnded():
                 response.resource = mint(COMMITMENT, entry.shard, event.account, event.commitment)
             case _ if isinstance(event, _OF_ACCOUNTS):
                 response.resource = (await edge.names([event.account]))[event.account]
@@ -465,7 +368,7 @@ class JournalService(ProofCalls):
             response.asset, response.scale = charged.asset, charged.scale
 
     async def _capture(
-        self, response: pb.GetOutcomeResponse, answer: Answer, event: UsageRecorded, entry: Entry
+        self, response: pb.GetOutcomeResponse, answer: Answer, event: e.UsageRecorded, entry: Entry
     ) -> None:
         edge = self._edge
         assert answer.plan is not None
@@ -478,7 +381,7 @@ class JournalService(ProofCalls):
         self,
         response: pb.GetOutcomeResponse,
         answer: Answer,
-        event: UsageDebited | WorkDenied,
+        event: e.UsageDebited | e.WorkDenied,
         entry: Entry,
     ) -> None:
         assert answer.plan is not None
@@ -494,7 +397,7 @@ class JournalService(ProofCalls):
         self,
         response: pb.GetOutcomeResponse,
         answer: Answer,
-        event: HoldAuthorized | AuthorizeDenied,
+        event: e.HoldAuthorized | e.AuthorizeDenied,
         entry: Entry,
     ) -> None:
         edge = self._edge
@@ -507,7 +410,7 @@ class JournalService(ProofCalls):
             names = await edge.names([limit.account])
             say_limit(decided, limit, entry.shard, names, answer.recorded_at_us)
         await say_ruling(edge, decided, event, answer.plan, entry.shard)
-        if isinstance(event, HoldAuthorized):
+        if isinstance(event, e.HoldAuthorized):
             number = event.hold
             view, _ = await edge.writer(entry).read(
                 lambda state: hold_view(state, event.account, number), accounts=(event.account,)
