@@ -21,7 +21,7 @@ from ledger.core.events import (
     UsageRecorded,
 )
 from ledger.core.identity import FamilyDigest
-from ledger.core.metering.corrections import WholeRefund, whole_refund
+from ledger.core.metering.given_back import WholeRefund, whole_refund
 from ledger.core.metering.usage import decide_replacement
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.pricing.costs import costs_for

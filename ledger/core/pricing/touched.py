@@ -21,7 +21,7 @@ from ledger.core.events import (
     UsageRepriced,
 )
 from ledger.core.limits import CORRECTION_WINDOW_US, INT64_MAX, QUANTITIES_MAX
-from ledger.core.metering.corrections import WholeRefund, whole_refund
+from ledger.core.metering.given_back import WholeRefund, whole_refund
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.pricing.costs import costs_for
 from ledger.core.pricing.pricing import Place, Priced, price
