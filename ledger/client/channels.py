@@ -7,6 +7,7 @@ from typing import Final
 
 import grpc
 
+from ledger.client.forking import opening
 from ledger.client.limits import MESSAGE_BYTES_MAX
 
 OPTIONS: Final = (
@@ -43,7 +44,8 @@ class Channels:
         return (*self._metadata, ("authorization", f"Bearer {token}")) if token else self._metadata
 
     def to(self, address: str) -> grpc.aio.Channel:
-        """The channel to host:port."""
+        """The channel to host:port. Raises RuntimeError in a process that was forked too late."""
+        opening()
         channel = self._channels.get(address)
         if channel is None:
             channel = self._channels[address] = (

@@ -175,17 +175,24 @@ class DecisionCalls:
     ) -> AsyncIterator[pb.DecideReply]:
         """Ask for many on one stream; answers carry the numbers of their items. An item's failure
         is its answer. Nothing is sent again by itself: what has no answer when the stream fails,
-        the caller sends again with the same request_id."""
+        the caller sends again with the same request_id. What the items raise is raised after the
+        answers to those before it."""
+        broken: list[Exception] = []
 
         async def messages() -> AsyncIterator[pb.DecideStreamRequest]:
-            async for item in items:
-                yield pb.DecideStreamRequest(items=[item])
+            try:
+                async for item in items:
+                    yield pb.DecideStreamRequest(items=[item])
+            except Exception as error:  # gRPC would make a cancellation of it
+                broken.append(error)
 
         async for message in self._caller.both(
             lambda channel: DecisionServiceStub(channel).DecideStream, messages()
         ):
             for reply in message.replies:
                 yield reply
+        if broken:
+            raise broken[0]
 
     async def capture(
         self,

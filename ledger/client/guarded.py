@@ -319,7 +319,10 @@ class GuardedCall(MeteredCall):
         if self.decided_by is DecidedBy.FAIL_OPEN:
             await self._settle_open(used)
         elif self._lease is not None:
-            self._settle_lease(self._lease, used)
+            try:
+                self._settle_lease(self._lease, used)
+            except ClientClosed:  # the lease, meanwhile
+                self.kept = await self._guard.spool.record(self._event(used)) is None
         elif used:
             request_id = f"{self._request.request_id}/used"
             now_us = time.time_ns() // 1_000

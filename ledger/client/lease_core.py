@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Generic, TypeAlias, TypeVar
 
+from ledger.client.errors import ClientClosed
 from ledger.client.limits import LeaseTerms
 
 Event = TypeVar("Event")
@@ -76,6 +77,7 @@ class LeaseCore(Generic[Event]):
         "_closing",
         "_down_to",
         "_first_sent_us",
+        "_left",
         "_numbers",
         "_oldest_us",
         "_out",
@@ -114,6 +116,7 @@ class LeaseCore(Generic[Event]):
         self._again_us = 0
         self._slept_us = 0  # not before then is more asked for
         self._closing = False
+        self._left = False  # nobody asks `next_request` any more
 
     # -- decisions ---------------------------------------------------------------------------------
 
@@ -132,7 +135,10 @@ class LeaseCore(Generic[Event]):
 
     def record(self, event: Event, amount: int, now_us: int) -> bool:
         """What was used of units that were spent: it is reported soon. Units of a lease that was
-        lost meanwhile are reported as of that one. True: `next_request` is to be asked anew."""
+        lost meanwhile are reported as of that one. True: `next_request` is to be asked anew. Raises
+        ClientClosed where nobody would report it any more."""
+        if self._left:
+            raise ClientClosed("the lease is closed: record the usage some other way")
         lease_id = self.lease_id
         if lease_id and amount <= self.spent - self._recorded:
             self._recorded += amount
@@ -161,6 +167,22 @@ class LeaseCore(Generic[Event]):
         """Spend no more: report what is left, and give back the rest."""
         self._closing = True
         self.deadline_us = 0
+
+    def finished(self) -> bool:
+        """Whether it is done. From then on it takes nothing more: who keeps it up may go."""
+        self._left = self._left or self.done
+        return self._left
+
+    def leave(self) -> tuple[list[Event], list[Event]]:
+        """Who keeps it up goes before it is done: it takes nothing more. Events of which it is not
+        known whether they were reported, and those that were not."""
+        self.close()
+        self._left = True
+        sent = [event for event, _ in self._sent]
+        waiting = [event for _, event, _ in self._queue]
+        self._sent = ()
+        self._queue.clear()
+        return sent, waiting
 
     # -- what to ask -------------------------------------------------------------------------------
 

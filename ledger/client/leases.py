@@ -218,6 +218,7 @@ class HeldLease:
         source: str,
         on_lapse: pb.LeaseLapse.ValueType,
         prices: LocalPrices | None,
+        core: LeaseCore[UsageEvent] | None = None,
     ) -> None:
         self._caller = caller
         self._account = account
@@ -227,7 +228,7 @@ class HeldLease:
         self._source = source
         self._on_lapse = on_lapse
         self._prices = prices
-        self.core: Final[LeaseCore[UsageEvent]] = LeaseCore(terms, caller.new_id())
+        self.core: Final[LeaseCore[UsageEvent]] = core or LeaseCore(terms, caller.new_id())
         self._low = terms.low
         self._refused: list[tuple[UsageEvent, EventOutcome]] = []
         self._stirred = asyncio.Event()
@@ -248,7 +249,8 @@ class HeldLease:
         return True
 
     def record(self, amount: int, event: UsageEvent) -> None:
-        """What was used of units that were spent: it is reported within the terms' time."""
+        """What was used of units that were spent: it is reported within the terms' time. Raises
+        ClientClosed where the lease, or its client, was closed meanwhile."""
         if self.core.record(event, amount, monotonic_us()):
             self._stirred.set()
 
@@ -300,7 +302,8 @@ class HeldLease:
 
     @property
     def unrecorded(self) -> Sequence[tuple[UsageEvent, EventOutcome]]:
-        """Events that the server refused, with what it said: record them some other way."""
+        """Events that the server refused, with what it said, and those that closing the client
+        kept from being reported: record them some other way."""
         return self._refused
 
     # -- life --------------------------------------------------------------------------------------
@@ -316,7 +319,16 @@ class HeldLease:
         """Ask for the lease, and keep it up from now on; returns once the server has answered."""
         first = asyncio.Event()
         self._task = asyncio.create_task(self._keep_up(first))
-        await first.wait()
+        try:
+            await first.wait()
+        except asyncio.CancelledError:
+            self.core.close()  # what it may have got meanwhile goes back
+            self.stir()
+            raise
+
+    def stir(self) -> None:
+        """There may be something to ask for."""
+        self._stirred.set()
 
     async def close(self) -> None:
         """Spend no more, report what is left, give back the rest."""
@@ -328,7 +340,7 @@ class HeldLease:
     async def _keep_up(self, first: asyncio.Event) -> None:
         core = self.core
         try:
-            while not core.done:
+            while not core.finished():
                 now_us = monotonic_us()
                 request = core.next_request(now_us)
                 if request is not None:
@@ -345,7 +357,15 @@ class HeldLease:
         except ClientClosed:
             return
         finally:
+            self._leave()
             first.set()
+
+    def _leave(self) -> None:
+        """Nothing is sent any more."""
+        sent, waiting = self.core.leave()
+        for events, outcome in ((sent, Outcome.UNKNOWN), (waiting, Outcome.RETRY)):
+            closed = EventOutcome(outcome, message="the client was closed", judged=False)
+            self._refused += [(event, closed) for event in events]
 
     async def _send(self, request: Request[UsageEvent]) -> None:
         """Send until it is answered, and tell the core."""

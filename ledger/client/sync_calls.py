@@ -37,9 +37,13 @@ class called(Generic[P, R]):  # noqa: N801 -- reads as a decorator does
         if calls is None:
             return self
 
+        # by its name: a session has some calls of its own
+        bound: Callable[P, Coroutine[Any, Any, R]]
+        bound = getattr(calls._client, self.method.__name__)
+
         @wraps(self.method)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            return calls._loop.run(self.method(calls._client, *args, **kwargs))
+            return calls._loop.run(bound(*args, **kwargs))
 
         return call
 
@@ -64,9 +68,11 @@ class listed(Generic[P, R]):  # noqa: N801 -- reads as a decorator does
         if calls is None:
             return self
 
+        bound: Callable[P, AsyncIterator[R]] = getattr(calls._client, self.method.__name__)
+
         @wraps(self.method)
         def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
-            return calls._loop.each(self.method(calls._client, *args, **kwargs))
+            return calls._loop.each(bound(*args, **kwargs))
 
         return call
 
@@ -160,10 +166,8 @@ class SyncCalls:
     get_usage = called(Async.get_usage)
     get_usage_outcome = called(Async.get_usage_outcome)
     give_back_lease = called(Async.give_back_lease)
-    ingest = called(Async.ingest)
     ingest_linked = called(Async.ingest_linked)
     ingest_raw = called(Async.ingest_raw)
-    ingest_stream = listed(Async.ingest_stream)
     issue_credit_note = called(Async.issue_credit_note)
     issue_grant = called(Async.issue_grant)
     issue_mandate_token = called(Async.issue_mandate_token)

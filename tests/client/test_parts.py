@@ -71,7 +71,16 @@ def test_what_is_public_changes_on_purpose_only() -> None:
 def test_the_client_knows_nothing_of_the_server_and_the_core_nothing_of_the_world() -> None:
     shell = {"__init__", "aio", "calls", "channels", "failures", "sender", "transports"}
     shell |= {"refreshing", "metered", "shutdown", "spool", "spool_files"}
-    shell |= {"looping", "sync", "sync_calls", "pipelined", "guarded"}
+    shell |= {
+        "looping",
+        "sync",
+        "sync_calls",
+        "sync_leases",
+        "sync_streams",
+        "pipelined",
+        "guarded",
+        "forking",
+    }
     calls = {"accounts", "decisions", "leases", "pricing", "reads", "local_prices"}
     for path in Path(ledger.client.__file__).parent.glob("*.py"):
         imported = set()

@@ -23,13 +23,7 @@ from ledger.client import (
 from ledger.v1 import decision_pb2
 from tests.client.conftest import PROMPT, CuttingProxy
 
-ON_A_LOOP_ONLY = {
-    "submit",
-    "guard",
-    "hold_lease",
-    "decide_stream",
-    "session",
-}  # futures, tasks and streams of the loop
+ON_A_LOOP_ONLY = {"guard"}
 
 
 def usage(number: int) -> UsageEvent:

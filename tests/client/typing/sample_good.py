@@ -1,8 +1,16 @@
 """What a caller may write; checked by mypy with all strictness, never run."""
 
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
 
-from ledger.client import DrawdownClient, EventOutcome, MeteredCall, UsageEvent, sync
+from ledger.client import (
+    DrawdownClient,
+    EventOutcome,
+    LeaseTerms,
+    MeteredCall,
+    UsageEvent,
+    sync,
+)
 from ledger.v1 import account_pb2, decision_pb2
 
 
@@ -32,6 +40,14 @@ def synchronous() -> None:
         debit: decision_pb2.DebitResponse = client.debit("acme", "chat", {"tokens": charge})
         accounts: Iterator[account_pb2.Account] = client.list_accounts(parent=debit.reason)
         print([account.account for account in accounts])
+        later: Future[list[EventOutcome]] = client.submit([UsageEvent("e", "acme", {"tokens": 1})])
+        replies: Iterator[decision_pb2.DecideReply] = client.decide_stream(
+            [decision_pb2.DecideItem(number=len(later.result()))]
+        )
+        with client.hold_lease("acme", "chat", LeaseTerms(wanted=1)) as lease:
+            spent: bool = lease.spend(1, UsageEvent("e", "", {"tokens": 1}))
+        with client.session() as user:
+            print(user.balance("acme").position, spent, [reply.number for reply in replies])
         with client.metered("acme", "chat", estimate={"tokens": 1}) as call:
             call.add(tokens=1)
             for text in call.metering(["a"], lambda each: {"tokens": len(each)}):
