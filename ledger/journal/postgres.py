@@ -1,7 +1,8 @@
 """The journal of one shard on PostgreSQL: one autocommit INSERT a batch.
 
-Owns two connections of its own: one that only appends, one that reads beside it. Says exactly what
-it knows of a failed append (rule I6): refused by the server = not written; sent and not answered,
+Owns two connections of its own: one that only appends, one that reads beside it. Small batches of
+the shards of a process may share a commit (`grouping`). Says exactly what it knows of a failed
+append (rule I6): refused by the server = not written; sent and not answered,
 or answered with a warning = unknown, and the connection is cut, never cancelled. Must not retry,
 reorder or interpret batches.
 """
@@ -23,6 +24,7 @@ from ledger.journal.errors import (
     JournalCorrupt,
     JournalUnavailable,
 )
+from ledger.journal.grouping import CommitGroup
 from ledger.journal.protocol import BATCH_SEQ_FIRST, JournalHead, JournalRow, check_row
 from ledger.journal.sql import load
 
@@ -41,10 +43,12 @@ _NOT_WRITTEN_CLASSES: Final = frozenset({"22", "23", "25", "42", "53", "54", "55
 class PostgresJournal:
     """See `protocol.Journal`. Connects at first use; after any failure again at the next use."""
 
-    def __init__(self, dsn: str, shard: int) -> None:
-        """`dsn` must reach PostgreSQL itself, not a transaction pooler: sessions carry settings."""
+    def __init__(self, dsn: str, shard: int, group: CommitGroup | None = None) -> None:
+        """`dsn` must reach PostgreSQL itself, not a transaction pooler: sessions carry settings.
+        `group`: of the shards whose small batches share commits; None: each has its own."""
         self.shard = shard
         self._dsn = dsn
+        self._group = group
         self._writer: Connection | None = None
         self._insert: PreparedStatement[asyncpg.Record] | None = None
         self._notices: list[str] = []
@@ -53,12 +57,26 @@ class PostgresJournal:
         self._reader_lock = asyncio.Lock()
 
     async def append(self, row: JournalRow) -> None:
-        """See `Journal.append`. Cancelling it cuts the connection: the outcome is then unknown."""
+        """See `Journal.append`. Cancelling it leaves the outcome unknown: the connection is cut, or
+        the commit that it shares goes on."""
         assert row.shard == self.shard, f"row of shard {row.shard} given to shard {self.shard}"
-        insert = await self._ready_to_write(row.batch_seq)
+        if self._group is not None and self._group.takes(row):
+            await self._group.append(self, row)
+        else:
+            await self.append_alone(row)
+
+    async def append_alone(self, row: JournalRow) -> None:
+        """The same in a commit of its own."""
+        if not (await self.append_together([row]))[0]:
+            await self.refuse(row)
+
+    async def append_together(self, rows: Sequence[JournalRow]) -> list[bool]:
+        """See `GroupedJournal`. All statements are sent before the first is answered, and one
+        commit ends them."""
+        insert = await self._ready_to_write(rows)
         self._notices.clear()
-        sent = asyncio.ensure_future(
-            insert.fetchval(
+        given = [
+            (
                 row.shard,
                 row.batch_seq,
                 row.recorded_at_us,
@@ -71,29 +89,32 @@ class PostgresJournal:
                 row.payload,
                 row.private,
             )
+            for row in rows
+        ]
+        sent = asyncio.ensure_future(
+            insert.fetch(*given[0]) if len(given) == 1 else insert.fetchmany(given)
         )
         try:
             if armed:
-                await asyncio.sleep(0)  # the statement is on its way
-                reached("append.sent")
+                await asyncio.sleep(0)  # the statements are on their way
+                _reached("append.sent", rows)
             written = await asyncio.shield(sent)
-            reached("append.durable")
+            _reached("append.durable", rows)
         except asyncio.CancelledError:
             sent.add_done_callback(_swallow)
             self._cut_writer()
             raise
         except asyncpg.UniqueViolationError as error:
-            raise JournalConflict(f"{_place(row)} is taken: {describe(error)}") from error
+            raise JournalConflict(f"{_places(rows)} is taken: {describe(error)}") from error
         except Exception as error:
             if _is_not_written(error):
-                raise JournalUnavailable(f"{_place(row)} refused: {describe(error)}") from error
+                raise JournalUnavailable(f"{_places(rows)} refused: {describe(error)}") from error
             self._cut_writer()
-            raise CommitUnknown(f"{_place(row)} sent, no answer: {describe(error)}") from error
+            raise CommitUnknown(f"{_places(rows)} sent, no answer: {describe(error)}") from error
         if self._notices:
             self._cut_writer()
-            raise CommitUnknown(f"{_place(row)} answered with: {'; '.join(self._notices)}")
-        if not written:
-            await self._raise_not_continued(row)
+            raise CommitUnknown(f"{_places(rows)} answered with: {'; '.join(self._notices)}")
+        return [bool(count) for (count,) in written]
 
     async def read(
         self, after_batch_seq: int, through: int | None = None, *, with_private: bool = True
@@ -144,7 +165,10 @@ class PostgresJournal:
             if connection is not None:
                 connection.terminate()  # nothing is in flight that a farewell would save
 
-    async def _ready_to_write(self, batch_seq: int) -> PreparedStatement[asyncpg.Record]:
+    async def _ready_to_write(
+        self, rows: Sequence[JournalRow]
+    ) -> PreparedStatement[asyncpg.Record]:
+        batch_seq = max([row.batch_seq for row in rows])
         try:
             if self._writer is None or self._writer.is_closed() or self._insert is None:
                 self._cut_writer()
@@ -154,7 +178,7 @@ class PostgresJournal:
                 self._capacity = await self._writer.fetchval(_SQL["capacity"])
             if batch_seq + PARTITION_MARGIN > self._capacity:
                 await self._make_room(self._writer, batch_seq)
-            reached("append.before")
+            _reached("append.before", rows)
             return self._insert
         except (*CONNECT_ERRORS, asyncpg.PostgresError) as error:
             self._cut_writer()
@@ -172,7 +196,8 @@ class PostgresJournal:
                     f"made: {describe(error)}; run `drawdown migrate`"
                 ) from error
 
-    async def _raise_not_continued(self, row: JournalRow) -> None:
+    async def refuse(self, row: JournalRow) -> None:
+        """See `GroupedJournal`."""
         records = await self._query(_SQL["exists"], self.shard, row.batch_seq)
         if records[0][0]:
             raise JournalConflict(f"{_place(row)} is taken")
@@ -230,6 +255,16 @@ def _checked(
     except JournalCorrupt as corrupt:
         return rows, corrupt
     return rows, None
+
+
+def _reached(step: str, rows: Sequence[JournalRow]) -> None:
+    """A step of a commit counts once a batch."""
+    for _ in rows:
+        reached(step)
+
+
+def _places(rows: Sequence[JournalRow]) -> str:
+    return "; ".join([_place(row) for row in rows])
 
 
 def _place(row: JournalRow) -> str:

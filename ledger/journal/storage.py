@@ -23,6 +23,7 @@ from ledger.journal.connection import Pool, open_pool
 from ledger.journal.directory import Directory
 from ledger.journal.directory_memory import MemoryDirectory
 from ledger.journal.directory_postgres import PostgresDirectory
+from ledger.journal.grouping import CommitGroup
 from ledger.journal.leases import LeaseStore, MemoryLeaseStore
 from ledger.journal.leases_postgres import PostgresLeaseStore
 from ledger.journal.memory import (
@@ -52,6 +53,7 @@ class PostgresStorage:
         self.parked: ParkedStore = PostgresParkedStore(pool)
         self.leases: LeaseStore = PostgresLeaseStore(dsn)
         self._journals: list[PostgresJournal] = []
+        self._group = CommitGroup()
 
     @classmethod
     async def open(cls, dsn: str, shards: int) -> PostgresStorage:
@@ -59,8 +61,9 @@ class PostgresStorage:
         return cls(dsn, shards, await open_pool(dsn, application_name="drawdown"))
 
     def journal(self, shard: int) -> Journal:
-        """The journal of one shard, on a connection of its own."""
-        journal = PostgresJournal(self.dsn, shard)
+        """The journal of one shard, on a connection of its own; those of one storage share commits
+        where their batches are small."""
+        journal = PostgresJournal(self.dsn, shard, self._group)
         self._journals.append(journal)
         return journal
 

@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from ledger.journal.grouping import CommitGroup
 from ledger.journal.memory import MemoryJournal, MemoryStore
 from ledger.journal.postgres import PostgresJournal
 from ledger.journal.protocol import (
@@ -48,7 +49,7 @@ class FixedTime:
         return 1_700_000_000_000_000
 
 
-@pytest.fixture(params=["memory", "simulated", "postgres"])
+@pytest.fixture(params=["memory", "simulated", "postgres", "grouped"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param == "memory":
         rows: MemoryStore = {}
@@ -58,7 +59,8 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
         made = Store(lambda shard: SimulatedJournal(database, shard))
     else:
         dsn = request.getfixturevalue("database")
-        made = Store(lambda shard: PostgresJournal(dsn, shard))
+        group = CommitGroup() if request.param == "grouped" else None
+        made = Store(lambda shard: PostgresJournal(dsn, shard, group))
     async with made.stack:
         yield made
 
