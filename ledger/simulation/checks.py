@@ -12,7 +12,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ledger.core.events import ConfigurationApplied, Event, RequestAbandoned, WriterOpened
+from ledger.core.events import (
+    ConfigurationApplied,
+    Event,
+    RequestAbandoned,
+    UsageQuarantined,
+    WriterOpened,
+)
 from ledger.core.upcast import UPCASTS
 from ledger.journal.codec import BatchCodec, decode_private
 from ledger.journal.configuration import ConfigurationEntry
@@ -150,6 +156,8 @@ class Judge:
                 used = model.usage.get(row.batch_seq << 20 | index)
                 if used is not None:
                     model.originals[found.tenant, found.source, found.identity] = used
+                elif isinstance(event, UsageQuarantined):  # long after the same was recorded
+                    model.originals.pop((found.tenant, found.source, found.identity), None)
             self._answer(row.shard, model)
         model.end()
 
@@ -206,6 +214,17 @@ class Judge:
             return None
         source = SOURCE if record.kind in ("usage", "linked") else ""
         return record.tenant, self.roots[number], source, record.identity
+
+    def time_before(self, record: Record) -> int:
+        """The recorded time that its shard had reached before an operation was sent."""
+        assert record.mark is not None
+        shard = record.mark.shard
+        times = [
+            each.recorded_at
+            for each in self.entries[shard]
+            if self._landed[shard, each.batch_seq].step < record.sent_step
+        ]
+        return max(times, default=0)
 
     def standing(self, record: Record, position: int, at_us: int) -> Recorded | None:
         """What stands under an operation's identity before a position, within the window."""
@@ -352,7 +371,7 @@ def check_published(judge: Judge, records: list[Record]) -> None:
                 )
 
 
-def check_client_order(records: list[Record]) -> None:
+def check_client_order(judge: Judge, records: list[Record]) -> None:
     """Events of one client for one account are recorded in the order in which it got them."""
     last: dict[tuple[int, int, str], Record] = {}
     senders = _senders(records)
@@ -364,7 +383,7 @@ def check_client_order(records: list[Record]) -> None:
         place = (record.client, record.tenant, record.account)
         before = last.get(place)
         assert record.mark is not None
-        if before is not None and _overtaken(before, record):
+        if before is not None and _overtaken(judge, before, record):
             raise Violation(Rule.CLIENT_ORDER, f"{record} stands before {before}")
         last[place] = record
 
@@ -387,7 +406,7 @@ def check_linked(judge: Judge, records: list[Record]) -> None:
             raise Violation(Rule.LINKED_TOGETHER, f"{found}: {'; '.join(map(str, group))}")
 
 
-def _overtaken(before: Record, after: Record) -> bool:
+def _overtaken(judge: Judge, before: Record, after: Record) -> bool:
     """Whether `after` stands first without a reason.
 
     A reason is that an attempt whose answer was lost refused `before`, and the next one recorded it
@@ -399,7 +418,8 @@ def _overtaken(before: Record, after: Record) -> bool:
         return False
     if before.body["effective_at"] < before.mark.recorded_at - WINDOW_US:
         return False
-    return bool(before.body["effective_at"] <= after.mark.recorded_at + FUTURE_US)
+    then = min(after.mark.recorded_at, judge.time_before(before))  # it may leap amid a call
+    return bool(before.body["effective_at"] <= then + FUTURE_US)
 
 
 def check_order(judge: Judge, records: list[Record], stale_reads: bool) -> None:

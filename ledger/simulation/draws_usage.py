@@ -105,7 +105,7 @@ def draw_capture(draw: Draw) -> Drawn | None:
     again = again_of(draw, "capture", 12, {"quantities": (9,)})
     if again is not None:
         return again
-    hold = draw.earlier("authorize")
+    hold = draw.earlier("authorize", "range")
     if hold is None:
         return None
     product = hold.fields["product"]
@@ -123,7 +123,7 @@ def draw_capture(draw: Draw) -> Drawn | None:
 def draw_extend(draw: Draw) -> Drawn | None:
     """Move an earlier hold's expiry, at times too far."""
     again = again_of(draw, "extend", 12, {"lifetime": 7 * MINUTE_US})
-    hold = draw.of("authorize")
+    hold = draw.of("authorize", "range")
     if again is not None or hold is None:
         return again
     lifetime = draw.random.choice((*LIFETIMES, 2 * DAY_US))
@@ -133,7 +133,7 @@ def draw_extend(draw: Draw) -> Drawn | None:
 def draw_release(draw: Draw) -> Drawn | None:
     """Give an earlier hold back."""
     again = again_of(draw, "release", 12, {})
-    hold = draw.earlier("authorize")
+    hold = draw.earlier("authorize", "range")
     if again is not None or hold is None:
         return again
     return Drawn(hold.tenant, hold.account, {"hold": Ref(hold.number)})
@@ -146,10 +146,10 @@ _ENDED: Final = (EndedGrants.RESTORE, EndedGrants.RESTORE, EndedGrants.ONWARD)
 
 def _original(draw: Draw) -> tuple[int, str, Any, tuple[str, ...]] | None:
     """(tenant, account, place of a recorded event or capture, its product's quantities)."""
-    first = draw.earlier("usage", "usage", "capture", "linked", "amend", "quoted")
+    first = draw.earlier("usage", "usage", "capture", "linked", "amend", "quoted", "debit")
     if first is None:
         return None
-    if first.kind == "quoted":
+    if first.kind in ("quoted", "debit"):
         return (
             first.tenant,
             first.account,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.simulation.mutants_credits import CREDITS, GRANTS
+from ledger.simulation.mutants_decisions import DECISIONS
 from ledger.simulation.mutants_engine import ENGINE_MUTANTS
 from ledger.simulation.mutants_months import MONTHS, TRANSFERS
 from ledger.simulation.mutants_usage import USAGE
@@ -22,6 +23,7 @@ MUTANTS: Final = (
     *TRANSFERS,
     *GRANTS,
     *CREDITS,
+    *DECISIONS,
     *ENGINE,
     *LEASES,
     *JOURNAL,

@@ -205,8 +205,8 @@ class Payers:
             return [grant for pot in pots for grant in sorted(pot, key=rank)]
         return sorted([grant for pot in pots for grant in pot], key=rank)
 
-    def overdraft_left(self, asset: int) -> int:
-        """Rules D4, H6: the limit less what is owed and held."""
+    def overdraft_limit(self, asset: int) -> int:
+        """Rules D4, H6: what may be owed in advance."""
         policy = self.account.policy
         if policy.overdraft_asset != asset:
             return 0
@@ -214,6 +214,11 @@ class Payers:
         if policy.overdraft_kind == OverdraftKind.PERCENT_OF_LIFETIME:
             lifetime = max(0, self.account.lifetime.get(asset, 0))
             limit = min(limit, lifetime * policy.overdraft_basis_points // _BASIS_POINTS)
+        return limit
+
+    def overdraft_left(self, asset: int) -> int:
+        """The same less what is owed and held."""
+        limit = self.overdraft_limit(asset)
         owed, pending = self.account.advance.get(asset, [0, 0])
         return max(0, limit - owed - pending)
 

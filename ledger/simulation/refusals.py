@@ -32,6 +32,7 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldExtended,
     HoldReleased,
+    HoldUpTo,
     PaymentRecorded,
     PriceOverridesSet,
     QuotedDenied,
@@ -49,6 +50,7 @@ from ledger.core.events import (
     TopUpRuleRemoved,
     TopUpRuleSet,
     UsageCaptured,
+    UsageDebited,
     UsageQuarantined,
     UsageQuoted,
     UsageRecorded,
@@ -69,6 +71,8 @@ from ledger.simulation.refused_credits import corrected as _corrected
 KINDS: Final[dict[str, tuple[type, ...]]] = {
     "usage": (UsageRecorded, UsageQuarantined),
     "authorize": (HoldAuthorized, AuthorizeDenied, QuotedDenied, WorkDenied),
+    "range": (HoldUpTo, WorkDenied),
+    "debit": (UsageDebited, WorkDenied),
     "capture": (UsageRecorded, UsageCaptured),
     "extend": (HoldExtended,),
     "release": (HoldReleased,),
@@ -139,6 +143,14 @@ SAID: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
     ("override", "overrides"): lambda event: tuple(each.override for each in event.overrides),
     ("quote", "tolerance"): lambda event: event.tolerance_given,
     ("quote", "held"): lambda event: event.hold > 0,
+    **{
+        (kind, name): said
+        for kind in ("debit", "range")
+        for name, said in (
+            ("up_to", lambda event: event.up_to.quantity if event.up_to else ""),
+            ("minimum", lambda event: event.up_to.minimum if event.up_to else 0),
+        )
+    },
 }
 """(kind, field) -> what was asked, where the entry says it otherwise."""
 
@@ -152,6 +164,8 @@ def same_body(record: Record, event: Any, number: int) -> str:
     hold: int | None = getattr(event, "hold", None)
     if record.kind in ("usage", "linked") and hold:
         return "request"
+    if getattr(event, "debit", record.kind == "debit") != (record.kind == "debit"):
+        return "request"
     if event.account != number:
         return "account"
     for name, value in record.body.items():
@@ -159,11 +173,23 @@ def same_body(record: Record, event: Any, number: int) -> str:
             continue
         said = SAID.get((record.kind, name))
         found: Any = said(event) if said is not None else getattr(event, name, value)
+        if name == "quantities" and not isinstance(event, WorkDenied):
+            found = _asked(record, event)
         if name == "effective_at" and getattr(event, "effective_given", True) == 0:
             found = 0
         if found != value:
             return name
     return ""
+
+
+def _asked(record: Record, event: Any) -> Any:
+    """The quantities that were asked for, where as much of one as was affordable may run."""
+    up_to = getattr(event, "up_to", None)
+    found = event.quantities
+    if up_to is None or up_to.quantity not in PRODUCTS[record.body["product"]]:
+        return found
+    place = PRODUCTS[record.body["product"]].index(up_to.quantity)
+    return (*found[:place], up_to.maximum, *found[place + 1 :])
 
 
 def is_justified(model: ShardModel, record: Record, number: int, standing: Any) -> str:
@@ -198,10 +224,12 @@ def _conflict(record: Record, number: int, standing: Any) -> str:
         return ""
     # The product stands in the plan, which the event only names.
     in_plan = record.kind in PRICED and record.at_field in IN_PLAN
+    if record.at_field == "quantities":
+        in_plan = in_plan and len(standing.quantities) != len(record.body["quantities"])
     return "" if in_plan else "no field differs"
 
 
-PRICED: Final = ("usage", "linked", "authorize", "quote", "quoted")
+PRICED: Final = ("usage", "linked", "authorize", "range", "debit", "quote", "quoted")
 IN_PLAN: Final = frozenset({"product", "quantities", "attributes"})
 
 
@@ -250,6 +278,14 @@ def _contradicts(model: ShardModel, record: Record, account: NaiveAccount | None
     names = record.body.get("quantity_names") or PRODUCTS[record.body["product"]]
     found = dict(zip(names, record.body["quantities"], strict=False))
     return bool(found.get("cached", 0) > found.get("input", 0))
+
+
+def _range_invalid(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
+    """Of no quantity that was asked for, or from more than was asked for."""
+    names, named = PRODUCTS[record.body["product"]], record.body["up_to"]
+    if named not in names:
+        return True
+    return bool(record.body["minimum"] > record.body["quantities"][names.index(named)])
 
 
 def _denied(model: ShardModel, record: Record, account: NaiveAccount | None) -> str:
@@ -336,6 +372,7 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
     "EXPIRY_INVALID": lambda model, record, account: (
         record.body["expires_at"] <= max(model.recorded_at, _at(model, record))
     ),
+    "UP_TO_INVALID": _range_invalid,
     "QUANTITIES_ALL_ZERO": lambda model, record, account: not any(record.body["quantities"]),
     "SUBSET_EXCEEDS_PARENT": _contradicts,
     "IN_FUTURE": lambda model, record, account: (

@@ -179,7 +179,7 @@ class SimulatedServer:
             return await self._correction(call, entry)
         digest = self.ledger.family(entry)
         fields = dict(call.fields)
-        if call.kind in ("authorize", "quote", "quoted"):
+        if call.kind in ("authorize", "range", "debit", "quote", "quoted"):
             product, attributes = fields.pop("product"), fields.pop("attributes", ())
             fields["shape"] = self._shape(product, PRODUCTS[product], attributes)
         if call.kind == "end_commitment":

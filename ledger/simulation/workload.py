@@ -28,6 +28,7 @@ from ledger.core.commands import (
     CreateAccount,
     CreateCommitment,
     CreateQuote,
+    DebitWork,
     DeclineTopUp,
     EndCommitment,
     EndRecurring,
@@ -72,6 +73,12 @@ from ledger.simulation.draws_accounts import (
     draw_read,
     draw_reopen,
     draw_unfreeze,
+)
+from ledger.simulation.draws_decisions import (
+    DECIDED_WORLD,
+    DECIDED_WORLDS,
+    draw_debit,
+    draw_range,
 )
 from ledger.simulation.draws_money import (
     draw_adjust,
@@ -179,10 +186,13 @@ ENTRIES: Final[dict[str, Entry]] = {
     "override": Entry(1, draw_override, SetPriceOverrides, topic="overrides", added=True),
     "quote": Entry(12, draw_quote, CreateQuote, topic="quotes", added=True),
     "quoted": Entry(16, draw_quoted, QuotedUsage, topic="quotes", added=True),
+    "debit": Entry(20, draw_debit, DebitWork, topic="decisions", added=True),
+    "range": Entry(12, draw_range, AuthorizeHold, topic="decisions", added=True),
 }
 """Every command of the core, and the reads."""
 
 QUOTES: Final = "quotes"
+DECISIONS: Final = "decisions"
 TOPICS: Final = tuple(
     dict.fromkeys(each.topic for each in ENTRIES.values() if each.topic and not each.added)
 )
@@ -205,6 +215,8 @@ def draw_topics(seed: int, random: Random) -> tuple[str, ...]:
     topics: tuple[str, ...] = ()
     if random.randrange(100) < WHOLE_PERCENT:
         topics = tuple(random.sample(TOPICS, random.choice((1, 2, 3))))
+    if seed % DECIDED_WORLDS == DECIDED_WORLD:
+        topics = (*topics, DECISIONS)
     return (*topics, QUOTES) if seed % QUOTED_WORLDS == QUOTED_WORLD else topics
 
 
@@ -216,7 +228,7 @@ def draw_operations(
     draw.requests = REQUESTS
     count = random.choice((20, 40, 70, 70) if topics else (8, 20, 40, 70))
     drawn_of = [kind for kind, entry in ENTRIES.items() if entry.topic in ("", *topics)]
-    always = ("usage", "read", "quote", "quoted")
+    always = ("usage", "read", "quote", "quoted", "debit", "range")
     kinds = [kind for kind in drawn_of if kind in always or draw.chance(80)]
     weights = [ENTRIES[kind].weight * random.choice((1, 1, 3)) for kind in kinds]
     for place, kind in enumerate(kinds):

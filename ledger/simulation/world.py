@@ -587,7 +587,7 @@ class World:
         judge.read()
         check_records(judge, records, self.shared.uncertain, self.scenario)
         check_published(judge, records)
-        check_client_order(records)
+        check_client_order(judge, records)
         several = any(fault.kind in STALE for fault in self.scenario.faults)
         stale = several and (not self.scenario.leases or self.time.leapt_us > 0)
         check_order(judge, records, stale)

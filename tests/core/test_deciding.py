@@ -124,6 +124,19 @@ def test_as_much_as_is_affordable_is_held_or_charged(case: LedgerCase) -> None:
     assert digest(replay(case.core.journal())) == digest(case.core.state)
 
 
+@ledger_case
+def test_a_range_from_zero_is_for_whatever_is_affordable(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme 20
+    hold    acme 12 as=h1 least=0   -> held 12 from acme
+    debit   acme 50 id=a least=0    -> drawn 8 from acme
+    debit   acme 50 id=b least=0    -> denied INSUFFICIENT_CREDITS
+    debit   acme 50 id=a least=0    -> replayed: drawn 8 from acme
+    """
+    assert judged(case.core) == []
+
+
 def test_three_nested_budgets_and_a_cap_let_exactly_so_much_through() -> None:
     """Whatever is narrowest decides: 7 tokens of the cap, then 4 requests' quantity, then 3."""
     case = BudgetCase()
@@ -187,6 +200,20 @@ def test_a_denial_says_which_pot_was_the_last_and_when_more_comes(case: LedgerCa
     assert weekly.retry_at > START_US
 
 
+@ledger_case
+def test_a_denial_does_not_wait_for_a_grant_that_was_voided(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme 5 effective=+2d as=soon
+    grant   acme 5 effective=+3d as=later
+    void    soon
+    debit   acme 6                 -> denied INSUFFICIENT_CREDITS
+    void    later
+    debit   acme 6                 -> denied INSUFFICIENT_CREDITS
+    """
+    assert [each.retry_at for each in limits(case)] == [START_US + 3 * DAY_US, 0]
+
+
 # -- exactly as much, whatever the price model --------------------------------------------------
 
 PRODUCTS = (
@@ -229,7 +256,7 @@ def exactly(case: LedgerCase, name: str, product: str, low: int, high: int) -> i
     used=st.sampled_from((0, 1, 5, 60, 99, 100, 130, 950)),
     units=st.sampled_from((0, 1, 7, 49, 80, 333, 999, 1_000, 1_009, 4_000)),
     overdraft=st.sampled_from((0, 13)),
-    low=st.integers(1, 150),
+    low=st.integers(0, 150),
     more=st.sampled_from((0, 1, 40, 500, 2_000, 2**40)),
 )
 @settings(max_examples=250, deadline=None)

@@ -90,7 +90,6 @@ ELSEWHERE = (
     | OF_MANDATES
 )
 ELSEWHERE |= OF_STATEMENTS
-ELSEWHERE |= {commands.DebitWork}  # test_deciding and the machine of the core have it
 """What worlds do not draw."""
 JOBS = 2
 

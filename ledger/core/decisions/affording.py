@@ -154,6 +154,8 @@ class _Search:
         bound: Bound = card.bind(self._shape, now)
         plan = bound.plan
         cuts: set[int] = set()
+        if not any(self.with_(0)):
+            cuts.add(0)  # nothing at all is no work
         for parent, children in plan.parents:
             parts = sum([self._quantities[each] for each in children if each != self._place])
             if parent == self._place:

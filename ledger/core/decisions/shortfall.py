@@ -101,7 +101,7 @@ def _funds_at(account: Account, found: Assessment, now: int) -> int:
     while node is not None:
         for grant in node.grants:
             comes = grant.asset == asset and now < grant.effective_at < grant.expires_at
-            if comes and (node is account or grant.shared):
+            if comes and not grant.settled and (node is account or grant.shared):
                 first = _earlier(first, grant.effective_at)
         for recurring in node.recurring:
             of_asset = recurring.terms.asset == asset and recurring.due != NEVER

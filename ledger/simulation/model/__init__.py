@@ -8,6 +8,7 @@ and none of the core's code. Raises Violation where an entry contradicts a rule.
     grants       issued, repaying, voided, rolled over, expired
     overrides    which price override counts
     priced       what usage costs, by a card or by a quote
+    decisions    what may run: within every limit, as much as is affordable
     holds        authorised, denied, extended, settled
     quotes       promised, used, expired
     usage        priced and drawn; captures, charges of expired holds
@@ -160,13 +161,13 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.WorkDenied: holds.denied,
     e.HoldSized: usage.unexpected,
     e.SizedDenied: usage.unexpected,
-    e.HoldUpTo: usage.unexpected,
+    e.HoldUpTo: holds.authorized,
     e.PolicyHeld: usage.unexpected,  # policies are of tests/core/test_policy_properties
     e.PolicyDenied: usage.unexpected,
     e.PolicyDebited: usage.unexpected,
     e.DecisionPolicySet: usage.unexpected,
     e.PackageRulesSet: usage.unexpected,
-    e.UsageDebited: usage.unexpected,
+    e.UsageDebited: usage.debited,
     e.HoldExtended: holds.extended,
     e.HoldReleased: holds.released,
     e.HoldExpired: holds.expired,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledger.core import events as e
 from ledger.core.events import HoldExpiry
+from ledger.simulation.model.decisions import allowed, least_of, limit_of, why_denied
 from ledger.simulation.model.grants import follow_up
 from ledger.simulation.model.priced import by_quote, priced
 from ledger.simulation.model.shard import Shard
@@ -56,6 +57,8 @@ def authorized(m: Shard, event: e.HoldAuthorized) -> None:
     if missing or -1 in price.charges or (price.total and payers.grace_ended(price.asset)):
         m.fail(Rule.NO_OVERSPEND, f"hold {event.hold} of {price}, {missing} missing")
     m.expect(Rule.WATERFALL, "slices", expected, m.pieces(event.slices))
+    if isinstance(event, e.HoldUpTo):
+        allowed(m, account, event, plan)
     m.expect(Rule.HOLD_SETTLED_ONCE, "number", len(m.holds) + 1, event.hold)
     hold = NaiveHold(
         event.hold,
@@ -94,23 +97,19 @@ def denied(m: Shard, event: e.AuthorizeDenied) -> None:
         m.expect(Rule.QUOTED, "why its quote is unused", 0, quoted.unused)
         price, use = quoted.price, quoted.use
     else:
-        price, use = priced(m, account, plan, event.quantities, m.recorded_at)
+        quantities = event.quantities
+        if isinstance(event, e.WorkDenied):
+            quantities = least_of(m, account, plan, quantities, event.up_to)
+        price, use = priced(m, account, plan, quantities, m.recorded_at)
     m.expect(Rule.CHARGE, "charge", price.total, event.charge)
-    payers = m.payers(account)
-    _, missing, _ = payers.waterfall(
-        price.asset, use, price.total, m.recorded_at, m.month(account),
-        price.asset in m.money, False,
-    )  # fmt: skip
-    left = payers.available(price.asset, use, m.recorded_at)
+    left = m.payers(account).available(price.asset, use, m.recorded_at)
     m.expect(rule, "available", left, event.available)
-    if -1 in price.charges:
-        m.expect(rule, "reason", "UNPRICED", event.reason)
-    elif price.total and payers.grace_ended(price.asset):
-        m.expect(rule, "reason", "GRACE_ENDED", event.reason)
-    elif missing:
-        m.expect(rule, "reason", "INSUFFICIENT_CREDITS", event.reason)
-    else:
+    reason = why_denied(m, account, price, use)
+    if not reason:
         m.fail(rule, f"denied {event.charge} with {left} there")
+    m.expect(rule, "reason", reason, event.reason)
+    if isinstance(event, e.WorkDenied):
+        m.expect(rule, "limit", limit_of(m, account, price, use), event.limit)
 
 
 def extended(m: Shard, event: e.HoldExtended) -> None:

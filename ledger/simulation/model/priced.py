@@ -10,7 +10,13 @@ from ledger.simulation import naive
 from ledger.simulation.model.overrides import counting, numbers_of
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.naive import Version
-from ledger.simulation.naive_holdings import NaiveAccount, NaiveQuote, NaiveUsage, Use
+from ledger.simulation.naive_holdings import (
+    NaiveAccount,
+    NaiveOverride,
+    NaiveQuote,
+    NaiveUsage,
+    Use,
+)
 from ledger.simulation.rules import Rule
 
 Moved = dict[tuple[int, str, str, int], int]
@@ -20,11 +26,8 @@ def priced(
     m: Shard, account: NaiveAccount, plan: e.PlanDeclared, quantities: tuple[int, ...], at: int
 ) -> tuple[naive.Priced, Use]:
     """The naive price, which the plan must name."""
-    version = naive.version_for(m.versions_of(account), plan.product, plan.quantity_names, at)
-    period = m.period(account, at)
-    names = plan.quantity_names
-    counts = counting(m, account, version, Use(plan.product, plan.attributes, ()), names, at)
-    found = naive.price(account, version, plan.product, names, quantities, period, counts)
+    use = Use(plan.product, plan.attributes)
+    found, counts = price_of(m, account, use, plan.quantity_names, quantities, at)
     m.expect(Rule.CHARGE, "overrides", *numbers_of(counts, plan))
     if found.broken:
         m.fail(Rule.CHARGE, f"{quantities} contradict each other and are recorded")
@@ -32,6 +35,21 @@ def priced(
     expected = (m.card_of(account), found.version, found.asset)
     m.expect(Rule.CHARGE, "card, version and asset", expected, named)
     return found, m.use(account.tenant, found.version, plan.product, plan.attributes)
+
+
+def price_of(
+    m: Shard,
+    account: NaiveAccount,
+    use: Use,
+    names: tuple[str, ...],
+    quantities: tuple[int, ...],
+    at: int,
+) -> tuple[naive.Priced, dict[str, NaiveOverride]]:
+    """The naive price of work that nothing was recorded of, and the overrides that count for it."""
+    version = naive.version_for(m.versions_of(account), use.product, names, at)
+    counts = counting(m, account, version, use, names, at)
+    period = m.period(account, at)
+    return naive.price(account, version, use.product, names, quantities, period, counts), counts
 
 
 def _expect_plan(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ledger.core import events as e
 from ledger.core.events import BookKind
 from ledger.simulation import naive
+from ledger.simulation.model.decisions import allowed
 from ledger.simulation.model.holds import due_hold, end_hold, reserve
 from ledger.simulation.model.priced import by_quote, priced
 from ledger.simulation.model.quotes import used
@@ -59,6 +60,20 @@ def recorded(m: Shard, event: e.UsageRecorded, oldest_us: int = WINDOW_US) -> No
     follows(m, account, event, price.asset)
 
 
+def debited(m: Shard, event: e.UsageDebited) -> None:
+    """Work that is allowed and charged in one: as much as every limit affords, and no more."""
+    account = m.deciding(event.account)
+    plan = m.plans[event.plan]
+    standing = (account.closed_at, m.frozen(account))
+    m.expect(Rule.CLOSED_TAKES_NOTHING, "closed, frozen", (0, False), standing)
+    m.expect(Rule.POLICY_VERSIONS, "by policy", account.version, event.policy_version)
+    m.expect(Rule.WINDOW, "effective at", m.recorded_at, event.effective_at)
+    price, use = priced(m, account, plan, event.quantities, m.recorded_at)
+    allowed(m, account, event, plan)
+    _charge(m, account, event, price, use, None, within=True)
+    follows(m, account, event, price.asset)
+
+
 def charged(m: Shard, event: e.HoldCharged) -> None:
     """An expiry that charges what was estimated and not captured, by the rows of the authorisation
     (rule H2)."""
@@ -94,8 +109,10 @@ def _charge(
     price: naive.Priced,
     use: Use,
     hold: NaiveHold | None,
+    within: bool = False,
 ) -> list[Piece]:
-    """Judge charges and slices, draw them; returns what the hold itself paid."""
+    """Judge charges and slices, draw them; returns what the hold itself paid. `within`: of what a
+    hold may draw alone, for it is allowed first (rules D4, H3)."""
     m.expect(Rule.CHARGE, "charges", price.charges, event.charges)
     m.expect(Rule.CHARGE, "cost", None, event.cost)
     m.expect(Rule.CHARGE, "in suspense", int(-1 in price.charges), event.suspense)
@@ -109,7 +126,7 @@ def _charge(
     over = 0
     if left:
         more, _, over = m.payers(account).waterfall(
-            price.asset, use, left, event.effective_at, period, price.asset in m.money, True
+            price.asset, use, left, event.effective_at, period, price.asset in m.money, not within
         )
     expected = naive.merged(first, more, m.grants)
     m.expect(Rule.WATERFALL, "slices", expected, m.pieces(event.slices))
