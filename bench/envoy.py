@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from bench.envoy_binary import find_envoy
 from bench.processes import free_address
+from bench.programs import find_envoy
 
 READY_TIMEOUT_S: Final = 30
 STOP_TIMEOUT_S: Final = 10

@@ -21,7 +21,12 @@ from ledger.gateway.sources import Kind, Source, SourceInvalid, source_of
 KEY: Final = "key"
 DENY_STATUS: Final = "deny_status"
 STATUSES: Final = ("401", "402", "403")
-"""What a denial that money would lift may be answered with: NGINX knows only 401 and 403."""
+"""What a denial may be answered with. NGINX takes 401 and 403, and any other for its failure."""
+
+_DENIALS: Final = frozenset(
+    {replies.BAD_REQUEST, replies.PAYMENT_REQUIRED, replies.CONFLICT, replies.TOO_MANY}
+)
+"""Statuses of denials that `deny_status` stands for, beside those that it may be itself."""
 
 _ELSEWHERE: Final = frozenset({Kind.JWT, Kind.METADATA, Kind.PRINCIPAL})
 
@@ -53,7 +58,7 @@ class ForwardAuth:
     ) -> Reply:
         """Hold, deny or advise, as the query says. Raises where we cannot answer."""
         said = dict(query)
-        key_text, status = said.pop(KEY, ""), said.pop(DENY_STATUS, STATUSES[1])
+        key_text, status = said.pop(KEY, ""), said.pop(DENY_STATUS, None)
         said.setdefault("mode", "check")
         try:
             route = self._routes.of(said)
@@ -64,7 +69,7 @@ class ForwardAuth:
         seen = PlainRequest(headers)
         work = asked(route, seen)
         if not isinstance(work, Asked):
-            return work
+            return _told(work, status)
         if key is None:
             reply = await check(self._inside, call, work)
         else:
@@ -73,14 +78,19 @@ class ForwardAuth:
                 message = f"the gateway sent no id of the request: {key.shown} is missing"
                 return denied(replies.MISCONFIGURED, "ROUTE_INVALID", message)
             reply = await authorize(self._inside, call, work, f"http-{request_id}")
-        if reply.status == replies.PAYMENT_REQUIRED:
-            return reply._replace(status=int(status))
-        return reply
+        return _told(reply, status)
 
 
-def _understood(route: Route, key: Source | None, status: str) -> None:
+def _told(reply: Reply, status: str | None) -> Reply:
+    """A reply with the status that the gateway can take."""
+    if status is not None and reply.status in _DENIALS:
+        return reply._replace(status=int(status))
+    return reply
+
+
+def _understood(route: Route, key: Source | None, status: str | None) -> None:
     """Raises RouteInvalid."""
-    if status not in STATUSES:
+    if status is not None and status not in STATUSES:
         raise RouteInvalid(f"{DENY_STATUS} is {status!r}: write {', '.join(STATUSES)}")
     if route.holds and key is None:
         raise RouteInvalid(

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import yaml
 
-from bench.envoy_binary import ROOT, find_envoy
+from bench.programs import ROOT, find_envoy
 from ledger.client import DrawdownClient
 from ledger.v1 import decision_pb2, types_pb2
 from rating.v1 import card_pb2, pricing_pb2
@@ -101,7 +101,7 @@ class Front:
 class Caller:
     """A client of the gateway, and one of the ledger to look behind it."""
 
-    def __init__(self, front: Front, client: httpx.AsyncClient, ledger: DrawdownClient) -> None:
+    def __init__(self, front: Any, client: httpx.AsyncClient, ledger: DrawdownClient) -> None:
         self.front = front
         self.client = client
         self.ledger = ledger

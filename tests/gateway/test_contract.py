@@ -15,7 +15,7 @@ from pathlib import Path
 
 from google.protobuf.descriptor import Descriptor
 
-from bench.envoy_binary import CACHE, download, pinned
+from bench.programs import BUILD, download, pinned
 from ledger.gateway.envoy import (
     authorization_pb2,
     base_pb2,
@@ -63,6 +63,7 @@ for name in sys.argv[2:]:
         }
 print(json.dumps(found))
 """
+CACHE = BUILD / "envoy"
 OUR_OWN = {"envoy.service.auth.v3.Status": "google.rpc.Status"}
 
 
@@ -74,7 +75,7 @@ def originals() -> Path:
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            wheel = download("xds-protos", version)
+            wheel = download("xds-protos", version, CACHE)
             fresh = folder.with_suffix(".new")
             with zipfile.ZipFile(wheel) as packed:
                 packed.extractall(fresh)

