@@ -3,6 +3,7 @@
 Forward only. Each file runs in a transaction of its own together with its record; a file whose
 first line is `-- no-transaction` holds one statement that PostgreSQL runs outside one, and must be
 safe to run again. A file that was applied may never change: its checksum is compared each time.
+A database that has none gets what they make at once, from a snapshot (`schema_snapshot`).
 Needs a connection of its own: it holds a session lock while it works.
 """
 
@@ -25,6 +26,8 @@ from ledger.failpoints import reached
 from ledger.journal.connection import CONNECT_ERRORS, Connection, connect, describe
 from ledger.journal.directory import PLACEMENT_HASH
 from ledger.journal.errors import JournalUnavailable, MigrationRefused, SettingsMismatch
+from ledger.journal.schema_snapshot import FILE as SNAPSHOT_FILE
+from ledger.journal.schema_snapshot import load_snapshot
 from ledger.journal.sql import load
 
 SHARDS_DEFAULT: Final = 4
@@ -76,6 +79,8 @@ def load_migrations(directory: Path | None = None) -> tuple[Migration, ...]:
     """All files of the directory, by number. Raises MigrationRefused on a bad or double name."""
     found: dict[int, Migration] = {}
     for path in sorted((directory or migrations_directory()).glob("*.sql")):
+        if path.name == SNAPSHOT_FILE:
+            continue
         match = _FILE.match(path.name)
         if match is None:
             raise MigrationRefused(f"{path.name}: a migration is named 0001_what_it_does.sql")
@@ -108,6 +113,7 @@ async def migrate(
     """
     if shards is not None and not 1 <= shards <= SHARDS_MAX:
         raise SettingsMismatch(f"{shards} shards: 1 to {SHARDS_MAX} are possible")
+    directory = directory or migrations_directory()
     files = load_migrations(directory)
     async with _session(dsn, "drawdown migrate") as connection:
         await _check_server(connection)
@@ -115,7 +121,10 @@ async def migrate(
             await asyncio.sleep(LOCK_POLL_S)
         await connection.execute(_SQL["bootstrap"])
         pending = _pending(files, await connection.fetch(_SQL["applied"]))
-        for migration in pending:
+        snapshot = load_snapshot(directory, files) if pending == files else None
+        if snapshot is not None:
+            await _apply_at_once(connection, *snapshot, progress)
+        for migration in pending if snapshot is None else pending[len(snapshot[1]) :]:
             progress(migration.name)
             await _apply(connection, migration)
         settings = await _fix_settings(connection, shards)
@@ -173,6 +182,23 @@ def _pending(files: tuple[Migration, ...], applied: list[asyncpg.Record]) -> tup
                 f"{migration.name} comes out of order: migration {newest:04} is already applied"
             )
     return tuple(by_number.values())
+
+
+async def _apply_at_once(
+    connection: Connection,
+    snapshot: str,
+    covered: tuple[Migration, ...],
+    progress: Callable[[str], None],
+) -> None:
+    """What these migrations make of an empty database, in one transaction with their records."""
+    async with connection.transaction():
+        await connection.execute(snapshot)
+        for migration in covered:
+            progress(migration.name)
+            await connection.execute(
+                _SQL["record"], migration.number, migration.name, migration.checksum
+            )
+            reached("migration.commit")
 
 
 async def _apply(connection: Connection, migration: Migration) -> None:
