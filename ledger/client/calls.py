@@ -16,7 +16,7 @@ from ledger.client.failures import MOVED, failure_of
 from ledger.client.pipelined import ItemFailed, Pipes
 from ledger.client.positions import Positions
 from ledger.client.refreshing import Refreshing, Stall
-from ledger.client.retry import Attempts, Failure, RandRange, RetryPolicy
+from ledger.client.retry import Attempts, Failure, FailureKind, RandRange, RetryPolicy
 from ledger.client.routing import Routing
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ Method = Callable[[grpc.aio.Channel], "grpc.aio.UnaryUnaryMultiCallable[RequestT
 Both = Callable[[grpc.aio.Channel], "grpc.aio.StreamStreamMultiCallable[RequestT, ReplyT]"]
 Stream = Callable[[grpc.aio.Channel], "grpc.aio.UnaryStreamMultiCallable[RequestT, ReplyT]"]
 _US: Final = 1_000_000
+_CLOSED: Final = Failure(FailureKind.UNKNOWN, "CANCELLED", "", "the client was closed")
 
 
 AnswerT = TypeVar("AnswerT", covariant=True)
@@ -137,6 +138,8 @@ class Caller:
         attempts = Attempts(self._policy, self._randrange, monotonic_us())
         while True:
             if self.closed:
+                if attempts.unknown:
+                    raise error_of(_CLOSED)
                 raise ClientClosed("the client is closed")
             address = self.routing.address_of(account)
             self.refreshing.used()
@@ -151,6 +154,7 @@ class Caller:
                 elif isinstance(error, ItemFailed):
                     failure = error.failure
                 if failure is None:
+                    self._look_for_closing(error)
                     raise
                 self.refreshing.failed(address, failure)
                 verdict = attempts.failed(failure, monotonic_us())
@@ -165,6 +169,13 @@ class Caller:
             self.positions.observe(position)
             return reply
 
+    def _look_for_closing(self, error: BaseException) -> None:
+        """A channel that is closed cancels its calls, though nobody has cancelled their callers:
+        those are told. Raises OutcomeUnknown."""
+        task = asyncio.current_task()
+        if self.closed and task is not None and not task.cancelling():
+            raise error_of(_CLOSED) from error
+
     def _stall(self, call: _Begun[Any], address: str, account: str) -> Stall:
         return Stall(self.refreshing, call, address, lambda: self.routing.address_of(account))
 
@@ -174,7 +185,7 @@ class Caller:
         """Send once, to the home address, and give every message of the answer. Nothing is sent
         again by itself. Raises Refused, NotApplied, OutcomeUnknown, ClientClosed."""
         call = method(self._home())(request, metadata=self._channels.metadata)
-        async for reply in _given(call):
+        async for reply in self._given(call):
             yield reply
 
     async def resumed(
@@ -205,6 +216,9 @@ class Caller:
                     yield reply
             except grpc.aio.AioRpcError as error:
                 failure = failure_of(error)
+            except asyncio.CancelledError as error:
+                self._look_for_closing(error)
+                raise
             finally:
                 call.cancel()
             self.refreshing.failed(address, failure)
@@ -218,7 +232,7 @@ class Caller:
     ) -> AsyncIterator[ReplyT]:
         """The same of a stream of requests."""
         call = method(self._home())(requests, metadata=self._channels.metadata)
-        async for reply in _given(call):
+        async for reply in self._given(call):
             yield reply
 
     def _home(self) -> grpc.aio.Channel:
@@ -226,16 +240,18 @@ class Caller:
             raise ClientClosed("the client is closed")
         return self._channels.to(self.routing.address_of(""))
 
-
-async def _given(call: Any) -> AsyncIterator[Any]:
-    """What a stream gives, until it ends. Raises Refused, NotApplied, OutcomeUnknown."""
-    try:
-        async for reply in call:
-            yield reply
-    except grpc.aio.AioRpcError as error:
-        raise error_of(failure_of(error)) from error
-    finally:
-        call.cancel()
+    async def _given(self, call: Any) -> AsyncIterator[Any]:
+        """What a stream gives, until it ends. Raises Refused, NotApplied, OutcomeUnknown."""
+        try:
+            async for reply in call:
+                yield reply
+        except grpc.aio.AioRpcError as error:
+            raise error_of(failure_of(error)) from error
+        except asyncio.CancelledError as error:
+            self._look_for_closing(error)
+            raise
+        finally:
+            call.cancel()
 
 
 def monotonic_us() -> int:

@@ -30,6 +30,8 @@ LIFETIME_US: Final = 120_000_000  # of a hold; x 1/3 = 40 s between extensions
 PATIENT_MAX: Final = 1_024  # questions to be taken back; x ~5 kB = 5 MB
 AGAIN_S: Final = 0.5  # after a call was given up
 CLOSE_S: Final = 10  # that closing a client waits for holds to be settled
+TURNS: Final = 8  # of the loop, in which what was cancelled or dropped right before closing leaves
+# its block: two for each generator around it
 REQUEST_ID_BYTES_MAX: Final = 123  # 128 less "/used", which is the capture's
 _log: Final = logging.getLogger("ledger.client")
 
@@ -61,6 +63,8 @@ class Settling:
 
     async def finish(self, timeout_s: float) -> None:
         """Wait for all that were begun, and for what they begin."""
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         deadline = asyncio.get_running_loop().time() + timeout_s
         while self._tasks:
             left_s = deadline - asyncio.get_running_loop().time()

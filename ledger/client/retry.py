@@ -122,6 +122,11 @@ class Attempts:
         self._failures = 0
         self._unknown = False
 
+    @property
+    def unknown(self) -> bool:
+        """Whether one of them may have been recorded."""
+        return self._unknown
+
     def failed(self, failure: Failure, now_us: int) -> int | Failure:
         """Microseconds to wait before the same is sent again, or the failure to report.
 

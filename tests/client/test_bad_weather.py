@@ -1,0 +1,290 @@
+"""A real server that dies, or stands still, amid what many callers ask: nothing that was answered
+is lost, nothing is charged twice, and nobody runs ahead of it without bound."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ledger.client import (
+    ClientClosed,
+    DrawdownClient,
+    EventOutcome,
+    Limits,
+    Outcome,
+    OutcomeUnknown,
+    RetryPolicy,
+    UsageEvent,
+)
+from ledger.v1 import decision_pb2, journal_pb2
+from rating.v1 import pricing_pb2
+from tests.api.served import card
+from tests.conftest import run_apart
+from tests.crash.processes import ServerProcess
+
+GRANTED = 10**9
+PRICE = 15  # minor units a token
+PATIENT = RetryPolicy(first_us=20_000, longest_us=300_000, give_up_us=90_000_000)
+BRIEF = RetryPolicy(
+    first_us=20_000, longest_us=100_000, give_up_us=700_000, attempt_us=300_000
+)  # two or three attempts, each with a deadline of its own
+
+
+@pytest.fixture(scope="module")
+def server(
+    module_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    server = ServerProcess(module_database, tmp_path_factory.mktemp("weather") / "server.log")
+    server.start()
+    try:
+        run_apart(server.ready)
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+async def client(server: ServerProcess) -> AsyncIterator[DrawdownClient]:
+    """A patient client; the server runs, and goes on with the next test."""
+    async with DrawdownClient(server.address, source="weather", retry=PATIENT) as client:
+        if not [each async for each in client.list_assets()]:
+            await client.create_asset("credit", 6, pricing_pb2.ASSET_KIND_CREDIT)
+            await client.publish_rate_card(card())
+        yield client
+
+
+async def account(client: DrawdownClient, name: str) -> str:
+    await client.create_account(name)
+    await client.issue_grant(name, "credit", GRANTED)
+    return name
+
+
+async def charged(client: DrawdownClient, name: str) -> int:
+    """Tokens; nothing is held any more."""
+    async with asyncio.timeout(30):
+        while (await client.list_holds(name)).holds:
+            await asyncio.sleep(0.02)
+    [balance] = (await client.balance(name, product="chat")).balances
+    units = GRANTED - int(balance.granted)
+    assert units % PRICE == 0
+    return units // PRICE
+
+
+def usage(name: str, number: int) -> UsageEvent:
+    return UsageEvent(f"{name}-{number}", name, {"output_tokens": 1}, product="chat")
+
+
+Ask = Callable[[DrawdownClient, str, int], Awaitable[Any]]
+
+
+async def records(client: DrawdownClient, name: str, number: int) -> None:
+    outcome = await client.record(usage(name, number))
+    assert outcome.outcome is Outcome.APPLIED, outcome
+
+
+async def debits(client: DrawdownClient, name: str, number: int) -> None:
+    answer = await client.debit(name, "chat", {"output_tokens": 1}, request_id=f"{name}-{number}")
+    assert answer.charge == PRICE
+
+
+async def meters(client: DrawdownClient, name: str, number: int) -> None:
+    async with client.metered(name, "chat", estimate={"output_tokens": 5}) as call:
+        call.add(output_tokens=1)
+    assert isinstance(call.settled, decision_pb2.CaptureResponse)
+    assert call.settled.charge == PRICE
+
+
+async def watches(client: DrawdownClient, name: str) -> None:
+    async for _ in client.watch(name):
+        pass
+
+
+WAYS: dict[str, tuple[Ask, dict[str, Any]]] = {
+    "recorded": (records, {}),
+    "streamed": (records, {"streaming": True}),
+    "debited": (debits, {}),
+    "pipelined": (debits, {"pipelined": True}),
+    "metered": (meters, {}),
+}
+
+
+async def test_64_callers_each_way_over_a_server_that_is_killed_again_and_again(
+    client: DrawdownClient, server: ServerProcess
+) -> None:
+    """SIGKILL three times, at moments when most ways have questions in flight. Everything that was
+    asked is answered in the end, and charged once."""
+    answered: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
+    amid: Counter[str] = Counter()  # ways that had something in flight when the server died
+    ended = asyncio.Event()
+    names = {way: await account(client, f"killed-{way}") for way in WAYS}
+
+    async def caller(way: str, ask: Ask, own: DrawdownClient) -> None:
+        while not ended.is_set():
+            asked[way] += 1
+            await ask(own, names[way], asked[way])
+            answered[way] += 1
+            await asyncio.sleep(0.1)
+
+    async def storm(kills: int) -> None:
+        for _ in range(kills):
+            before = dict(answered)
+            while min(answered[way] - before.get(way, 0) for way in WAYS) < 80:
+                await asyncio.sleep(0.005)
+            while sum(asked[way] > answered[way] for way in WAYS) < 3:
+                await asyncio.sleep(0)
+            amid.update(way for way in WAYS if asked[way] > answered[way])
+            server.kill()
+            server.start()
+            await server.ready()
+        ended.set()
+
+    clients = {
+        way: DrawdownClient(server.address, source="weather", retry=PATIENT, **options)
+        for way, (_, options) in WAYS.items()
+    }
+    async with asyncio.TaskGroup() as group:
+        for way, (ask, _) in WAYS.items():
+            for _ in range(64):
+                group.create_task(caller(way, ask, clients[way]))
+        group.create_task(storm(3))
+    for own in clients.values():
+        await own.close()
+    assert answered == asked
+    assert len(amid) >= 3
+    assert {way: await charged(client, names[way]) for way in WAYS} == answered
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_was_given_up_beyond_its_deadline_is_asked_again_and_charged_once(
+    client: DrawdownClient, server: ServerProcess, way: str
+) -> None:
+    """The server stands still while it is asked. What it had taken by then it goes on with; asked
+    again under the same ids, the answers are those of the first time."""
+    ask, options = WAYS[way]
+    name = await account(client, f"late-{way}")
+
+    async def patiently(number: int) -> Any:
+        own = again if ask is not meters else client
+        return await ask(own, name, number)
+
+    async with (
+        DrawdownClient(server.address, source="weather", retry=BRIEF, **options) as hasty,
+        DrawdownClient(server.address, source="weather", retry=PATIENT, **options) as again,
+    ):
+        await ask(hasty, name, 0)
+        begun = [asyncio.create_task(ask(hasty, name, number)) for number in range(1, 17)]
+        await asyncio.sleep(0.002)
+        server.signal(signal.SIGSTOP)
+        begun += [asyncio.create_task(ask(hasty, name, number)) for number in range(17, 33)]
+        try:
+            found = await asyncio.gather(*begun, return_exceptions=True)
+        finally:
+            server.signal(signal.SIGCONT)
+        unknown = [each for each in found if each is not None]
+        assert len(unknown) >= 16
+        for each in unknown:
+            assert isinstance(each, OutcomeUnknown) or "UNKNOWN" in str(each)
+            if isinstance(each, OutcomeUnknown):
+                assert each.code in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
+        if ask is meters:  # what was held is taken back, and what was captured stands
+            settled = found.count(None) + 1
+            tokens = await charged(client, name)
+            assert settled <= tokens <= 33
+            return
+        await asyncio.gather(*[patiently(number) for number in range(1, 33)])
+        assert await charged(client, name) == 33
+
+
+async def test_of_what_was_given_up_the_ledger_says_what_became_of_it(
+    client: DrawdownClient, server: ServerProcess
+) -> None:
+    """An unknown outcome is known once a server answers: the question is asked by its id."""
+    name = await account(client, "asked-after")
+    async with DrawdownClient(server.address, retry=BRIEF) as hasty:
+        server.signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(OutcomeUnknown):
+                await debits(hasty, name, 1)
+        finally:
+            server.signal(signal.SIGCONT)
+    found = await client.get_outcome(name, f"{name}-1", abandon=True)
+    if found.state == journal_pb2.OUTCOME_STATE_ABANDONED:
+        assert await charged(client, name) == 0
+    else:
+        assert found.debit.charge == PRICE
+        assert await charged(client, name) == 1
+
+
+async def test_while_a_server_stands_still_as_many_wait_as_may_and_the_others_queue(
+    client: DrawdownClient, server: ServerProcess
+) -> None:
+    """100 events are taken, of 300 callers; of those that queue, who gives up was never there."""
+    name = await account(client, "queued")
+    limits = Limits(pending_events=100)
+    async with DrawdownClient(
+        server.address, source="weather", retry=PATIENT, limits=limits
+    ) as own:
+        server.signal(signal.SIGSTOP)
+        try:
+            callers = [asyncio.create_task(own.record(usage(name, n))) for n in range(300)]
+            for _ in range(100):
+                await asyncio.sleep(0.002)
+                assert own.pending_events <= 100
+            assert own.pending_events == 100
+            assert not any(each.done() for each in callers)
+            for each in callers[200:]:
+                each.cancel()
+            callers[0].cancel()  # it was taken: its caller waits no more, it is recorded
+            await asyncio.sleep(0.01)
+        finally:
+            server.signal(signal.SIGCONT)
+        found = await asyncio.gather(*callers, return_exceptions=True)
+    assert [isinstance(each, asyncio.CancelledError) for each in found] == [
+        number == 0 or number >= 200 for number in range(300)
+    ]
+    outcomes = [each for each in found if isinstance(each, EventOutcome)]
+    assert {each.outcome for each in outcomes} == {Outcome.APPLIED}
+    assert len(outcomes) == 199
+    assert await charged(client, name) == 200
+
+
+@pytest.mark.parametrize("options", [{}, {"streaming": True}, {"pipelined": True}])
+async def test_closing_while_a_server_stands_still_tells_what_is_known(
+    client: DrawdownClient, server: ServerProcess, options: dict[str, bool]
+) -> None:
+    """Who was taken hears that it is unknown or was not sent, who queues that the client is
+    closed; what is asked again is charged once."""
+    name = await account(client, f"closed-amid-{'-'.join(options)}")
+    own = DrawdownClient(
+        server.address,
+        source="weather",
+        retry=PATIENT,
+        limits=Limits(pending_events=10),
+        **options,  # type: ignore[arg-type]
+    )
+    await own.refresh_routing()
+    server.signal(signal.SIGSTOP)
+    try:
+        callers = [asyncio.create_task(own.record(usage(name, n))) for n in range(30)]
+        asking = [asyncio.create_task(debits(own, name, n)) for n in range(100, 104)]
+        asking.append(asyncio.create_task(watches(own, name)))
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(20):
+            await own.close()
+            found = await asyncio.gather(*callers, *asking, return_exceptions=True)
+    finally:
+        server.signal(signal.SIGCONT)
+    taken = [each for each in found if isinstance(each, EventOutcome)]
+    assert len(taken) == 10
+    assert {each.outcome for each in taken} <= {Outcome.RETRY, Outcome.UNKNOWN}
+    assert sum(isinstance(each, ClientClosed) for each in found[10:30]) == 20
+    assert {type(each) for each in found[30:]} == {OutcomeUnknown}, found[30:]
+    await asyncio.gather(*[records(client, name, number) for number in range(30)])
+    await asyncio.gather(*[debits(client, name, number) for number in range(100, 104)])
+    assert await charged(client, name) == 34
