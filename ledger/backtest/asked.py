@@ -206,7 +206,14 @@ def _return_lease(event: e.LeaseReturned) -> c.Command:
 
 
 def _grant_mandate(event: e.MandateGranted) -> c.Command:
-    return c.GrantMandate(event.key, event.account, event.terms, trace=event.trace)
+    purchase = event.purchase if isinstance(event, e.BuyingMandateGranted) else None
+    return c.GrantMandate(
+        event.key, event.account, event.terms, trace=event.trace, purchase=purchase
+    )
+
+
+def _request_top_up(event: e.PurchaseRequested) -> c.Command:
+    return c.RequestTopUp(event.key, event.account, event.asset, event.amount, trace=event.trace)
 
 
 def _revoke_mandate(event: e.MandateRevoked) -> c.Command:
@@ -569,6 +576,8 @@ _ASKED: Final[dict[type, Callable[[Any], c.Command | None]]] = {
     e.LeaseReturned: _return_lease,
     e.LeaseRecalled: _recall_lease,
     e.MandateGranted: _grant_mandate,
+    e.BuyingMandateGranted: _grant_mandate,
+    e.PurchaseRequested: _request_top_up,
     e.MandateRevoked: _revoke_mandate,
     e.RecurringStarted: _start,
     e.RecurringChanged: _change,

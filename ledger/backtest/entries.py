@@ -277,6 +277,14 @@ def _declined(replay: Replay, events: _Events, index: int) -> None:
         _as_asked(replay, events, index)
 
 
+def _purchased(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.PurchaseRequested)
+    command = asked(event)
+    assert command is not None
+    replay.run(command, events, index, event.grant)
+
+
 def _as_asked(replay: Replay, events: _Events, index: int) -> None:
     command = asked(events[index])
     assert command is not None
@@ -457,6 +465,7 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.TopUpRequested: _requested,
     e.TopUpConfirmed: _confirmed,
     e.TopUpDeclined: _declined,
+    e.PurchaseRequested: _purchased,
     e.ConfigurationApplied: _configured,
     e.WriterOpened: _opened,
     e.PriceOverridesSet: _overridden,

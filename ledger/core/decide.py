@@ -88,6 +88,7 @@ from ledger.core.leases.leasing import (
     decide_renew,
     decide_return,
 )
+from ledger.core.mandates.buying import decide_request_top_up
 from ledger.core.mandates.mandating import decide_grant_mandate, decide_revoke_mandate
 from ledger.core.metering.corrections import decide_amend, decide_reverse
 from ledger.core.metering.gauging import decide_report_gauge
@@ -268,6 +269,7 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     c.SetDecisionPolicy: decide_set_policy,
     c.GrantMandate: decide_grant_mandate,
     c.RevokeMandate: decide_revoke_mandate,
+    c.RequestTopUp: decide_request_top_up,
     c.SetTopUpRule: decide_rule,
     c.RemoveTopUpRule: decide_remove,
     c.ConfirmTopUp: decide_confirm_top_up,

@@ -20,6 +20,7 @@ from ledger.core.contracts.contracts import Contract
 from ledger.core.decisions.decision_policies import NO_RULES
 from ledger.core.funding.caps import Cap
 from ledger.core.leases.leases import CreditLease
+from ledger.core.mandates.mandates import Mandate
 from ledger.core.metering.gauges import Gauge, Gauges, GaugeScope
 from ledger.core.packages.subscriptions import Subscription
 from ledger.core.pricing.shared_totals import is_kept
@@ -248,10 +249,16 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
         *_statements(account.statements),
         *([_gauges(account.gauges)] if account.gauges is not None else []),
         *([{"due": account.dues.due, "of": account.dues.waiting}] if account.dues else []),
-        *([{"mandate": account.mandate}] if account.mandate is not None else []),
+        *([{"mandate": _mandate(account.mandate)}] if account.mandate is not None else []),
         *([{"packaged": account.packaged}] if account.packaged else []),
         *([{"rules": account.own_rules}] if account.own_rules != NO_RULES else []),
     ]
+
+
+def _mandate(mandate: Mandate) -> list[Any]:
+    """Without what it bought, where it buys nothing."""
+    fields = msgspec.to_builtins(mandate)
+    return fields if mandate.purchase is not None else fields[:3]
 
 
 def _contract(contract: Contract) -> Any:
@@ -422,6 +429,7 @@ def _grant(grant: Grant) -> list[Any]:
         grant.unpaid,
         grant.shared_with,
         grant.sharing_version,
+        *([{"bought_by": grant.bought_by}] if grant.bought_by else []),
     ]
 
 

@@ -49,6 +49,7 @@ class Grant:
         "asset",
         "attributes",
         "book",
+        "bought_by",
         "cancelled",
         "cash",
         "chained",
@@ -154,6 +155,7 @@ class Grant:
         self.recognised = 0  # money that draws have recognised
         self.paid = 0  # money in cash for it and for what it became (rules F1 to F3)
         self.unpaid = 0  # of its price: what is yet to be confirmed (rule F1)
+        self.bought_by: tuple[int, ...] = ()  # accounts whose mandates count what is paid (rule F1)
         self.part_of: Grant | None = None  # what was paid for, where it is a part of that
         self.rolled = 0  # units of `unused` that rolled over
         self.rolled_over = False  # that has happened, with or without units

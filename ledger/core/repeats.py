@@ -158,7 +158,11 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     ),
     c.RemoveBudget: ((e.BudgetRemoved,), ("account", "name")),
     c.SetDecisionPolicy: ((e.DecisionPolicySet,), ("account", "rules", "expected_version")),
-    c.GrantMandate: ((e.MandateGranted,), ("account", "terms")),
+    c.GrantMandate: (
+        (e.MandateGranted, e.BuyingMandateGranted),
+        ("account", "terms", "purchase"),
+    ),
+    c.RequestTopUp: ((e.PurchaseRequested,), ("account", "asset", "amount")),
     c.RevokeMandate: ((e.MandateRevoked,), ("account", "note")),
     c.SetTopUpRule: ((e.TopUpRuleSet,), ("account", "rule", "expected_version")),
     c.RemoveTopUpRule: ((e.TopUpRuleRemoved,), ("account", "asset")),
@@ -583,7 +587,13 @@ def _effective_at_given(recorded: e.Event) -> int:
     return recorded.effective_at
 
 
-_UNSAID = {"write_off": False, "release_holds": False, "note": b"", "values": None}
+_UNSAID = {
+    "write_off": False,
+    "release_holds": False,
+    "note": b"",
+    "values": None,
+    "purchase": None,
+}
 """Fields that an event leaves out where they have their default: a plain AccountClosed."""
 
 

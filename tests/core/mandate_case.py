@@ -1,10 +1,11 @@
 """Ledgers with mandates, in the language of `budget_case`:
 
     mandate  NAME BUDGET [parent=NAME] [for=PRODUCT,...] [with=NAME:VALUE,...] [most=N] [until=TIME]
-             opens the account if there is none of that name
+             [buys=MONEY@N/D [source=NAME]] opens the account if there is none of that name
+    asks     NAME UNITS [as=GRANT] [of=usd]   requests a top-up: the payer's gated grant
     revoke   NAME
     buys     NAME N                       a debit: charged at once
-    expect   spent NAME/mandate N | pends NAME/mandate N
+    expect   spent NAME/mandate N | pends NAME/mandate N | bought NAME MONEY | waits NAME PURCHASES
 
 At the end the rules of `verify` have no finding, and the families survive being packed.
 """
@@ -35,8 +36,33 @@ class MandateCase(BudgetCase):
             int(options.get("most", 0)),
             self._time(options.get("until")) if "until" in options else 0,
         )
-        command = c.GrantMandate(self._request(options), self.accounts.get(name, 404), terms)
+        command = c.GrantMandate(
+            self._request(options),
+            self.accounts.get(name, 404),
+            terms,
+            purchase=_purchase(options) if "buys" in options else None,
+        )
         return self.execute(command)[1]
+
+    def _asks(self, options: dict[str, str], name: str, units: str) -> str:
+        asset = {"usd": USD, "none": 404}.get(options.get("of", ""), CREDITS)
+        command = c.RequestTopUp(
+            self._request(options), self.accounts.get(name, 404), asset, int(units)
+        )
+        outcome, told = self.execute(command)
+        if isinstance(outcome, e.PurchaseRequested):
+            self.grants[options.get("as", f"G{outcome.grant}")] = outcome.grant
+        return told
+
+    def _seen_bought(self, name: str, product: str) -> int:
+        mandate = self.account(name).mandate
+        assert mandate is not None, name
+        return mandate.purchased
+
+    def _seen_waits(self, name: str, product: str) -> int:
+        mandate = self.account(name).mandate
+        assert mandate is not None, name
+        return mandate.pending
 
     def _revoke(self, options: dict[str, str], name: str) -> str:
         command = c.RevokeMandate(self._request(options), self.accounts[name], "stopped")
@@ -57,6 +83,11 @@ class MandateCase(BudgetCase):
         match event:
             case e.MandateGranted():
                 return "mandate"
+            case e.PurchaseRequested():
+                [payer] = [name for name, each in self.accounts.items() if each == event.payer]
+                return f"{event.amount} for {event.price_paid} from {payer}"
+            case e.GrantIssued(key=b""):
+                return ""
             case e.MandateRevoked():
                 return "revoked"
             case e.BudgetSet(key=b""):
@@ -65,6 +96,15 @@ class MandateCase(BudgetCase):
                 [name] = [name for name, each in self.accounts.items() if each == limit.account]
                 return f"{event.reason} of {name}, {limit.left} left"
         return super().tell(event)
+
+
+def _purchase(options: dict[str, str]) -> e.PurchaseTerms:
+    limit, price = options["buys"].split("@")
+    numerator, denominator = price.split("/")
+    asset = {"credits": CREDITS, "none": 404}.get(options.get("money", ""), USD)
+    return e.PurchaseTerms(
+        int(limit), asset, int(numerator), int(denominator), options.get("source", "")
+    )
 
 
 def mandate_case(test: Callable[[MandateCase], None]) -> Callable[[], None]:

@@ -49,6 +49,7 @@ OF_SEATS = {  # and test_seat_properties these
     c.ChangeSeatTerms,
 }
 OF_MANDATES = {c.GrantMandate, c.RevokeMandate}  # test_mandates draws them
+OF_MANDATES |= {c.RequestTopUp}  # and test_mandate_purchases this
 OF_STATEMENTS = {c.SetStatements, c.EndStatement, c.CloseStatement}  # and test_statements these
 OF_CAPS = {c.UpdateSharing, c.SetCap, c.RemoveCap}  # and test_cap_properties these
 OF_METERS = {c.MeteredUsage, c.ReportGauge}  # test_levels and test_gauges draw them
@@ -879,6 +880,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
     }
     elsewhere |= of_budgets | of_caps
     elsewhere |= {e.MandateGranted, e.MandateRevoked}  # and test_mandates
+    elsewhere |= {e.BuyingMandateGranted, e.PurchaseRequested}  # and test_mandate_purchases
     elsewhere |= {  # and test_seats
         e.SeatPlanStarted,
         e.SeatsAdded,

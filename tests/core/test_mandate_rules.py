@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from core_world import USD, Core
+from core_world import CREDITS, USD, Core
 from mandate_case import MandateCase
 from msgspec.structs import replace
 from replaying import counters, replayed, totals
@@ -23,8 +23,11 @@ from ledger.verify.rules import Rules
 STORY = """
 account  acme
 grant    acme 1000 shared
-mandate  bot 100 parent=acme for=chat,embed with=region:eu most=40 until=+2h
-mandate  sub 50 parent=bot for=chat with=region:eu most=30 until=+1h
+mandate  bot 100 parent=acme for=chat,embed with=region:eu most=40 until=+2h buys=30@1/10
+mandate  sub 50 parent=bot for=chat with=region:eu most=30 until=+1h buys=20@1/10
+asks     sub 100 as=P
+confirm  P 4
+fail     P
 buys     sub 20 with=region:eu
 buys     sub 31 with=region:eu
 hold     sub 5
@@ -73,6 +76,10 @@ def any_of(event: Any) -> bool:
     return True
 
 
+def bought(event: Any) -> bool:
+    return bool(event.pending)
+
+
 def of(reason: str) -> Callable[[Any], bool]:
     return lambda event: bool(event.reason == reason)
 
@@ -81,19 +88,46 @@ def _terms(event: Any, **fields: Any) -> Any:
     return replace(event, terms=replace(event.terms, **fields))
 
 
+def _buys(event: Any, **fields: Any) -> Any:
+    return replace(event, purchase=replace(event.purchase, **fields))
+
+
 def _limit(event: Any, **fields: Any) -> Any:
     return replace(event, limit=replace(event.limit, **fields))
 
 
 BROKEN: list[tuple[type, Callable[[Any], bool], Callable[[Any], Any], str]] = [
-    (e.MandateGranted, any_of, lambda x: _terms(x, budget=99), "budget of the mandate"),
-    (e.MandateGranted, any_of, lambda x: _terms(x, asset=USD), "budget of the mandate"),
-    (e.MandateGranted, any_of, lambda x: _terms(x, price_max=-1), "budget and price of a mandate"),
-    (e.MandateGranted, any_of, lambda x: _terms(x, expires_at=1), "end of a mandate"),
-    (e.MandateGranted, below, lambda x: _terms(x, products=()), "mandate"),
-    (e.MandateGranted, below, lambda x: _terms(x, attributes=()), "mandate"),
-    (e.MandateGranted, below, lambda x: _terms(x, price_max=41), "mandate"),
-    (e.MandateGranted, below, lambda x: _terms(x, expires_at=0), "mandate"),
+    (e.BuyingMandateGranted, any_of, lambda x: _terms(x, budget=99), "budget of the mandate"),
+    (e.BuyingMandateGranted, any_of, lambda x: _terms(x, asset=USD), "budget of the mandate"),
+    (
+        e.BuyingMandateGranted,
+        any_of,
+        lambda x: _terms(x, price_max=-1),
+        "budget and price of a mandate",
+    ),
+    (e.BuyingMandateGranted, any_of, lambda x: _terms(x, expires_at=1), "end of a mandate"),
+    (e.BuyingMandateGranted, below, lambda x: _terms(x, products=()), "mandate"),
+    (e.BuyingMandateGranted, below, lambda x: _terms(x, attributes=()), "mandate"),
+    (e.BuyingMandateGranted, below, lambda x: _terms(x, price_max=41), "mandate"),
+    (e.BuyingMandateGranted, below, lambda x: _terms(x, expires_at=0), "mandate"),
+    (e.BuyingMandateGranted, below, lambda x: _buys(x, limit=31), "what a mandate buys"),
+    (e.BuyingMandateGranted, below, lambda x: _buys(x, price_numerator=2), "what a mandate buys"),
+    (e.BuyingMandateGranted, below, lambda x: _buys(x, price_asset=CREDITS), "what a mandate buys"),
+    (e.BuyingMandateGranted, below, lambda x: _buys(x, source="other"), "what a mandate buys"),
+    (e.BuyingMandateGranted, any_of, lambda x: _buys(x, limit=0), "what a mandate buys"),
+    (e.BuyingMandateGranted, any_of, lambda x: _buys(x, limit=9), "limit of the purchase"),
+    (e.PurchaseRequested, any_of, lambda x: replace(x, account=2), "counted of the purchase"),
+    (e.PurchaseRequested, any_of, lambda x: replace(x, account=1), "purchase of account 1"),
+    (e.PurchaseRequested, any_of, lambda x: replace(x, counted=(3,)), "counted of the purchase"),
+    (e.PurchaseRequested, any_of, lambda x: replace(x, payer=2), "payer of the purchase"),
+    (e.PurchaseRequested, any_of, lambda x: replace(x, asset=USD), "asset of the purchase"),
+    (e.PurchaseRequested, any_of, lambda x: replace(x, amount=90), "price of the purchase"),
+    (e.PurchaseRequested, any_of, lambda x: replace(x, price_paid=9), "price of the purchase"),
+    (e.PurchaseRequested, any_of, lambda x: replace(x, price_asset=9), "price of the purchase"),
+    (e.PurchaseRequested, any_of, lambda x: replace(x, grant=1), "grant of the purchase"),
+    (e.GrantIssued, bought, lambda x: replace(x, amount=90), "grant of the purchase"),
+    (e.GrantIssued, bought, lambda x: replace(x, pending=False), "grant of the purchase"),
+    (e.GrantIssued, bought, lambda x: replace(x, sharing=None), "sharing of the purchase"),
     (e.MandateRevoked, any_of, lambda x: replace(x, account=1), "mandate that is revoked"),
     (e.WorkDenied, of("MANDATE_PRICE"), lambda x: _limit(x, left=29), "left"),
     (e.WorkDenied, of("MANDATE_PRICE"), lambda x: _limit(x, account=1), "mandate that denies"),

@@ -157,6 +157,19 @@ def test_no_mandate_is_more_than_the_one_above(case: MandateCase) -> None:
 
 
 @mandate_case
+def test_below_one_that_was_moved_no_mandate_above_is_exceeded(case: MandateCase) -> None:
+    """
+    # `big` allows more than `small`, below which it stands by now.
+    account acme
+    mandate small 10 parent=acme
+    mandate big 100 parent=acme
+    move    big small
+    mandate sub 50 parent=big    -> refused MANDATE_EXCEEDS_PARENT terms.budget
+    mandate sub 10               -> mandate
+    """
+
+
+@mandate_case
 def test_terms_that_are_none(case: MandateCase) -> None:
     """
     account acme

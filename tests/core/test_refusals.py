@@ -968,6 +968,9 @@ ELSEWHERE = {
     Reason.MANDATE_ATTRIBUTES,
     Reason.MANDATE_ASSET,
     Reason.MANDATE_PRICE,
+    Reason.MANDATE_BUYS_NOTHING,  # these of test_mandate_purchases
+    Reason.MANDATE_PURCHASE_EXCEEDED,
+    Reason.MANDATE_PURCHASES_LIMIT,
     Reason.MANDATE_EXCEEDED,
     Reason.BUDGET_EXCEEDED,  # these of test_budgets
     Reason.BUDGETS_LIMIT,

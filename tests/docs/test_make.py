@@ -34,7 +34,8 @@ def test_make_alone_lists_every_target() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["demo", "test", "check", "bench", "protos", "serve", "compiled", "wheels", "clean", "help"]
+    "target",
+    ["demo", "test", "check", "bench", "protos", "serve", "compiled", "wheels", "clean", "help"],
 )
 def test_the_promised_targets_exist(target: str) -> None:
     assert target in TARGETS

@@ -151,6 +151,8 @@ LATER = {  # classes that came after the first version
     e.LeaseReturned,
     e.MandateGranted,
     e.MandateRevoked,
+    e.BuyingMandateGranted,
+    e.PurchaseRequested,
     e.UsageLeased,
     e.RerateShared,
     e.SharedRerated,

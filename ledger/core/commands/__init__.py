@@ -44,7 +44,7 @@ from ledger.core.commands.leases import (
     RenewLease,
     ReturnLease,
 )
-from ledger.core.commands.mandates import GrantMandate, RevokeMandate
+from ledger.core.commands.mandates import GrantMandate, RequestTopUp, RevokeMandate
 from ledger.core.commands.outcomes import ConfirmOutcome, RejectOutcome, ReportOutcome
 from ledger.core.commands.packages import CancelSubscription, ChangePackage, Subscribe
 from ledger.core.commands.payments import (
@@ -154,6 +154,7 @@ __all__ = [
     "ReportGauge",
     "ReportOutcome",
     "RepriceUsage",
+    "RequestTopUp",
     "ResumeRecurring",
     "ResumeSeat",
     "ReturnLease",
@@ -257,6 +258,7 @@ Command: TypeAlias = (
     | SetDecisionPolicy
     | GrantMandate
     | RevokeMandate
+    | RequestTopUp
     | SetTopUpRule
     | RemoveTopUpRule
     | ConfirmTopUp

@@ -1,11 +1,11 @@
-"""Mandates: granted, also by an agent to its own sub-agents, and revoked."""
+"""Mandates: granted, also by an agent to its own sub-agents, and revoked; what an agent buys."""
 
 from __future__ import annotations
 
 import msgspec
 
 from ledger.core.commands.base import NO_NAMES, Names
-from ledger.core.events import MandateTerms
+from ledger.core.events import MandateTerms, PurchaseTerms
 
 
 class GrantMandate(msgspec.Struct, gc=False):
@@ -16,6 +16,7 @@ class GrantMandate(msgspec.Struct, gc=False):
     terms: MandateTerms
     names: Names = NO_NAMES
     trace: bytes = b""
+    purchase: PurchaseTerms | None = None  # None: it buys nothing
 
 
 class RevokeMandate(msgspec.Struct, gc=False):
@@ -24,5 +25,16 @@ class RevokeMandate(msgspec.Struct, gc=False):
     key: bytes
     account: int
     note: str = ""
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class RequestTopUp(msgspec.Struct, gc=False):
+    """Ask, as the agent of the account, that its payer buys units of the mandate's asset."""
+
+    key: bytes
+    account: int
+    asset: int
+    amount: int
     names: Names = NO_NAMES
     trace: bytes = b""

@@ -167,9 +167,12 @@ from ledger.core.events.leases import (
 )
 from ledger.core.events.mandates import (
     MANDATE_BUDGET,
+    BuyingMandateGranted,
     MandateGranted,
     MandateRevoked,
     MandateTerms,
+    PurchaseRequested,
+    PurchaseTerms,
 )
 from ledger.core.events.metering import LevelBack, LevelMove, MetersReversed, UsageMetered
 from ledger.core.events.minimums import MinimumCharged, MinimumsAwaited
@@ -325,6 +328,7 @@ __all__ = [
     "BudgetValues",
     "BudgetsCounted",
     "BudgetsTallied",
+    "BuyingMandateGranted",
     "CapRemoved",
     "CapSet",
     "CapTerms",
@@ -440,6 +444,8 @@ __all__ = [
     "PriceOverridesSet",
     "Proration",
     "ProviderCost",
+    "PurchaseRequested",
+    "PurchaseTerms",
     "QuantityMap",
     "QuoteExpired",
     "QuoteMade",
@@ -644,7 +650,9 @@ Event: TypeAlias = (
     | LeaseOverdue
     | LeaseRecalled
     | MandateGranted
+    | BuyingMandateGranted
     | MandateRevoked
+    | PurchaseRequested
     | OutcomeReported
     | OutcomeConfirmed
     | OutcomeRejected

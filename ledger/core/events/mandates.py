@@ -1,4 +1,5 @@
-"""Mandates: what an agent may spend of whose account, on what, until when (rule H4)."""
+"""Mandates: what an agent may spend of whose account, on what, until when, and what it may buy
+(rules H4, F1)."""
 
 from __future__ import annotations
 
@@ -28,6 +29,21 @@ class MandateTerms(msgspec.Struct, frozen=True, array_like=True):
     expires_at: int = 0
 
 
+class PurchaseTerms(msgspec.Struct, frozen=True, array_like=True):
+    """What an agent may have its payer buy: units of the mandate's asset, for `limit` minor units
+    of `price_asset` in all.
+
+    A unit costs numerator / denominator minor units of that money, which whoever grants the mandate
+    says, never the agent. `source`: where the payment comes from, as for a top-up rule.
+    """
+
+    limit: int = 0
+    price_asset: int = 0
+    price_numerator: int = 0
+    price_denominator: int = 1
+    source: str = ""
+
+
 class MandateGranted(Fact, frozen=True, tag=178):
     """The account is an agent's, within these terms and those of every mandate above it.
 
@@ -37,6 +53,33 @@ class MandateGranted(Fact, frozen=True, tag=178):
     key: bytes
     account: int
     terms: MandateTerms
+    trace: bytes = b""
+
+
+class BuyingMandateGranted(MandateGranted, frozen=True, tag=180):
+    """The same of an agent that may request top-ups, within `purchase` of its own and of every
+    mandate above it."""
+
+    purchase: PurchaseTerms = PurchaseTerms()
+
+
+class PurchaseRequested(Fact, frozen=True, tag=181):
+    """An agent asked for `amount` units: the entry before issued them as `grant` of `payer`, which
+    waits for `price_paid` (rule F1).
+
+    `counted` are the accounts whose mandates count it, the agent's own first: what is never paid of
+    it, they count no more.
+    """
+
+    key: bytes
+    account: int
+    payer: int
+    grant: int
+    asset: int
+    amount: int
+    price_paid: int
+    price_asset: int
+    counted: tuple[int, ...]
     trace: bytes = b""
 
 

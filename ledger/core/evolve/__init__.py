@@ -100,7 +100,11 @@ from ledger.core.evolve.leases import (
     lease_returned,
     usage_leased,
 )
-from ledger.core.evolve.mandates import mandate_granted, mandate_revoked
+from ledger.core.evolve.mandates import (
+    mandate_granted,
+    mandate_revoked,
+    purchase_requested,
+)
 from ledger.core.evolve.metering import meters_reversed, usage_metered
 from ledger.core.evolve.minimums import minimum_charged, minimums_awaited
 from ledger.core.evolve.overrides import price_overrides_set
@@ -272,7 +276,9 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     e.LeaseOverdue: lease_overdue,
     e.LeaseRecalled: lease_recalled,
     e.MandateGranted: mandate_granted,
+    e.BuyingMandateGranted: mandate_granted,
     e.MandateRevoked: mandate_revoked,
+    e.PurchaseRequested: purchase_requested,
     e.OutcomeReported: outcome_reported,
     e.OutcomeConfirmed: usage_costed,
     e.OutcomeRejected: outcome_rejected,

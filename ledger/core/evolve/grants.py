@@ -13,6 +13,7 @@ from ledger.core.events import (
     GrantStarted,
     GrantVoided,
 )
+from ledger.core.evolve.mandates import purchase_settled
 from ledger.core.evolve.moves import activate, paid_for, pay, repay, retire, set_timer
 from ledger.core.state import (
     GRANT_CANCELLED,
@@ -162,6 +163,8 @@ def grant_released(state: State, event: GrantReleased) -> None:
     assert grant.book.value_book is not None
     pay(grant.account, cash, grant.book.value_book, event.payment, grant)
     grant.unpaid -= event.payment
+    if grant.bought_by and not grant.unpaid:
+        purchase_settled(state, grant, 0)
     if event.amount:
         books.release(grant.funding, grant.book, event.amount)
         books.transfer(grant.funding, grant.book, event.amount)
@@ -177,6 +180,8 @@ def grant_cancelled(state: State, event: GrantCancelled) -> None:
     grant.cancelled += event.amount
     grant.returned += event.unpaid
     grant.unpaid -= event.unpaid
+    if grant.bought_by:
+        purchase_settled(state, grant, event.unpaid)
     if event.whole:
         grant.settled = GRANT_CANCELLED
     if event.key:

@@ -21,6 +21,7 @@ from ledger.core.commands import (
 from ledger.core.events import (
     Event,
     GrantKind,
+    PurchaseTerms,
     TopUpConfirmed,
     TopUpDeclined,
     TopUpExpired,
@@ -308,6 +309,6 @@ def wanted(account: Account, rule: TopUpRule, available: int, now: int, least: i
     return max(1, min(amount, INT64_MAX, most))  # what one charge and one grant can say (rule N1)
 
 
-def price_of(rule: TopUpRule, amount: int) -> int:
+def price_of(rule: TopUpRule | PurchaseTerms, amount: int) -> int:
     """Money for so many units, half-even (rule N2), never nothing."""
     return max(1, round(Fraction(amount * rule.price_numerator, rule.price_denominator)))

@@ -1,4 +1,5 @@
-"""Deciding mandates: granted, delegated, revoked, and asked before work goes ahead (rule H4).
+"""Deciding mandates: granted, delegated, revoked, and asked before work goes ahead (rule H4); what
+they buy is decided by `buying`.
 
 A mandate stands at an account of its own, below the account that pays: so what its agent uses, and
 what sub-agents below it use, is accounted there, counts in its budget and in every budget above,
@@ -14,14 +15,17 @@ from ledger.core.events import (
     MANDATE_BUDGET,
     BudgetMeasure,
     BudgetTerms,
+    BuyingMandateGranted,
     Event,
     MandateGranted,
     MandateRevoked,
     MandateTerms,
+    PurchaseTerms,
     Window,
     WindowKind,
 )
 from ledger.core.limits import BUDGETS_A_LINE_MAX, INT64_MAX, MANDATE_NAMES_MAX, MANDATES_BELOW_MAX
+from ledger.core.mandates.mandates import Mandate
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.shapes import Use
 from ledger.core.state import Account, State
@@ -107,7 +111,7 @@ def decide_grant_mandate(
             f"the account has a mandate, or a budget by the name {MANDATE_BUDGET!r}; a mandate "
             "never changes: revoke it and grant another, at another account",
         )
-    refusal = refuse_mandate(state, account.parent, account.tenant, command.terms)
+    refusal = refuse_mandate(state, account.parent, account.tenant, command.terms, command.purchase)
     if refusal is not None:
         return refusal
     budget = _budget(command.terms)
@@ -125,41 +129,34 @@ def decide_grant_mandate(
         )
     out.append(budget_set(b"", account.number, state.next_budget, MANDATE_BUDGET, budget, 1))
     granted = MandateGranted(command.key, account.number, command.terms, command.trace)
+    if command.purchase is not None:
+        granted = BuyingMandateGranted(
+            command.key, account.number, command.terms, command.trace, command.purchase
+        )
     out.append(granted)
     return granted
 
 
 def refuse_mandate(
-    state: State, parent: Account | None, tenant: int, terms: MandateTerms
+    state: State,
+    parent: Account | None,
+    tenant: int,
+    terms: MandateTerms,
+    purchase: PurchaseTerms | None = None,
 ) -> Refusal | None:
     """Why no account below `parent` may be given these terms: they are none, or more than those of
     the mandate above it."""
     refusal = _invalid(state, tenant, terms)
     above = mandate_above(parent)
     if refusal is not None or above is None:
-        return refusal
-    mandate = above.mandate
-    assert mandate is not None
+        return refusal or _invalid_purchase(state, tenant, purchase)
     node: Account | None = above
     while node is not None:
-        if node.mandate is not None and node.mandate.over(state.now):
-            revoked = bool(node.mandate.revoked_at)
-            return Refusal(
-                Reason.MANDATE_REVOKED if revoked else Reason.MANDATE_EXPIRED,
-                "account",
-                str(node.number),
-                "the mandate, or one above it, has ended: it delegates nothing any more",
-            )
+        if node.mandate is not None:
+            refusal = _refuse_below(state, node, node.mandate, terms, purchase)
+            if refusal is not None:
+                return refusal
         node = node.parent
-    field = exceeding(terms, mandate.terms)
-    if field:
-        return Refusal(
-            Reason.MANDATE_EXCEEDS_PARENT,
-            f"terms.{field}",
-            str(getattr(terms, field)),
-            "the mandate above allows less; delegate at most what it allows: "
-            f"{getattr(mandate.terms, field)}",
-        )
     count = sum([each.mandate is not None for each in above.children])
     if count >= MANDATES_BELOW_MAX:
         return Refusal(
@@ -168,7 +165,44 @@ def refuse_mandate(
             str(count),
             f"a mandate has at most {MANDATES_BELOW_MAX} right below it, ended ones too",
         )
-    return None
+    return _invalid_purchase(state, tenant, purchase)
+
+
+def _refuse_below(
+    state: State,
+    account: Account,
+    above: Mandate,
+    terms: MandateTerms,
+    purchase: PurchaseTerms | None,
+) -> Refusal | None:
+    """Why one mandate above gives no account below it these terms: all are asked, since one that
+    was moved may allow more than the one that it stands below by now."""
+    if above.over(state.now):
+        return Refusal(
+            Reason.MANDATE_REVOKED if above.revoked_at else Reason.MANDATE_EXPIRED,
+            "account",
+            str(account.number),
+            "the mandate, or one above it, has ended: it delegates nothing any more",
+        )
+    field = exceeding(terms, above.terms)
+    if field:
+        return Refusal(
+            Reason.MANDATE_EXCEEDS_PARENT,
+            f"terms.{field}",
+            str(getattr(terms, field)),
+            "the mandate above allows less; delegate at most what it allows: "
+            f"{getattr(above.terms, field)}",
+        )
+    field = buying_more(purchase, above.purchase)
+    if not field:
+        return None
+    allowed = getattr(above.purchase, field) if above.purchase is not None else "nothing"
+    return Refusal(
+        Reason.MANDATE_EXCEEDS_PARENT,
+        f"terms.purchase.{field}",
+        str(getattr(purchase, field)),
+        f"the mandate above buys less, or at another price; at most what it buys: {allowed}",
+    )
 
 
 def exceeding(terms: MandateTerms, above: MandateTerms) -> str:
@@ -186,6 +220,42 @@ def exceeding(terms: MandateTerms, above: MandateTerms) -> str:
     if above.expires_at and not 0 < terms.expires_at <= above.expires_at:
         return "expires_at"
     return ""
+
+
+def buying_more(purchase: PurchaseTerms | None, above: PurchaseTerms | None) -> str:
+    """The first field in which a mandate would buy what the one above it does not; "" = none. The
+    price is the payer's, so it is the same."""
+    if purchase is None:
+        return ""
+    if above is None or purchase.limit > above.limit:
+        return "limit"
+    if purchase.price_asset != above.price_asset:
+        return "price_asset"
+    if (
+        purchase.price_numerator * above.price_denominator
+        != above.price_numerator * purchase.price_denominator
+    ):
+        return "price_numerator"
+    return "source" if purchase.source != above.source else ""
+
+
+def _invalid_purchase(state: State, tenant: int, purchase: PurchaseTerms | None) -> Refusal | None:
+    if purchase is None:
+        return None
+    field = "terms.purchase.price_asset"
+    asset = state.catalog.assets.get(purchase.price_asset)
+    if asset is None or asset.tenant != tenant:
+        message = "the tenant has no such asset"
+        return Refusal(Reason.ASSET_UNKNOWN, field, str(purchase.price_asset), message)
+    if asset.kind != "money":
+        message = "what an agent buys is paid for in money"
+        return Refusal(Reason.ASSET_KIND_INVALID, field, str(purchase.price_asset), message)
+    for name in ("limit", "price_numerator", "price_denominator"):
+        value = getattr(purchase, name)
+        if not 0 < value <= INT64_MAX:
+            message = f"{name} of what a mandate buys: above 0, and fits 64 bits"
+            return Refusal(Reason.MANDATE_INVALID, f"terms.purchase.{name}", str(value), message)
+    return None
 
 
 def _invalid(state: State, tenant: int, terms: MandateTerms) -> Refusal | None:
@@ -216,6 +286,16 @@ def _budget(terms: MandateTerms) -> BudgetTerms:
     )
 
 
+def unknown_mandate(account: Account) -> Refusal:
+    """The account is not bound by a mandate of its own."""
+    return Refusal(
+        Reason.MANDATE_UNKNOWN,
+        "account",
+        str(account.number),
+        "the account has no mandate: it is no agent's",
+    )
+
+
 def decide_revoke_mandate(
     state: State, command: RevokeMandate, out: list[Event]
 ) -> Event | Known | Refusal:
@@ -225,12 +305,7 @@ def decide_revoke_mandate(
         return account
     mandate = account.mandate
     if mandate is None:
-        return Refusal(
-            Reason.MANDATE_UNKNOWN,
-            "account",
-            str(account.number),
-            "the account has no mandate: it is no agent's",
-        )
+        return unknown_mandate(account)
     if mandate.revoked_at:
         return Refusal(
             Reason.MANDATE_REVOKED,

@@ -53,6 +53,7 @@ class PackedGrant(msgspec.Struct, array_like=True, gc=False):
     sharing_version: int = 1
     seat: tuple[str, int] | None = None  # plan, number in it
     rolls_into: int = 0
+    bought_by: tuple[int, ...] = ()
 
 
 def pack_grant(grant: Grant) -> PackedGrant:
@@ -98,6 +99,7 @@ def pack_grant(grant: Grant) -> PackedGrant:
         grant.sharing_version,
         (grant.seat.plan.name, grant.seat.number) if grant.seat is not None else None,
         grant.rolls_into,
+        grant.bought_by,
     )
 
 
@@ -134,6 +136,7 @@ def unpack_grant(state: State, packed: PackedGrant) -> None:
     grant.rolled = packed.rolled
     grant.rolled_over = packed.rolled_over
     grant.rolls_into = packed.rolls_into
+    grant.bought_by = packed.bought_by
     grant.scheduled = packed.scheduled
     grant.forfeit = packed.forfeit
     grant.unused = packed.unused

@@ -132,6 +132,8 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.LeaseRecalled: usage.unexpected,
     e.MandateGranted: usage.unexpected,  # mandates are of tests/core/test_mandates
     e.MandateRevoked: usage.unexpected,
+    e.BuyingMandateGranted: usage.unexpected,
+    e.PurchaseRequested: usage.unexpected,
     e.OutcomeReported: usage.unexpected,
     e.OutcomeConfirmed: usage.unexpected,
     e.OutcomeRejected: usage.unexpected,

@@ -117,7 +117,7 @@ from ledger.verify.rules.leases import (
     lease_returned,
     usage_leased,
 )
-from ledger.verify.rules.mandates import mandate_granted, mandate_revoked
+from ledger.verify.rules.mandates import mandate_granted, mandate_revoked, purchase_requested
 from ledger.verify.rules.metering import goes_on_metering, meters_reversed, usage_metered
 from ledger.verify.rules.minimums import minimum_charged, minimums_awaited
 from ledger.verify.rules.outcome_charges import (
@@ -368,6 +368,8 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     e.LeaseOverdue: lease_overdue,
     e.LeaseRecalled: lease_recalled,
     e.MandateGranted: mandate_granted,
+    e.BuyingMandateGranted: mandate_granted,
+    e.PurchaseRequested: purchase_requested,
     e.MandateRevoked: mandate_revoked,
     e.OutcomeReported: outcome_reported,
     e.OutcomeConfirmed: outcome_confirmed,

@@ -1,18 +1,27 @@
-"""Mandates: granted once, within the one above; what a denial by one says (rule H4)."""
+"""Mandates: granted once, within the one above; what a denial by one says; what agents buy, within
+every limit and at the price that was granted (rules H4, F1)."""
 
 from __future__ import annotations
+
+from fractions import Fraction
 
 from ledger.core.events import (
     MANDATE_BUDGET,
     BudgetMeasure,
+    BuyingMandateGranted,
+    GrantKind,
     Limit,
     MandateGranted,
     MandateRevoked,
     MandateTerms,
+    PurchaseRequested,
+    PurchaseTerms,
+    Sharing,
+    SharingMode,
     WindowKind,
     WorkDenied,
 )
-from ledger.core.limits import INT64_MAX
+from ledger.core.limits import INT64_MAX, MANDATE_PURCHASES_MAX
 from ledger.core.state import Account, State
 from ledger.verify.rules.judge import Judge
 
@@ -35,11 +44,18 @@ def mandate_granted(judge: Judge, state: State, event: MandateGranted) -> None:
         judge.wrong(state, "budget and price of a mandate", "units that fit 64 bits", terms)
     if 0 < terms.expires_at <= state.now:
         judge.wrong(state, "end of a mandate", f"after {state.now}", terms.expires_at)
+    purchase = event.purchase if isinstance(event, BuyingMandateGranted) else None
+    if purchase is not None:
+        figures = (purchase.limit, purchase.price_numerator, purchase.price_denominator)
+        if min(figures) <= 0 or max(figures) > INT64_MAX:
+            judge.wrong(state, "what a mandate buys", "above 0, and fits 64 bits", purchase)
     for above in account.line()[1:]:
         if above.mandate is None:
             continue
         if not _within(terms, above.mandate.terms):
             judge.wrong(state, "mandate", f"within {above.mandate.terms}", terms)
+        if purchase is not None and not _buys_within(purchase, above.mandate.purchase):
+            judge.wrong(state, "what a mandate buys", above.mandate.purchase, purchase)
         if _ended(above, state.now):
             judge.wrong(state, "mandate above", "one that has not ended", above.number)
 
@@ -51,6 +67,45 @@ def mandate_revoked(judge: Judge, state: State, event: MandateRevoked) -> None:
         judge.wrong(state, "mandate that is revoked", "one that there is", event.account)
     else:
         judge.equal(state, "revoked before", 0, mandate.revoked_at)
+
+
+def purchase_requested(judge: Judge, state: State, event: PurchaseRequested) -> None:
+    """Within the limit of every mandate of the line, at their price; for a grant of whoever pays
+    that waits for just that, and is shared with the agent alone (rules F1, H4)."""
+    account, what = state.accounts[event.account], f"purchase of account {event.account}"
+    bearers = [each for each in account.line() if each.mandate is not None]
+    numbers = tuple([each.number for each in bearers])
+    judge.equal(state, f"counted of the {what}", numbers, event.counted)
+    if account.mandate is None or account.closed_at or account.frozen:
+        judge.wrong(state, what, "of an agent whose account is open", "another")
+        return
+    above = bearers[-1].parent or bearers[-1]
+    judge.equal(state, f"payer of the {what}", above.number, event.payer)
+    judge.equal(state, f"asset of the {what}", account.mandate.terms.asset, event.asset)
+    for each in bearers:
+        mandate = each.mandate
+        assert mandate is not None
+        terms = mandate.purchase
+        if terms is None or _ended(each, state.now):
+            judge.wrong(state, f"mandate of the {what}", "one that buys", each.number)
+            continue
+        price = Fraction(event.amount * terms.price_numerator, terms.price_denominator)
+        asked = (max(1, round(price)), terms.price_asset)
+        judge.equal(state, f"price of the {what}", asked, (event.price_paid, event.price_asset))
+        if mandate.purchased + event.price_paid > terms.limit:
+            judge.wrong(state, f"limit of the {what}", terms.limit, mandate.purchased)
+        if mandate.pending >= MANDATE_PURCHASES_MAX:
+            judge.wrong(state, f"purchases that wait with the {what}", "fewer", mandate.pending)
+    grant = state.grants.get(event.grant)
+    if grant is None or grant.number != state.next_grant - 1:
+        judge.wrong(state, f"grant of the {what}", state.next_grant - 1, event.grant)
+        return
+    issued = (grant.account.number, grant.kind, grant.asset, grant.pending, grant.unpaid)
+    waits = (event.payer, GrantKind.PREPAID, event.asset, event.amount, event.price_paid)
+    judge.equal(state, f"grant of the {what}", waits, issued)
+    judge.equal(state, f"currency of the {what}", event.price_asset, grant.price_asset)
+    alone = Sharing(SharingMode.LISTED, (event.account,))
+    judge.equal(state, f"sharing of the {what}", (True, alone), (grant.shared, grant.shared_with))
 
 
 def look_at_mandate(judge: Judge, state: State, event: WorkDenied, limit: Limit) -> None:
@@ -83,6 +138,15 @@ def _within(terms: MandateTerms, above: MandateTerms) -> bool:
     attributes = set(above.attributes) <= set(terms.attributes)
     spent = terms.asset == above.asset and terms.budget <= above.budget
     return products and price and end and attributes and spent
+
+
+def _buys_within(purchase: PurchaseTerms, above: PurchaseTerms | None) -> bool:
+    if above is None:
+        return False
+    mine = Fraction(purchase.price_numerator, purchase.price_denominator)
+    same = mine == Fraction(above.price_numerator, above.price_denominator)
+    paid = (purchase.price_asset, purchase.source) == (above.price_asset, above.source)
+    return same and paid and purchase.limit <= above.limit
 
 
 def _ended(account: Account, now: int) -> bool:
