@@ -1,6 +1,6 @@
 -- What the migrations make of an empty database. Never edited by hand: it is made by
 -- `python -m tests.journal.snapshot`, and the digest is of the names and checksums of all of them.
--- stands for 0050, 9d98636cf499a2e5ed918d988354da9f12a8030e6d4adfb597e10fe4bc9a9e64
+-- stands for 0050, de83aaf8ae516a8013fa05924ca0d61c23a0752e7535131f590a1ec3436218b0
 
 SET LOCAL check_function_bodies = false;
 
@@ -858,6 +858,67 @@ BEGIN
     PERFORM ledger.grant_projection(name);
 END $$;
 
+CREATE FUNCTION ledger.create_projection_without_mandates(name text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    before text := current_setting('search_path');
+BEGIN
+    PERFORM ledger.create_projection_without_sizing(name);
+    PERFORM set_config('search_path', format('%I', name), true);
+
+    -- One row a hold and quantity that was learned, or was to be.
+    CREATE TABLE hold_sizes (
+        tenant        int      NOT NULL,
+        shard         int      NOT NULL,
+        hold          bigint   NOT NULL,
+        account       bigint   NOT NULL,
+        plan          uuid     NOT NULL,
+        quantity      text     NOT NULL,
+        asked         bigint   NOT NULL,
+        held          bigint   NOT NULL,
+        learned_of    smallint NOT NULL,             -- core's SizedBy
+        permille      int      NOT NULL,
+        observations  bigint   NOT NULL,
+        value         bigint   NOT NULL,             -- the quantile; 0 where nothing was learned
+        recorded_at   bigint   NOT NULL,
+        PRIMARY KEY (tenant, shard, hold, quantity)
+    );
+    CREATE INDEX hold_sizes_time ON hold_sizes (tenant, recorded_at);
+
+    -- How far usage of a product was learned from, told apart by these attributes. Not filled by the
+    -- projector: whoever learns does, from the tables here; a row is the lock of that work.
+    CREATE TABLE sizing_progress (
+        tenant      int    NOT NULL,
+        shard       int    NOT NULL,
+        product     text   NOT NULL,
+        attributes  text[] NOT NULL,
+        entries     bigint NOT NULL,                 -- = the entry_seq that is looked at next
+        PRIMARY KEY (tenant, shard, product, attributes)
+    );
+
+    -- Sketches of quantities: of one account (0 = all of the tenant's) with these values of the
+    -- attributes (none = whatever they are), of what was recorded in one fortnight.
+    CREATE TABLE sizing_sketches (
+        tenant        int    NOT NULL,
+        shard         int    NOT NULL,
+        product       text   NOT NULL,
+        attributes    text[] NOT NULL,
+        attr_values   text[] NOT NULL,
+        account       bigint NOT NULL,
+        quantity      text   NOT NULL,
+        fortnight     int    NOT NULL,
+        observations  bigint NOT NULL,
+        last_entry    bigint NOT NULL,
+        sketch        bytea  NOT NULL,
+        PRIMARY KEY (tenant, product, attributes, attr_values, account, quantity, fortnight, shard)
+    );
+    CREATE INDEX sizing_sketches_oldest ON sizing_sketches (tenant, shard, last_entry);
+
+    PERFORM set_config('search_path', before, true);
+    PERFORM ledger.grant_projection(name);
+END $$;
+
 CREATE FUNCTION ledger.create_projection_without_minimums(name text) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -1560,56 +1621,83 @@ CREATE FUNCTION ledger.create_projection_without_usage_hours(name text) RETURNS 
 DECLARE
     before text := current_setting('search_path');
 BEGIN
-    PERFORM ledger.create_projection_without_sizing(name);
+    PERFORM ledger.create_projection_without_mandates(name);
     PERFORM set_config('search_path', format('%I', name), true);
 
-    -- One row a hold and quantity that was learned, or was to be.
-    CREATE TABLE hold_sizes (
-        tenant        int      NOT NULL,
-        shard         int      NOT NULL,
-        hold          bigint   NOT NULL,
-        account       bigint   NOT NULL,
-        plan          uuid     NOT NULL,
-        quantity      text     NOT NULL,
-        asked         bigint   NOT NULL,
-        held          bigint   NOT NULL,
-        learned_of    smallint NOT NULL,             -- core's SizedBy
-        permille      int      NOT NULL,
-        observations  bigint   NOT NULL,
-        value         bigint   NOT NULL,             -- the quantile; 0 where nothing was learned
-        recorded_at   bigint   NOT NULL,
-        PRIMARY KEY (tenant, shard, hold, quantity)
+    -- One row an entry of a mandate. What is spent of it stands with its budget.
+    CREATE TABLE mandate_entries (
+        tenant         int      NOT NULL,
+        shard          int      NOT NULL,
+        entry_seq      bigint   NOT NULL,
+        account        bigint   NOT NULL,            -- the agent's
+        change         smallint NOT NULL,            -- 1 granted, 2 revoked
+        asset          bigint,                       -- of one that is granted, and so on
+        budget         bigint,
+        terms          jsonb,                        -- products, attributes, price, end, purchases
+        purchase_limit bigint,                       -- money, NULL = it buys nothing
+        price_asset    bigint,
+        reason         text,                         -- of one that is revoked
+        recorded_at    bigint   NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
     );
-    CREATE INDEX hold_sizes_time ON hold_sizes (tenant, recorded_at);
+    CREATE INDEX mandate_entries_account ON mandate_entries (tenant, account, entry_seq);
 
-    -- How far usage of a product was learned from, told apart by these attributes. Not filled by the
-    -- projector: whoever learns does, from the tables here; a row is the lock of that work.
-    CREATE TABLE sizing_progress (
-        tenant      int    NOT NULL,
-        shard       int    NOT NULL,
-        product     text   NOT NULL,
-        attributes  text[] NOT NULL,
-        entries     bigint NOT NULL,                 -- = the entry_seq that is looked at next
-        PRIMARY KEY (tenant, shard, product, attributes)
+    -- Top-ups that agents requested; `grant_number` waits for its payment, or did.
+    CREATE TABLE mandate_purchases (
+        tenant         int      NOT NULL,
+        shard          int      NOT NULL,
+        entry_seq      bigint   NOT NULL,
+        account        bigint   NOT NULL,            -- the agent's
+        payer          bigint   NOT NULL,
+        grant_number   bigint   NOT NULL,
+        asset          bigint   NOT NULL,
+        amount         bigint   NOT NULL,
+        price_paid     bigint   NOT NULL,
+        price_asset    bigint   NOT NULL,
+        counted        bigint[] NOT NULL,            -- accounts whose mandates count it
+        recorded_at    bigint   NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
     );
+    CREATE INDEX mandate_purchases_grant ON mandate_purchases (tenant, shard, grant_number);
+    CREATE INDEX mandate_purchases_counted ON mandate_purchases USING gin (counted);
 
-    -- Sketches of quantities: of one account (0 = all of the tenant's) with these values of the
-    -- attributes (none = whatever they are), of what was recorded in one fortnight.
-    CREATE TABLE sizing_sketches (
-        tenant        int    NOT NULL,
-        shard         int    NOT NULL,
-        product       text   NOT NULL,
-        attributes    text[] NOT NULL,
-        attr_values   text[] NOT NULL,
-        account       bigint NOT NULL,
-        quantity      text   NOT NULL,
-        fortnight     int    NOT NULL,
-        observations  bigint NOT NULL,
-        last_entry    bigint NOT NULL,
-        sketch        bytea  NOT NULL,
-        PRIMARY KEY (tenant, product, attributes, attr_values, account, quantity, fortnight, shard)
+    -- What was never paid of grants that waited for their payment.
+    CREATE TABLE unpaid_grants (
+        tenant         int      NOT NULL,
+        shard          int      NOT NULL,
+        entry_seq      bigint   NOT NULL,
+        account        bigint   NOT NULL,
+        grant_number   bigint   NOT NULL,
+        amount         bigint   NOT NULL,
+        unpaid         bigint   NOT NULL,            -- its share of the price
+        recorded_at    bigint   NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
     );
-    CREATE INDEX sizing_sketches_oldest ON sizing_sketches (tenant, shard, last_entry);
+    CREATE INDEX unpaid_grants_grant ON unpaid_grants (tenant, shard, grant_number);
+
+    -- Each mandate: what it allows, what is spent of it and held, and what was bought, less what was
+    -- never paid.
+    CREATE VIEW mandates AS
+    SELECT g.tenant, g.shard, g.account, g.asset, g.budget, g.terms, g.recorded_at AS granted_at,
+           r.recorded_at AS revoked_at, r.reason, coalesce(s.spent, 0) AS spent,
+           coalesce(s.held, 0) AS held, g.purchase_limit, g.price_asset,
+           coalesce(b.purchased, 0) AS purchased
+    FROM mandate_entries g
+    LEFT JOIN mandate_entries r ON r.tenant = g.tenant AND r.account = g.account AND r.change = 2
+    LEFT JOIN LATERAL (
+        SELECT sum(w.posted) AS spent, sum(w.pending) AS held
+        FROM budgets t
+        JOIN budget_windows w ON w.tenant = t.tenant AND w.shard = t.shard AND w.number = t.number
+        WHERE t.tenant = g.tenant AND t.account = g.account AND t.name = 'mandate'
+    ) s ON true
+    LEFT JOIN LATERAL (
+        SELECT sum(p.price_paid - coalesce(u.unpaid, 0)) AS purchased
+        FROM mandate_purchases p
+        LEFT JOIN unpaid_grants u
+          ON u.tenant = p.tenant AND u.shard = p.shard AND u.grant_number = p.grant_number
+        WHERE p.tenant = g.tenant AND p.shard = g.shard AND p.counted @> ARRAY[g.account]
+    ) b ON true
+    WHERE g.change = 1;
 
     PERFORM set_config('search_path', before, true);
     PERFORM ledger.grant_projection(name);
@@ -3164,6 +3252,75 @@ CREATE TABLE projection.lifetime_values (
     value numeric NOT NULL
 );
 
+CREATE TABLE projection.mandate_entries (
+    tenant integer NOT NULL,
+    shard integer NOT NULL,
+    entry_seq bigint NOT NULL,
+    account bigint NOT NULL,
+    change smallint NOT NULL,
+    asset bigint,
+    budget bigint,
+    terms jsonb,
+    purchase_limit bigint,
+    price_asset bigint,
+    reason text,
+    recorded_at bigint NOT NULL
+);
+
+CREATE TABLE projection.mandate_purchases (
+    tenant integer NOT NULL,
+    shard integer NOT NULL,
+    entry_seq bigint NOT NULL,
+    account bigint NOT NULL,
+    payer bigint NOT NULL,
+    grant_number bigint NOT NULL,
+    asset bigint NOT NULL,
+    amount bigint NOT NULL,
+    price_paid bigint NOT NULL,
+    price_asset bigint NOT NULL,
+    counted bigint[] NOT NULL,
+    recorded_at bigint NOT NULL
+);
+
+CREATE TABLE projection.unpaid_grants (
+    tenant integer NOT NULL,
+    shard integer NOT NULL,
+    entry_seq bigint NOT NULL,
+    account bigint NOT NULL,
+    grant_number bigint NOT NULL,
+    amount bigint NOT NULL,
+    unpaid bigint NOT NULL,
+    recorded_at bigint NOT NULL
+);
+
+CREATE VIEW projection.mandates AS
+ SELECT g.tenant,
+    g.shard,
+    g.account,
+    g.asset,
+    g.budget,
+    g.terms,
+    g.recorded_at AS granted_at,
+    r.recorded_at AS revoked_at,
+    r.reason,
+    COALESCE(s.spent, (0)::numeric) AS spent,
+    COALESCE(s.held, (0)::numeric) AS held,
+    g.purchase_limit,
+    g.price_asset,
+    COALESCE(b.purchased, (0)::numeric) AS purchased
+   FROM (((projection.mandate_entries g
+     LEFT JOIN projection.mandate_entries r ON (((r.tenant = g.tenant) AND (r.account = g.account) AND (r.change = 2))))
+     LEFT JOIN LATERAL ( SELECT sum(w.posted) AS spent,
+            sum(w.pending) AS held
+           FROM (projection.budgets t
+             JOIN projection.budget_windows w ON (((w.tenant = t.tenant) AND (w.shard = t.shard) AND (w.number = t.number))))
+          WHERE ((t.tenant = g.tenant) AND (t.account = g.account) AND (t.name = 'mandate'::text))) s ON (true))
+     LEFT JOIN LATERAL ( SELECT sum((p.price_paid - COALESCE(u.unpaid, (0)::bigint))) AS purchased
+           FROM (projection.mandate_purchases p
+             LEFT JOIN projection.unpaid_grants u ON (((u.tenant = p.tenant) AND (u.shard = p.shard) AND (u.grant_number = p.grant_number))))
+          WHERE ((p.tenant = g.tenant) AND (p.shard = g.shard) AND (p.counted @> ARRAY[g.account]))) b ON (true))
+  WHERE (g.change = 1);
+
 CREATE TABLE projection.manual_adjustments (
     tenant integer NOT NULL,
     shard integer NOT NULL,
@@ -4240,6 +4397,12 @@ ALTER TABLE ONLY projection.lease_entries
 ALTER TABLE ONLY projection.lifetime_values
     ADD CONSTRAINT lifetime_values_pkey PRIMARY KEY (tenant, shard, account, asset, recorded_at);
 
+ALTER TABLE ONLY projection.mandate_entries
+    ADD CONSTRAINT mandate_entries_pkey PRIMARY KEY (tenant, shard, entry_seq);
+
+ALTER TABLE ONLY projection.mandate_purchases
+    ADD CONSTRAINT mandate_purchases_pkey PRIMARY KEY (tenant, shard, entry_seq);
+
 ALTER TABLE ONLY projection.manual_adjustments
     ADD CONSTRAINT manual_adjustments_pkey PRIMARY KEY (tenant, shard, entry_seq);
 
@@ -4308,6 +4471,9 @@ ALTER TABLE ONLY projection.top_ups
 
 ALTER TABLE ONLY projection.transfers
     ADD CONSTRAINT transfers_pkey PRIMARY KEY (tenant, shard, entry_seq, line);
+
+ALTER TABLE ONLY projection.unpaid_grants
+    ADD CONSTRAINT unpaid_grants_pkey PRIMARY KEY (tenant, shard, entry_seq);
 
 ALTER TABLE ONLY projection.usage_costs
     ADD CONSTRAINT usage_costs_pkey PRIMARY KEY (tenant, shard, entry_seq);
@@ -4395,6 +4561,12 @@ CREATE INDEX holds_open ON projection.holds USING btree (tenant, account, number
 
 CREATE INDEX lease_entries_account ON projection.lease_entries USING btree (tenant, account, lease, entry_seq);
 
+CREATE INDEX mandate_entries_account ON projection.mandate_entries USING btree (tenant, account, entry_seq);
+
+CREATE INDEX mandate_purchases_counted ON projection.mandate_purchases USING gin (counted);
+
+CREATE INDEX mandate_purchases_grant ON projection.mandate_purchases USING btree (tenant, shard, grant_number);
+
 CREATE INDEX manual_adjustments_account ON projection.manual_adjustments USING btree (tenant, account, recorded_at, entry_seq);
 
 CREATE INDEX minimums_account ON projection.minimums USING btree (tenant, account, period_start);
@@ -4448,6 +4620,8 @@ CREATE INDEX transfers_credits ON projection.transfers USING btree (shard, credi
 CREATE INDEX transfers_debits ON projection.transfers USING btree (shard, debit_book, ledger.lateness(effective_at, recorded_at), recorded_at);
 
 CREATE INDEX transfers_no_draws ON projection.transfers USING btree (shard, debit_book) WHERE (pot = 0);
+
+CREATE INDEX unpaid_grants_grant ON projection.unpaid_grants USING btree (tenant, shard, grant_number);
 
 CREATE INDEX usage_events_account ON projection.usage_events USING btree (tenant, account, entry_seq);
 
@@ -4608,6 +4782,8 @@ REVOKE ALL ON FUNCTION ledger.create_projection_without_entry_actors(name text) 
 REVOKE ALL ON FUNCTION ledger.create_projection_without_gauges(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.create_projection_without_leases(name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.create_projection_without_mandates(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.create_projection_without_minimums(name text) FROM PUBLIC;
 

@@ -273,7 +273,7 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
             {
                 # An agent grants below its own mandate alone, and within it.
                 "Grant": Rule(_ADMIN | _AGENT, Reach.ACCOUNTS, (Place("parent"),)),
-                **_alike(_of_account(_ADMIN | _AGENT), "Revoke", "IssueToken"),
+                **_alike(_of_account(_ADMIN | _AGENT), "Revoke", "IssueToken", "RequestTopUp"),
                 **_alike(_of_account(_SEES | _AGENT), "Get", "List"),
                 "Present": _PROVEN,  # by the token that it brings
             },

@@ -104,6 +104,7 @@ class Mandate:
         self._token = token
         self._public_key = public_key
         self._signed = holder.signed
+        self._asset = ""
 
     async def __aenter__(self) -> Self:
         """Connect, and open what the token names. Raises Refused where it says too much."""
@@ -209,6 +210,17 @@ class Mandate:
         """Charge work at once, if it is within every limit."""
         return await self.client.debit(
             self.account, product, quantities, attributes, request_id=request_id
+        )
+
+    # -- bought ------------------------------------------------------------------------------------
+
+    async def buy(self, amount: int, *, request_id: str = "") -> mandate_pb2.RequestTopUpResponse:
+        """Ask that the payer buys so many units of the mandate's asset, within its purchase limit;
+        they are there once the payment side has confirmed it."""
+        if not self._asset:
+            self._asset = (await self.budget()).terms.asset  # a mandate never changes
+        return await self.client.request_top_up(
+            self.account, self._asset, amount, request_id=request_id
         )
 
     # -- sub-agents --------------------------------------------------------------------------------

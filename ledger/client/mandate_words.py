@@ -6,6 +6,7 @@ that one, with what it allows less. Needs no key, no network and no server; clie
 
     delegate("NAME")           begins a mandate below; without it a block only ends the token sooner
     budget(N)  price_max(N)  product("ID")...  attribute("NAME", "VALUE")...
+    purchase(N)                what it may buy for in all; 0 = nothing
     check if time($time), $time < DATE         the token, and the mandate below, end then
 
 What a block does not say is as it is above. Anything else makes the token worthless: a word that we
@@ -25,10 +26,11 @@ SEPARATOR: Final = "/"
 DIGEST_SEPARATOR: Final = "~"
 TEXT_BYTES_MAX: Final = 128
 _TEXT: Final = r'"([^"\\;\n]*)"'
-_NUMBER: Final = re.compile(r"(budget|price_max)\((\d{1,19})\)", re.ASCII)
+_NUMBER: Final = re.compile(r"(budget|price_max|purchase)\((\d{1,19})\)", re.ASCII)
 _WORD: Final = re.compile(rf"(tenant|mandate|delegate|product)\({_TEXT}\)")
 _ATTRIBUTE: Final = re.compile(rf"attribute\({_TEXT}, {_TEXT}\)")
 _TIME: Final = re.compile(r"check if time\(\$time\), \$time < (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
+_NUMBERS: Final = ("budget", "price_max", "purchase")
 US_A_SECOND: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -38,7 +40,8 @@ class WordsInvalid(ValueError):
 
 
 class Less(NamedTuple):
-    """What a mandate below another one allows less; 0 and () = as above."""
+    """What a mandate below another one allows less; 0 and () = as above. Of `purchase`, what it may
+    buy for in all, None = as above, and 0 = it buys nothing."""
 
     name: str
     budget: int = 0
@@ -46,6 +49,7 @@ class Less(NamedTuple):
     attributes: tuple[tuple[str, str], ...] = ()
     price_max: int = 0
     expires_at_us: int = 0  # whole seconds
+    purchase: int | None = None
 
 
 class Said(NamedTuple):
@@ -73,6 +77,10 @@ def block_of(less: Less) -> str:
         if not 0 <= number < 1 << 63:
             raise WordsInvalid(f"{word} is from 0 to 2^63 - 1: {number}")
         words += [f"{word}({number})"] if number else []
+    if less.purchase is not None:
+        if not 0 <= less.purchase < 1 << 63:
+            raise WordsInvalid(f"purchase is from 0 to 2^63 - 1: {less.purchase}")
+        words.append(f"purchase({less.purchase})")
     words += [f"product({_quoted(each)})" for each in sorted(set(less.products))]
     words += [f"attribute({_quoted(k)}, {_quoted(v)})" for k, v in sorted(less.attributes)]
     return _block([*words, *_until(less.expires_at_us)])
@@ -99,7 +107,7 @@ def read_block(source: str, *, first: bool) -> Said:
             until = min(until, at) if until else at
         else:
             raise WordsInvalid("a block of the token says what no block may say")
-    own = {"tenant", "mandate"} if first else {"delegate", "budget", "price_max", "product"}
+    own = {"tenant", "mandate"} if first else {"delegate", *_NUMBERS, "product"}
     for word, values in words.items():
         if word not in own or (word != "product" and len(values) > 1):
             raise WordsInvalid(f"{word} stands where it may not, or twice")
@@ -119,6 +127,7 @@ def read_block(source: str, *, first: bool) -> Said:
         tuple(sorted(attributes)),
         int(words.get("price_max", ["0"])[0]),
         until,
+        int(words["purchase"][0]) if "purchase" in words else None,
     )
     block_of(less)  # a name that cannot be is refused as it is where it is written
     return Said("", "", less, until)

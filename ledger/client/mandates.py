@@ -78,6 +78,22 @@ class MandateCalls:
                 return
             request.page_token = reply.next_page_token
 
+    async def request_top_up(
+        self, account: str, asset: str, amount: int, *, request_id: str = ""
+    ) -> pb.RequestTopUpResponse:
+        """Ask, as the agent of a mandate, that its payer buys units of its asset: they are
+        there once the payment side has confirmed the grant."""
+        request = pb.RequestTopUpRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            asset=asset,
+            amount=amount,
+        )
+        return await self._caller.call(
+            lambda channel: MandateServiceStub(channel).RequestTopUp, request, account
+        )
+
     async def issue_mandate_token(
         self, account: str, *, expires_at_us: int = 0
     ) -> pb.IssueTokenResponse:

@@ -257,7 +257,7 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
 
 def _mandate(mandate: Mandate) -> list[Any]:
     """Without what it bought, where it buys nothing."""
-    fields = msgspec.to_builtins(mandate)
+    fields: list[Any] = msgspec.to_builtins(mandate)
     return fields if mandate.purchase is not None else fields[:3]
 
 

@@ -122,6 +122,19 @@ HOLD_SIZES: Final = (
     "tenant", "shard", "hold", "account", "plan", "quantity", "asked", "held", "learned_of",
     "permille", "observations", "value", "recorded_at",
 )  # fmt: skip
+MANDATE_ENTRIES: Final = (
+    "tenant", "shard", "entry_seq", "account", "change", "asset", "budget", "terms",
+    "purchase_limit", "price_asset", "reason", "recorded_at",
+)  # fmt: skip
+MANDATE_PURCHASES: Final = (
+    "tenant", "shard", "entry_seq", "account", "payer", "grant_number", "asset", "amount",
+    "price_paid", "price_asset", "counted", "recorded_at",
+)  # fmt: skip
+UNPAID_GRANTS: Final = (
+    "tenant", "shard", "entry_seq", "account", "grant_number", "amount", "unpaid", "recorded_at",
+)  # fmt: skip
+MANDATE_GRANTED: Final = 1
+MANDATE_REVOKED: Final = 2
 LEASE_GRANTED: Final = 1
 LEASE_RENEWED: Final = 2
 LEASE_RETURNED: Final = 3
@@ -444,6 +457,8 @@ class Changes:
         "hold_sizes",
         "holds",
         "lease_entries",
+        "mandate_entries",
+        "mandate_purchases",
         "manual",
         "minimums",
         "moved",
@@ -478,6 +493,7 @@ class Changes:
         "top_up_rules",
         "top_ups",
         "transfers",
+        "unpaid_grants",
         "usage",
         "usage_hours",
         "waiting",
@@ -535,6 +551,9 @@ class Changes:
         self.gauges: list[Row] = []
         self.hold_sizes: list[Row] = []
         self.lease_entries: list[Row] = []
+        self.mandate_entries: list[Row] = []
+        self.mandate_purchases: list[Row] = []
+        self.unpaid_grants: list[Row] = []
         self.rollovers: list[tuple[int, int, str]] = []  # tenant, grant, its terms from now on
         self.actors: list[tuple[int, int, str]] = []  # entry, account, who asked for it
         # (tenant, account, book, hour) -> what usage drew, less what was given back.

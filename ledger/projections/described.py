@@ -15,8 +15,10 @@ from ledger.core.events import (
     CapTerms,
     ChargeTerms,
     CommitmentTerms,
+    MandateTerms,
     PlanDeclared,
     PolicyRule,
+    PurchaseTerms,
     RecurringTerms,
     SeatTerms,
     TopUpRule,
@@ -110,6 +112,14 @@ def budget_json(terms: BudgetTerms, values: BudgetValues | None) -> str:
             "values_max": values.values_max,
             "value_limits": limits,
         }
+    return _encode_json(said).decode()
+
+
+def mandate_json(terms: MandateTerms, purchase: PurchaseTerms | None) -> str:
+    """A mandate's terms as the JSON object that `mandate_entries.terms` holds."""
+    said = msgspec.structs.asdict(terms)
+    if purchase is not None:
+        said["purchase"] = msgspec.structs.asdict(purchase)
     return _encode_json(said).decode()
 
 

@@ -158,6 +158,7 @@ class ProjectionStore:
             await self._copy("hold_sizes", c.HOLD_SIZES, changes.hold_sizes)
         if changes.lease_entries:
             await self._copy("lease_entries", c.LEASE_ENTRIES, changes.lease_entries)
+        await self._write_mandates(changes)
         if changes.shared_rerates:
             await self._copy("shared_rerates", c.SHARED_RERATES, changes.shared_rerates)
         if changes.manual:
@@ -253,6 +254,15 @@ class ProjectionStore:
         except asyncpg.IntegrityConstraintViolationError as error:
             raise self._damaged(f"move_books: {error}; {error.detail}") from error
         self._expect("move_books", f"UPDATE {done}", len(rows))
+
+    async def _write_mandates(self, changes: Changes) -> None:
+        for table, columns, rows in (
+            ("mandate_entries", c.MANDATE_ENTRIES, changes.mandate_entries),
+            ("mandate_purchases", c.MANDATE_PURCHASES, changes.mandate_purchases),
+            ("unpaid_grants", c.UNPAID_GRANTS, changes.unpaid_grants),
+        ):
+            if rows:
+                await self._copy(table, columns, rows)
 
     async def _write_waiting(self, changes: Changes) -> None:
         """What waits for a price, and what is given back of usage, which waits for less then."""

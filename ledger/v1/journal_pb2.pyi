@@ -210,6 +210,8 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """MandateService.Grant."""
     MUTATION_KIND_REVOKE_MANDATE: _MutationKind.ValueType  # 321
     """MandateService.Revoke."""
+    MUTATION_KIND_REQUEST_TOP_UP: _MutationKind.ValueType  # 322
+    """MandateService.RequestTopUp."""
     MUTATION_KIND_DEBIT: _MutationKind.ValueType  # 290
     """DecisionService.Debit."""
 
@@ -368,6 +370,8 @@ MUTATION_KIND_GRANT_MANDATE: MutationKind.ValueType  # 320
 """MandateService.Grant."""
 MUTATION_KIND_REVOKE_MANDATE: MutationKind.ValueType  # 321
 """MandateService.Revoke."""
+MUTATION_KIND_REQUEST_TOP_UP: MutationKind.ValueType  # 322
+"""MandateService.RequestTopUp."""
 MUTATION_KIND_DEBIT: MutationKind.ValueType  # 290
 """DecisionService.Debit."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015

@@ -80,6 +80,7 @@ class MandateTerms(_message.Message):
     PRICE_MAX_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
     SCALE_FIELD_NUMBER: _builtins.int
+    PURCHASE_FIELD_NUMBER: _builtins.int
     asset: _builtins.str
     """The asset in which usage is charged that it allows."""
     budget: _builtins.int
@@ -98,6 +99,10 @@ class MandateTerms(_message.Message):
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that usage has to bear, all of them."""
 
+    @_builtins.property
+    def purchase(self) -> Global___PurchaseTerms:
+        """What the agent may have its payer buy; unset = nothing."""
+
     def __init__(
         self,
         *,
@@ -108,14 +113,63 @@ class MandateTerms(_message.Message):
         price_max: _builtins.int = ...,
         expires_at_us: _builtins.int = ...,
         scale: _builtins.int = ...,
+        purchase: Global___PurchaseTerms | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["purchase", b"purchase"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "attributes", b"attributes", "budget", b"budget", "expires_at_us", b"expires_at_us", "price_max", b"price_max", "products", b"products", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "attributes", b"attributes", "budget", b"budget", "expires_at_us", b"expires_at_us", "price_max", b"price_max", "products", b"products", "purchase", b"purchase", "scale", b"scale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MandateTerms: _TypeAlias = MandateTerms  # noqa: Y015
+
+@_typing.final
+class PurchaseTerms(_message.Message):
+    """What an agent may have its payer buy: units of the mandate's asset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    PRICE_ASSET_FIELD_NUMBER: _builtins.int
+    PRICE_NUMERATOR_FIELD_NUMBER: _builtins.int
+    PRICE_DENOMINATOR_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    PRICE_SCALE_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """What purchases may cost in all, in minor units of `price_asset`, above 0. What waits for its
+    payment counts.
+    """
+    price_asset: _builtins.str
+    """Code of the money asset that is paid. Below a mandate that buys, this, the price and the source
+    are that mandate's where this is empty.
+    """
+    price_numerator: _builtins.int
+    """Price of `price_denominator` minor units of the mandate's asset, in minor units of
+    `price_asset`, 1 to 2^63 - 1. A purchase is rounded half to even, and costs 1 at least.
+    """
+    price_denominator: _builtins.int
+    """Minor units of the mandate's asset that `price_numerator` pays for, 1 to 2^63 - 1; 0 = 1."""
+    source: _builtins.str
+    """Where the money comes from, as you call it, at most 128 bytes: the source of the grant."""
+    price_scale: _builtins.int
+    """Decimal places of `price_asset`; not read in a request."""
+    def __init__(
+        self,
+        *,
+        limit: _builtins.int = ...,
+        price_asset: _builtins.str = ...,
+        price_numerator: _builtins.int = ...,
+        price_denominator: _builtins.int = ...,
+        source: _builtins.str = ...,
+        price_scale: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "price_asset", b"price_asset", "price_denominator", b"price_denominator", "price_numerator", b"price_numerator", "price_scale", b"price_scale", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurchaseTerms: _TypeAlias = PurchaseTerms  # noqa: Y015
 
 @_typing.final
 class Mandate(_message.Message):
@@ -132,6 +186,9 @@ class Mandate(_message.Message):
     GRANTED_AT_US_FIELD_NUMBER: _builtins.int
     REVOKED_AT_US_FIELD_NUMBER: _builtins.int
     PARENT_FIELD_NUMBER: _builtins.int
+    PURCHASED_FIELD_NUMBER: _builtins.int
+    PURCHASE_LEFT_FIELD_NUMBER: _builtins.int
+    PURCHASES_PENDING_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Id of its account."""
     state: Global___MandateState.ValueType
@@ -148,6 +205,14 @@ class Mandate(_message.Message):
     """When it was revoked itself; 0 = it was not."""
     parent: _builtins.str
     """Id of the account right above."""
+    purchased: _builtins.int
+    """What was bought by its agent and all below it, in minor units of the money of its purchase
+    terms; what waits for its payment counts.
+    """
+    purchase_left: _builtins.int
+    """What may still be bought, by it and every mandate above it: the least of them."""
+    purchases_pending: _builtins.int
+    """Purchases that wait for their payment, at most 16."""
     @_builtins.property
     def terms(self) -> Global___MandateTerms:
         """What it allows."""
@@ -164,10 +229,13 @@ class Mandate(_message.Message):
         granted_at_us: _builtins.int = ...,
         revoked_at_us: _builtins.int = ...,
         parent: _builtins.str = ...,
+        purchased: _builtins.int = ...,
+        purchase_left: _builtins.int = ...,
+        purchases_pending: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "granted_at_us", b"granted_at_us", "held", b"held", "left", b"left", "parent", b"parent", "revoked_at_us", b"revoked_at_us", "spent", b"spent", "state", b"state", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "granted_at_us", b"granted_at_us", "held", b"held", "left", b"left", "parent", b"parent", "purchase_left", b"purchase_left", "purchased", b"purchased", "purchases_pending", b"purchases_pending", "revoked_at_us", b"revoked_at_us", "spent", b"spent", "state", b"state", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -542,3 +610,99 @@ class PresentResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PresentResponse: _TypeAlias = PresentResponse  # noqa: Y015
+
+@_typing.final
+class RequestTopUpRequest(_message.Message):
+    """Units that an agent asks for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Names this request, 1 to 128 bytes: a retry is answered as the first was."""
+    account: _builtins.str
+    """Id of the mandate's account."""
+    asset: _builtins.str
+    """Code of the asset, that of the mandate."""
+    amount: _builtins.int
+    """Units, in minor units of the asset, from 1."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        amount: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestTopUpRequest: _TypeAlias = RequestTopUpRequest  # noqa: Y015
+
+@_typing.final
+class RequestTopUpResponse(_message.Message):
+    """What was asked for, as it waits for its payment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    PRICE_PAID_FIELD_NUMBER: _builtins.int
+    PRICE_ASSET_FIELD_NUMBER: _builtins.int
+    PRICE_SCALE_FIELD_NUMBER: _builtins.int
+    WAITS_UNTIL_US_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    grant_id: _builtins.str
+    """The grant of the payer, by which the payment is confirmed or failed."""
+    asset: _builtins.str
+    """Code of the asset."""
+    scale: _builtins.int
+    """Decimal places of the asset."""
+    amount: _builtins.int
+    """Units that are there once it is paid, in minor units of the asset."""
+    price_paid: _builtins.int
+    """What is to be paid, in minor units of the money."""
+    price_asset: _builtins.str
+    """Code of the money asset."""
+    price_scale: _builtins.int
+    """Decimal places of the money asset."""
+    waits_until_us: _builtins.int
+    """It is cancelled then, in microseconds since the epoch, where it is not paid."""
+    position: _builtins.str
+    """The position that contains it."""
+    replayed: _builtins.bool
+    """It had been asked for before under this request_id."""
+    def __init__(
+        self,
+        *,
+        grant_id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        amount: _builtins.int = ...,
+        price_paid: _builtins.int = ...,
+        price_asset: _builtins.str = ...,
+        price_scale: _builtins.int = ...,
+        waits_until_us: _builtins.int = ...,
+        position: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "grant_id", b"grant_id", "position", b"position", "price_asset", b"price_asset", "price_paid", b"price_paid", "price_scale", b"price_scale", "replayed", b"replayed", "scale", b"scale", "waits_until_us", b"waits_until_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestTopUpResponse: _TypeAlias = RequestTopUpResponse  # noqa: Y015

@@ -60,6 +60,11 @@ class MandateServiceStub:
                 request_serializer=ledger_dot_v1_dot_mandate__pb2.MandateServiceListRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_mandate__pb2.MandateServiceListResponse.FromString,
                 _registered_method=True)
+        self.RequestTopUp = channel.unary_unary(
+                '/ledger.v1.MandateService/RequestTopUp',
+                request_serializer=ledger_dot_v1_dot_mandate__pb2.RequestTopUpRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_mandate__pb2.RequestTopUpResponse.FromString,
+                _registered_method=True)
         self.IssueToken = channel.unary_unary(
                 '/ledger.v1.MandateService/IssueToken',
                 request_serializer=ledger_dot_v1_dot_mandate__pb2.IssueTokenRequest.SerializeToString,
@@ -111,6 +116,17 @@ class MandateServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestTopUp(self, request, context):
+        """Asks, as the agent of a mandate, that its payer buys units of the mandate's asset: a grant of the
+        payer that waits for its payment, for the agent and those below it to draw. It counts in the
+        purchase limit of the mandate and of every one above; what is never paid of it is given back. The
+        payment side confirms or fails it as any grant that waits (PaymentService). FAILED_PRECONDITION
+        where a mandate buys nothing, or has less left of its limit; nothing is recorded then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def IssueToken(self, request, context):
         """Signs a token of a mandate: a Biscuit. FAILED_PRECONDITION where the server has no key to sign
         by, or the mandate has ended.
@@ -149,6 +165,11 @@ def add_MandateServiceServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=ledger_dot_v1_dot_mandate__pb2.MandateServiceListRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_mandate__pb2.MandateServiceListResponse.SerializeToString,
+            ),
+            'RequestTopUp': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestTopUp,
+                    request_deserializer=ledger_dot_v1_dot_mandate__pb2.RequestTopUpRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_mandate__pb2.RequestTopUpResponse.SerializeToString,
             ),
             'IssueToken': grpc.unary_unary_rpc_method_handler(
                     servicer.IssueToken,
@@ -275,6 +296,33 @@ class MandateService:
             '/ledger.v1.MandateService/List',
             ledger_dot_v1_dot_mandate__pb2.MandateServiceListRequest.SerializeToString,
             ledger_dot_v1_dot_mandate__pb2.MandateServiceListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestTopUp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.MandateService/RequestTopUp',
+            ledger_dot_v1_dot_mandate__pb2.RequestTopUpRequest.SerializeToString,
+            ledger_dot_v1_dot_mandate__pb2.RequestTopUpResponse.FromString,
             options,
             channel_credentials,
             insecure,

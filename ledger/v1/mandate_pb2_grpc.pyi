@@ -51,6 +51,13 @@ class MandateServiceStub:
     """Shows a mandate, with what is spent of it, held and left."""
     List: _grpc.UnaryUnaryMultiCallable[_mandate_pb2.MandateServiceListRequest, _mandate_pb2.MandateServiceListResponse]
     """Lists the mandates right below an account."""
+    RequestTopUp: _grpc.UnaryUnaryMultiCallable[_mandate_pb2.RequestTopUpRequest, _mandate_pb2.RequestTopUpResponse]
+    """Asks, as the agent of a mandate, that its payer buys units of the mandate's asset: a grant of the
+    payer that waits for its payment, for the agent and those below it to draw. It counts in the
+    purchase limit of the mandate and of every one above; what is never paid of it is given back. The
+    payment side confirms or fails it as any grant that waits (PaymentService). FAILED_PRECONDITION
+    where a mandate buys nothing, or has less left of its limit; nothing is recorded then.
+    """
     IssueToken: _grpc.UnaryUnaryMultiCallable[_mandate_pb2.IssueTokenRequest, _mandate_pb2.IssueTokenResponse]
     """Signs a token of a mandate: a Biscuit. FAILED_PRECONDITION where the server has no key to sign
     by, or the mandate has ended.
@@ -83,6 +90,13 @@ class MandateServiceAsyncStub(MandateServiceStub):
     """Shows a mandate, with what is spent of it, held and left."""
     List: _aio.UnaryUnaryMultiCallable[_mandate_pb2.MandateServiceListRequest, _mandate_pb2.MandateServiceListResponse]  # type: ignore[assignment]
     """Lists the mandates right below an account."""
+    RequestTopUp: _aio.UnaryUnaryMultiCallable[_mandate_pb2.RequestTopUpRequest, _mandate_pb2.RequestTopUpResponse]  # type: ignore[assignment]
+    """Asks, as the agent of a mandate, that its payer buys units of the mandate's asset: a grant of the
+    payer that waits for its payment, for the agent and those below it to draw. It counts in the
+    purchase limit of the mandate and of every one above; what is never paid of it is given back. The
+    payment side confirms or fails it as any grant that waits (PaymentService). FAILED_PRECONDITION
+    where a mandate buys nothing, or has less left of its limit; nothing is recorded then.
+    """
     IssueToken: _aio.UnaryUnaryMultiCallable[_mandate_pb2.IssueTokenRequest, _mandate_pb2.IssueTokenResponse]  # type: ignore[assignment]
     """Signs a token of a mandate: a Biscuit. FAILED_PRECONDITION where the server has no key to sign
     by, or the mandate has ended.
@@ -136,6 +150,19 @@ class MandateServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_mandate_pb2.MandateServiceListResponse, _abc.Awaitable[_mandate_pb2.MandateServiceListResponse]]:
         """Lists the mandates right below an account."""
+
+    @_abc_1.abstractmethod
+    def RequestTopUp(
+        self,
+        request: _mandate_pb2.RequestTopUpRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_mandate_pb2.RequestTopUpResponse, _abc.Awaitable[_mandate_pb2.RequestTopUpResponse]]:
+        """Asks, as the agent of a mandate, that its payer buys units of the mandate's asset: a grant of the
+        payer that waits for its payment, for the agent and those below it to draw. It counts in the
+        purchase limit of the mandate and of every one above; what is never paid of it is given back. The
+        payment side confirms or fails it as any grant that waits (PaymentService). FAILED_PRECONDITION
+        where a mandate buys nothing, or has less left of its limit; nothing is recorded then.
+        """
 
     @_abc_1.abstractmethod
     def IssueToken(

@@ -88,6 +88,8 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     e.LeaseReturned: pb.MUTATION_KIND_GIVE_BACK_LEASE,
     e.LeaseRecalled: pb.MUTATION_KIND_RECALL_LEASE,
     e.MandateGranted: pb.MUTATION_KIND_GRANT_MANDATE,
+    e.BuyingMandateGranted: pb.MUTATION_KIND_GRANT_MANDATE,
+    e.PurchaseRequested: pb.MUTATION_KIND_REQUEST_TOP_UP,
     e.MandateRevoked: pb.MUTATION_KIND_REVOKE_MANDATE,
     e.UsageLeased: pb.MUTATION_KIND_USAGE,
     e.OutcomeReported: pb.MUTATION_KIND_REPORT_OUTCOME,
@@ -153,6 +155,7 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
 _OF_ACCOUNTS: Final = (
     e.DecisionPolicySet,
     e.MandateGranted,
+    e.BuyingMandateGranted,
     e.MandateRevoked,
     e.AccountCreated,
     e.AccountPolicyUpdated,
@@ -322,6 +325,8 @@ class JournalService(ProofCalls):
                         replayed=True,
                     )
                 )
+            case e.PurchaseRequested():
+                response.resource = mint(GRANT, entry.shard, event.payer, event.grant)
             case e.TopUpDeclined():
                 response.resource = mint(TOP_UP, entry.shard, event.account, event.top_up)
             case e.AccountBilled():

@@ -1,4 +1,4 @@
-"""MandateService: what agents may spend, granted, delegated, revoked; their tokens.
+"""MandateService: what agents may spend and buy, granted, delegated, revoked; their tokens.
 
 A mandate is an account of its own below the one that pays, so it takes two entries: the account,
 under a request id that follows from its own id, and the mandate. Whatever is refused is refused
@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from ledger.api.answers import Answer, answer_of, rendering
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault, directory_refused, failure_of, invalid, refused
+from ledger.api.ids import GRANT, mint
 from ledger.api.intake.parking import Parking
 from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
@@ -22,10 +25,12 @@ from ledger.api.positions import minimum, position_of
 from ledger.api.rendering.render_mandate import (
     MandateView,
     mandate_view,
+    purchase_of,
     render_mandate,
     terms_of,
     view_of,
 )
+from ledger.api.requests import asset_number
 from ledger.auth.mandate_tokens import MandateKeys, MandateToken
 from ledger.auth.principal import Scope
 from ledger.auth.refusals import AuthRefused
@@ -38,8 +43,16 @@ from ledger.client.mandate_words import (
     account_below,
 )
 from ledger.core.accounts.accounts import decide_create
-from ledger.core.commands import CreateAccount, GrantMandate, Names, RevokeMandate
-from ledger.core.events import AccountPolicy, MandateGranted, MandateRevoked, MandateTerms
+from ledger.core.commands import CreateAccount, GrantMandate, Names, RequestTopUp, RevokeMandate
+from ledger.core.events import (
+    AccountPolicy,
+    MandateGranted,
+    MandateRevoked,
+    MandateTerms,
+    PurchaseRequested,
+    PurchaseTerms,
+)
+from ledger.core.limits import PAYMENT_WAIT_US
 from ledger.core.mandates.mandating import mandate_above, refuse_mandate
 from ledger.core.outcomes import Refusal
 from ledger.core.state import State
@@ -73,6 +86,12 @@ class MandateService:
         for product in request.terms.products:
             check.ids(**{"terms.products": product})
         check.attributes("terms.attributes", request.terms.attributes)
+        check.optional(
+            **{
+                "terms.purchase.price_asset": request.terms.purchase.price_asset,
+                "terms.purchase.source": request.terms.purchase.source,
+            }
+        )
         if SEPARATOR in request.name or DIGEST_SEPARATOR in request.name:
             message = f"a name has neither {SEPARATOR} nor {DIGEST_SEPARATOR}"
             check.fault(Fault("ID_INVALID", "name", request.name, message))
@@ -82,8 +101,12 @@ class MandateService:
         parent = await edge.own_account(tenant, request.parent)
         await self._may_grant(parent, call)
         terms = terms_of(edge.assets, request.terms, parent)
+        purchase: PurchaseTerms | None = None
+        if request.terms.HasField("purchase"):
+            above = await self._buys_above(parent)
+            purchase = purchase_of(edge.assets, request.terms.purchase, above, parent)
         answer, entry = await self._granted(
-            tenant, parent, account, terms, request.request_id, call
+            tenant, parent, account, terms, purchase, request.request_id, call
         )
         with rendering(answer.position):
             mandate, _ = await self._shown(entry)
@@ -155,6 +178,43 @@ class MandateService:
             mandates=[render_mandate(edge.assets, view, names) for view in page],
             next_page_token=page_token(listing, shown + size) if views[shown + size :] else "",
             position=position_of(entry.shard, reached),
+        )
+
+    async def request_top_up(
+        self, request: pb.RequestTopUpRequest, call: Call
+    ) -> pb.RequestTopUpResponse:
+        """Ask that the payer buys: a grant that waits for its payment."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(request_id=request.request_id, asset=request.asset)
+        check.between("amount", request.amount, 1)
+        check.done()
+        entry = await edge.account(tenant, request.account)
+        command = RequestTopUp(
+            edge.ledger.family(entry).request(request.request_id),
+            entry.number,
+            asset_number(edge.assets, "asset", request.asset, entry),
+            request.amount,
+            Names("", request.request_id),
+            call.trace,
+        )
+        ticket = await call.submit(edge.ledger, entry, command)
+        answer = answer_of(ticket, {"account": request.account, "asset": request.asset})
+        event = answer.event
+        assert isinstance(event, PurchaseRequested), event
+        asset, money = edge.assets.of(event.asset), edge.assets.of(event.price_asset)
+        return pb.RequestTopUpResponse(
+            grant_id=mint(GRANT, entry.shard, event.payer, event.grant),
+            asset=asset.code,
+            scale=asset.scale,
+            amount=event.amount,
+            price_paid=event.price_paid,
+            price_asset=money.code,
+            price_scale=money.scale,
+            waits_until_us=answer.recorded_at_us + PAYMENT_WAIT_US,
+            position=answer.position,
+            replayed=answer.replayed,
         )
 
     # -- tokens ------------------------------------------------------------------------------------
@@ -238,8 +298,13 @@ class MandateService:
             less.price_max or terms.price_max,
             less.expires_at_us or terms.expires_at,
         )
+        purchase = above.mandate.purchase
+        if less.purchase is not None:
+            purchase = None
+            if less.purchase:
+                purchase = replace(above.mandate.purchase or PurchaseTerms(), limit=less.purchase)
         answer, entry = await self._granted(
-            tenant, parent, account, mine, f"{_OURS} {account}", call
+            tenant, parent, account, mine, purchase, f"{_OURS} {account}", call
         )
         return entry, answer.position
 
@@ -249,13 +314,14 @@ class MandateService:
         parent: Entry,
         account: str,
         terms: MandateTerms,
+        purchase: PurchaseTerms | None,
         request_id: str,
         call: Call,
     ) -> tuple[Answer, Entry]:
         """The account below `parent`, and its mandate."""
         edge = self._edge
         if await edge.ledger.resolve(tenant, account) is None:
-            await self._foresee(tenant, parent, terms)
+            await self._foresee(tenant, parent, terms, purchase)
         created = await edge.ledger.create_account(
             tenant,
             account,
@@ -277,13 +343,16 @@ class MandateService:
             terms,
             Names("", request_id),
             call.trace,
+            purchase,
         )
         given = {"account": account, "terms.asset": edge.assets.of(terms.asset).code}
         answer = answer_of(await call.submit(edge.ledger, entry, command), given)
         assert isinstance(answer.event, MandateGranted), answer.event
         return answer, entry
 
-    async def _foresee(self, tenant: int, parent: Entry, terms: MandateTerms) -> None:
+    async def _foresee(
+        self, tenant: int, parent: Entry, terms: MandateTerms, purchase: PurchaseTerms | None
+    ) -> None:
         """Ask the core before an id is claimed for an account that it would refuse."""
         command = CreateAccount(b"", tenant, 0, parent.number, parent.root, AccountPolicy())
 
@@ -291,11 +360,20 @@ class MandateService:
             opened = decide_create(state, command, [])
             if isinstance(opened, Refusal):
                 return opened
-            return refuse_mandate(state, state.accounts[parent.number], tenant, terms)
+            return refuse_mandate(state, state.accounts[parent.number], tenant, terms, purchase)
 
         found = await self._edge.writer(parent).look(look, (parent.number,))
         if isinstance(found, Refusal):
             raise refused(found, {"parent": parent.account_id})
+
+    async def _buys_above(self, parent: Entry) -> PurchaseTerms | None:
+        """What the nearest mandate from `parent` on upwards buys."""
+
+        def look(state: State) -> PurchaseTerms | None:
+            above = mandate_above(state.accounts.get(parent.number))
+            return above.mandate.purchase if above is not None and above.mandate else None
+
+        return await self._edge.writer(parent).look(look, (parent.number,))
 
     async def _may_grant(self, parent: Entry, call: Call) -> None:
         """Who only acts as an agent grants below a mandate alone. Raises AuthRefused."""

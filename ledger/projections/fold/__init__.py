@@ -101,6 +101,11 @@ from ledger.projections.fold.leases import (
     lease_renewed,
     lease_returned,
 )
+from ledger.projections.fold.mandates import (
+    mandate_granted,
+    mandate_revoked,
+    purchase_requested,
+)
 from ledger.projections.fold.minimums import minimum_charged
 from ledger.projections.fold.packages import (
     package_changed,
@@ -278,6 +283,10 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     e.HoldReleased: hold_released,
     e.HoldExpired: hold_expired,
     e.LeaseGranted: lease_granted,
+    e.MandateGranted: mandate_granted,
+    e.BuyingMandateGranted: mandate_granted,
+    e.MandateRevoked: mandate_revoked,
+    e.PurchaseRequested: purchase_requested,
     e.LeaseRenewed: lease_renewed,
     e.UsageLeased: usage_costed,
     e.LeaseReturned: lease_returned,

@@ -143,6 +143,12 @@ def grant_cancelled(fold: Folding, _: int, event: GrantCancelled) -> None:
     _pend(fold, fact.tenant, 0, fact, event.amount, fold.recorded_at, c.RELEASED)
     change.cancelled += event.amount
     change.returned += event.unpaid
+    fold.changes.unpaid_grants.append(
+        (
+            fact.tenant, fold.shard, fold.entry_seq, event.account, event.grant, event.amount,
+            event.unpaid, fold.recorded_at,
+        )
+    )  # fmt: skip
     if event.whole:
         end_grant(fold, change, c.GRANT_CANCELLED)
 
