@@ -80,6 +80,7 @@ class Draw:
         self.home = home
         self.whole = whole
         self.operations: list[Operation] = []
+        self.ruled = False  # whether work names alternatives at times
         self.requests: tuple[str, ...] = ()  # kinds whose identity is a request id
         self.focus = random.randrange(100) < 60  # whether nearly all happens on one account
         self.scarce = random.randrange(100) < 40  # whether grants are small, so that debt is made

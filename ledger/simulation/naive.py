@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.core.events import Comparator, Excess, Overage, OverdraftKind, Pot
 from ledger.simulation.naive_holdings import (
@@ -173,6 +173,13 @@ def prorated(amount: int, remaining: int, full: int) -> int:
     return round(Fraction(amount * remaining, full))
 
 
+class Overdrawn(NamedTuple):
+    """How far a rule lets work go below zero, all in all."""
+
+    asset: int
+    bound: int
+
+
 class Payers:
     """Who may pay for an account's usage, as things stand."""
 
@@ -216,9 +223,11 @@ class Payers:
             limit = min(limit, lifetime * policy.overdraft_basis_points // _BASIS_POINTS)
         return limit
 
-    def overdraft_left(self, asset: int) -> int:
-        """The same less what is owed and held."""
+    def overdraft_left(self, asset: int, overdrawn: Overdrawn | None = None) -> int:
+        """The same less what is owed and held; or as far as a rule lets it go."""
         limit = self.overdraft_limit(asset)
+        if overdrawn is not None and overdrawn.asset == asset:
+            limit = max(limit, overdrawn.bound)
         owed, pending = self.account.advance.get(asset, [0, 0])
         return max(0, limit - owed - pending)
 
@@ -227,12 +236,16 @@ class Payers:
         grace, since = self.account.policy.overdraft_grace, self.account.since.get(asset)
         return grace >= 0 and since is not None and since + grace <= self._now
 
-    def available(self, asset: int, use: Use, at: int) -> int:
+    def available(self, asset: int, use: Use, at: int, overdrawn: Overdrawn | None = None) -> int:
         """Rule B6: grants that may pay, and the overdraft's headroom where a hold may draw it."""
         units = sum(each.available for each in self.grants() if each.may_pay(asset, use, at))
-        if self.account.policy.holds_overdraft and not self.grace_ended(asset):
-            units += self.overdraft_left(asset)
+        if self._may_overdraw(overdrawn) and not self.grace_ended(asset):
+            units += self.overdraft_left(asset, overdrawn)
         return units
+
+    def _may_overdraw(self, overdrawn: Overdrawn | None) -> bool:
+        """Whether what is to be held may draw the overdraft (rule H3)."""
+        return self.account.policy.holds_overdraft or overdrawn is not None
 
     def overage_room(self, asset: int, period: int, wanted: int) -> int:
         """Rule D4: what the cap leaves; unpaid money counts in it, of whatever period."""
@@ -256,6 +269,7 @@ class Payers:
         period: int,
         is_money: bool,
         recorded: bool,
+        overdrawn: Overdrawn | None = None,
     ) -> tuple[list[Piece], int, int]:
         """(pieces, what nobody pays, what lands over every limit) of `amount` (D1 to D4, H3)."""
         pieces: list[Piece] = []
@@ -266,8 +280,8 @@ class Payers:
                 pieces.append(Piece(Pot.GRANT, ("grant", grant.number), take, grant.value_of(take)))
                 left -= take
         account, policy = self.account, self.account.policy
-        if recorded or (policy.holds_overdraft and not self.grace_ended(asset)):
-            take = min(left, self.overdraft_left(asset))
+        if recorded or (self._may_overdraw(overdrawn) and not self.grace_ended(asset)):
+            take = min(left, self.overdraft_left(asset, overdrawn))
             if take:
                 pieces.append(Piece(Pot.OVERDRAFT, ("advance", account.number), take, 0))
                 left -= take

@@ -16,6 +16,7 @@ from ledger.core.events import (
     Comparator,
     GrantKind,
     Invoice,
+    PolicyRule,
     RecurringTerms,
     Rollover,
     TopUpRule,
@@ -398,6 +399,8 @@ class NaiveAccount:
     totals: dict[tuple[int, str, str, int], int] = field(default_factory=dict)
     overrides: list[NaiveOverride] = field(default_factory=list)  # taken back ones, too
     overrides_version: int = 0
+    ruled: int = 0  # the version of its rules for shortage
+    decision_rules: tuple[PolicyRule, ...] = ()
 
     def owe(self, asset: int, product: str, amount: int, now: int) -> None:
         """More is owed in advance."""

@@ -23,6 +23,7 @@ from ledger.core.events import (
     CommitmentCreated,
     CommitmentEnded,
     CreditNoteIssued,
+    DecisionPolicySet,
     GrantCancelled,
     GrantChargedBack,
     GrantIssued,
@@ -34,6 +35,9 @@ from ledger.core.events import (
     HoldReleased,
     HoldUpTo,
     PaymentRecorded,
+    PolicyDebited,
+    PolicyDenied,
+    PolicyHeld,
     PriceOverridesSet,
     QuotedDenied,
     QuoteMade,
@@ -62,6 +66,7 @@ from ledger.simulation.messages import Record
 from ledger.simulation.model import WINDOW_US, ShardModel
 from ledger.simulation.model.accounts import goes_on, still_open
 from ledger.simulation.model.overrides import are_wrong
+from ledger.simulation.model.rulings import are_wrong as rules_wrong
 from ledger.simulation.naive import own_quantities
 from ledger.simulation.naive_holdings import MINUTE_US, NaiveAccount
 from ledger.simulation.prices import PRODUCTS
@@ -70,9 +75,17 @@ from ledger.simulation.refused_credits import corrected as _corrected
 
 KINDS: Final[dict[str, tuple[type, ...]]] = {
     "usage": (UsageRecorded, UsageQuarantined),
-    "authorize": (HoldAuthorized, AuthorizeDenied, QuotedDenied, WorkDenied),
-    "range": (HoldUpTo, WorkDenied),
-    "debit": (UsageDebited, WorkDenied),
+    "authorize": (
+        HoldAuthorized,
+        PolicyHeld,
+        AuthorizeDenied,
+        QuotedDenied,
+        WorkDenied,
+        PolicyDenied,
+    ),
+    "range": (HoldUpTo, PolicyHeld, WorkDenied, PolicyDenied),
+    "debit": (UsageDebited, PolicyDebited, WorkDenied, PolicyDenied),
+    "rules": (DecisionPolicySet,),
     "capture": (UsageRecorded, UsageCaptured),
     "extend": (HoldExtended,),
     "release": (HoldReleased,),
@@ -147,12 +160,16 @@ SAID: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
         (kind, name): said
         for kind in ("debit", "range")
         for name, said in (
-            ("up_to", lambda event: event.up_to.quantity if event.up_to else ""),
-            ("minimum", lambda event: event.up_to.minimum if event.up_to else 0),
+            ("up_to", lambda event: _range(event).quantity if _range(event) else ""),
+            ("minimum", lambda event: _range(event).minimum if _range(event) else 0),
+            ("alternatives", lambda event: event.ruling.alternatives if event.ruling else ()),
         )
     },
 }
 """(kind, field) -> what was asked, where the entry says it otherwise."""
+
+
+DECIDED: Final = ("authorize", "range", "debit")
 
 
 def same_body(record: Record, event: Any, number: int) -> str:
@@ -173,8 +190,10 @@ def same_body(record: Record, event: Any, number: int) -> str:
             continue
         said = SAID.get((record.kind, name))
         found: Any = said(event) if said is not None else getattr(event, name, value)
-        if name == "quantities" and not isinstance(event, WorkDenied):
+        if name == "quantities" and record.kind in DECIDED:
             found = _asked(record, event)
+        elif name == "lifetime" and _instead_of(event) is not None:
+            found = _instead_of(event).lifetime
         if name == "effective_at" and getattr(event, "effective_given", True) == 0:
             found = 0
         if found != value:
@@ -183,13 +202,27 @@ def same_body(record: Record, event: Any, number: int) -> str:
 
 
 def _asked(record: Record, event: Any) -> Any:
-    """The quantities that were asked for, where as much of one as was affordable may run."""
-    up_to = getattr(event, "up_to", None)
-    found = event.quantities
-    if up_to is None or up_to.quantity not in PRODUCTS[record.body["product"]]:
+    """The quantities that were asked for, where as much of one as was affordable may run, or other
+    work in its stead."""
+    asked = _instead_of(event)
+    if asked is not None:
+        return asked.quantities
+    up_to, found = getattr(event, "up_to", None), event.quantities
+    names = PRODUCTS[record.body["product"]]
+    if up_to is None or isinstance(event, WorkDenied) or up_to.quantity not in names:
         return found
-    place = PRODUCTS[record.body["product"]].index(up_to.quantity)
+    place = names.index(up_to.quantity)
     return (*found[:place], up_to.maximum, *found[place + 1 :])
+
+
+def _instead_of(event: Any) -> Any:
+    """What was asked for, where a rule had other work run in its stead."""
+    ruling = getattr(event, "ruling", None)
+    return ruling.asked if ruling is not None else None
+
+
+def _range(event: Any) -> Any:
+    return (_instead_of(event) or event).up_to
 
 
 def is_justified(model: ShardModel, record: Record, number: int, standing: Any) -> str:
@@ -323,6 +356,8 @@ def _other_version(model: ShardModel, record: Record, account: NaiveAccount | No
             version = model.recurring[record.body["recurring"]].version
         case "override":
             version = account.overrides_version
+        case "rules":
+            version = account.ruled
         case "rule":
             version, _ = account.rules.get(record.body["rule"].asset, (0, None))
         case _:
@@ -372,6 +407,7 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
     "EXPIRY_INVALID": lambda model, record, account: (
         record.body["expires_at"] <= max(model.recorded_at, _at(model, record))
     ),
+    "POLICY_RULE_INVALID": lambda model, record, account: rules_wrong(record.body["rules"]),
     "UP_TO_INVALID": _range_invalid,
     "QUANTITIES_ALL_ZERO": lambda model, record, account: not any(record.body["quantities"]),
     "SUBSET_EXCEEDS_PARENT": _contradicts,

@@ -39,6 +39,7 @@ class Rule(StrEnum):
     CLOSED_TAKES_NOTHING = "rule T2: a closed account takes no new usage"
     GRANT_FIGURES = "rules B3, B4: issue, backfill, void and expiry move what is there"
     RATED_IN_ORDER = "rule B8: what waits is rated once, in order, when it has a price"
+    RULED = "rule D4: what rules for shortage come to is said, and is what runs"
     QUOTED = "rule H9: a quote prices one piece of its own work, up to its tolerance, in time"
     GIVEN_BACK = "rules D3, R1: a correction gives back what was drawn, to whom it was drawn from"
     VERIFY_FINDS_NOTHING = "`verify` finds no fault with the journal that is left"

@@ -20,6 +20,7 @@ def _view(account: Account) -> dict[str, Any]:
         "closed": bool(account.closed_at),
         "frozen": account.frozen,
         "profile": account.profile_version,
+        "rules": account.own_rules.version,
         "grants": {
             grant.number: (
                 grant.book.available, grant.book.debits_pending, grant.settled, grant.pending,

@@ -48,6 +48,7 @@ from ledger.core.commands import (
     ReopenAccount,
     ResumeRecurring,
     ReverseUsage,
+    SetDecisionPolicy,
     SetPriceOverrides,
     SetTopUpRule,
     StartRecurring,
@@ -77,8 +78,10 @@ from ledger.simulation.draws_accounts import (
 from ledger.simulation.draws_decisions import (
     DECIDED_WORLD,
     DECIDED_WORLDS,
+    RULED_WORLD,
     draw_debit,
     draw_range,
+    draw_rules,
 )
 from ledger.simulation.draws_money import (
     draw_adjust,
@@ -188,11 +191,13 @@ ENTRIES: Final[dict[str, Entry]] = {
     "quoted": Entry(16, draw_quoted, QuotedUsage, topic="quotes", added=True),
     "debit": Entry(20, draw_debit, DebitWork, topic="decisions", added=True),
     "range": Entry(12, draw_range, AuthorizeHold, topic="decisions", added=True),
+    "rules": Entry(10, draw_rules, SetDecisionPolicy, topic="rules", added=True),
 }
 """Every command of the core, and the reads."""
 
 QUOTES: Final = "quotes"
 DECISIONS: Final = "decisions"
+RULES: Final = "rules"
 TOPICS: Final = tuple(
     dict.fromkeys(each.topic for each in ENTRIES.values() if each.topic and not each.added)
 )
@@ -217,6 +222,8 @@ def draw_topics(seed: int, random: Random) -> tuple[str, ...]:
         topics = tuple(random.sample(TOPICS, random.choice((1, 2, 3))))
     if seed % DECIDED_WORLDS == DECIDED_WORLD:
         topics = (*topics, DECISIONS)
+    if seed % DECIDED_WORLDS == RULED_WORLD:  # what a rule asks of top-ups has tests of its own
+        topics = (*[each for each in topics if each != "top-ups"], DECISIONS, RULES)
     return (*topics, QUOTES) if seed % QUOTED_WORLDS == QUOTED_WORLD else topics
 
 
@@ -225,10 +232,10 @@ def draw_operations(
 ) -> tuple[Operation, ...]:
     """The operations of a world, spread over about `span_us` by the clients' pauses."""
     draw = Draw(random, bool(topics), SANDBOX if "sandbox" in topics else TENANTS[0])
-    draw.requests = REQUESTS
+    draw.requests, draw.ruled = REQUESTS, RULES in topics
     count = random.choice((20, 40, 70, 70) if topics else (8, 20, 40, 70))
     drawn_of = [kind for kind, entry in ENTRIES.items() if entry.topic in ("", *topics)]
-    always = ("usage", "read", "quote", "quoted", "debit", "range")
+    always = ("usage", "read", "quote", "quoted", "debit", "range", "rules")
     kinds = [kind for kind in drawn_of if kind in always or draw.chance(80)]
     weights = [ENTRIES[kind].weight * random.choice((1, 1, 3)) for kind in kinds]
     for place, kind in enumerate(kinds):

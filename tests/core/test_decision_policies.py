@@ -76,6 +76,24 @@ def test_a_downgrade_is_held_within_the_limits_of_its_own() -> None:
 
 
 @policy_case
+def test_the_bound_of_a_rule_is_the_limit_of_what_it_cuts(case: PolicyCase) -> None:
+    """
+    account acme
+    grant   acme 20
+    rules   acme overdraw=5
+    buy     acme 50 least=22   -> rule 1 overdraw: drawn 20 from acme, overdraft 5
+    """
+    [cut] = [
+        event.limit
+        for _, events in case.core.batches
+        for event in events
+        if isinstance(event, e.PolicyDebited)
+    ]
+    assert cut == e.Limit(e.LimitKind.OVERDRAFT, case.accounts["acme"], left=5)
+    assert judged(case.core) == []
+
+
+@policy_case
 def test_a_policy_is_set_whole_in_versions(case: PolicyCase) -> None:
     """
     account acme

@@ -69,14 +69,12 @@ OF_LEASES = {
     commands.LeasedUsage,
 }
 """tests/core/test_lease_properties and the worlds of their holders draw them."""
-OF_POLICIES = {commands.SetDecisionPolicy}  # tests/core/test_policy_properties draws it
 OF_MANDATES = {commands.GrantMandate, commands.RevokeMandate, commands.RequestTopUp}
 """tests/core/test_mandates and test_mandate_purchases draw them."""
 SEEDS = 100
 DRAWN_WITHIN = 50
 ELSEWHERE = (
     OF_METERS
-    | OF_POLICIES
     | OF_OUTCOMES
     | OF_TREES
     | OF_BUDGETS

@@ -61,7 +61,7 @@ def afford(
         beyond = search.ask(best + 1)
         if isinstance(beyond, Assessment):
             assert beyond.denied, "more is allowed"
-            limit = limit_of(state, account, beyond, now)
+            limit = limit_of(state, account, beyond, now, overdraw)
     return Afforded(found, search.with_(best), limit)
 
 

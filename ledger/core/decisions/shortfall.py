@@ -12,6 +12,7 @@ from typing import Final
 from ledger.core.budgets.budgeting import is_mandates
 from ledger.core.decisions.holds import Assessment
 from ledger.core.drawing.drawdown import (
+    Overdraw,
     in_turn,
     may_pay,
     overage_headroom,
@@ -29,8 +30,14 @@ HOLDS_LOOKED_AT: Final = 64  # the oldest ones: when they expire is worth no mor
 _OF_SEATS: Final = (Reason.SEAT_SUSPENDED, Reason.SEAT_EXHAUSTED)
 
 
-def limit_of(state: State, account: Account, found: Assessment, now: int) -> Limit:
-    """The limit that denied what was assessed."""
+def limit_of(
+    state: State,
+    account: Account,
+    found: Assessment,
+    now: int,
+    overdraw: Overdraw | None = None,
+) -> Limit:
+    """The limit that denied what was assessed. `overdraw`: how far a rule would have let it go."""
     number, denied = account.number, found.denied
     assert denied, "it is allowed"
     if found.mandate is not None:
@@ -52,10 +59,17 @@ def limit_of(state: State, account: Account, found: Assessment, now: int) -> Lim
         return Limit(LimitKind.MARGIN, number)
     if denied != Reason.INSUFFICIENT_CREDITS:
         return Limit(LimitKind.PRICE, number)
-    return _of_pots(state, account, found, left, now)
+    return _of_pots(state, account, found, left, now, overdraw)
 
 
-def _of_pots(state: State, account: Account, found: Assessment, left: int, now: int) -> Limit:
+def _of_pots(
+    state: State,
+    account: Account,
+    found: Assessment,
+    left: int,
+    now: int,
+    overdraw: Overdraw | None,
+) -> Limit:
     """The last pot that could have paid: overage, overdraft, else what caps or the grants leave."""
     policy, asset, number = account.policy, found.asset, account.number
     funds_at = _funds_at(account, found, now)
@@ -64,8 +78,9 @@ def _of_pots(state: State, account: Account, found: Assessment, left: int, now: 
         headroom = overage_headroom(account, asset, period) or 0
         retry_at = _earlier(funds_at, account.calendar.end_of(now))
         return Limit(LimitKind.OVERAGE, number, left=headroom, retry_at=retry_at)
-    if policy.holds_overdraft and overdraft_limit(account, asset):
-        headroom = overdraft_headroom(account, asset)
+    below = overdraw is not None and overdraw.asset == asset
+    if below or (policy.holds_overdraft and overdraft_limit(account, asset)):
+        headroom = overdraft_headroom(account, asset, overdraw)
         return Limit(LimitKind.OVERDRAFT, number, left=headroom, retry_at=funds_at)
     rooms = Rooms(account, now)
     last: Grant | None = None

@@ -9,6 +9,7 @@ and none of the core's code. Raises Violation where an entry contradicts a rule.
     overrides    which price override counts
     priced       what usage costs, by a card or by a quote
     decisions    what may run: within every limit, as much as is affordable
+    rulings      what rules make of what may not run as it was asked for
     holds        authorised, denied, extended, settled
     quotes       promised, used, expired
     usage        priced and drawn; captures, charges of expired holds
@@ -34,6 +35,7 @@ from ledger.simulation.model import (
     overrides,
     quotes,
     recurring,
+    rulings,
     suspense,
     top_ups,
     usage,
@@ -164,10 +166,10 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.HoldSized: usage.unexpected,
     e.SizedDenied: usage.unexpected,
     e.HoldUpTo: holds.authorized,
-    e.PolicyHeld: usage.unexpected,  # policies are of tests/core/test_policy_properties
-    e.PolicyDenied: usage.unexpected,
-    e.PolicyDebited: usage.unexpected,
-    e.DecisionPolicySet: usage.unexpected,
+    e.PolicyHeld: holds.authorized,
+    e.PolicyDenied: holds.denied,
+    e.PolicyDebited: usage.debited,
+    e.DecisionPolicySet: rulings.rules_set,
     e.PackageRulesSet: usage.unexpected,
     e.UsageDebited: usage.debited,
     e.HoldExtended: holds.extended,

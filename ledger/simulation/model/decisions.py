@@ -5,20 +5,68 @@ Tries one quantity after another from the most downwards; no search, no boundari
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.core import events as e
 from ledger.core.events import Limit, LimitKind, Overage
 from ledger.simulation import naive
 from ledger.simulation.model.priced import price_of
 from ledger.simulation.model.shard import Shard
+from ledger.simulation.naive import Overdrawn
 from ledger.simulation.naive_holdings import FOREVER, NaiveAccount, NaiveGrant, Use
 from ledger.simulation.rules import Rule
 
 HOLDS_LOOKED_AT: Final = 64
 
 
-def why_denied(m: Shard, account: NaiveAccount, price: naive.Priced, use: Use) -> str:
+class Work(NamedTuple):
+    """What is to run: a product, its attributes, and the names of its quantities."""
+
+    product: str
+    attributes: tuple[tuple[str, str], ...]
+    names: tuple[str, ...]
+
+
+class Case(NamedTuple):
+    """What work would cost an account now, and what the limits say of it: "" = it may run."""
+
+    price: naive.Priced
+    use: Use
+    invalid: str
+    denied: str
+    available: int
+
+
+def work_of(plan: e.PlanDeclared) -> Work:
+    """That of a declared plan."""
+    return Work(plan.product, plan.attributes, plan.quantity_names)
+
+
+def case_of(
+    m: Shard,
+    account: NaiveAccount,
+    work: Work,
+    quantities: tuple[int, ...],
+    overdrawn: Overdrawn | None = None,
+) -> Case:
+    """The price of work now, and whether it may run."""
+    use = Use(work.product, work.attributes)
+    price, _ = price_of(m, account, use, work.names, quantities, m.recorded_at)
+    use = m.use(account.tenant, price.version, work.product, work.attributes)
+    available = m.payers(account).available(price.asset, use, m.recorded_at, overdrawn)
+    invalid = "SUBSET_EXCEEDS_PARENT" if price.broken else ""
+    invalid = invalid if any(quantities) else "QUANTITIES_ALL_ZERO"
+    denied = "" if invalid else why_denied(m, account, price, use, overdrawn)
+    return Case(price, use, invalid, denied, available)
+
+
+def why_denied(
+    m: Shard,
+    account: NaiveAccount,
+    price: naive.Priced,
+    use: Use,
+    overdrawn: Overdrawn | None = None,
+) -> str:
     """Why work of that price may not run; "" = it may."""
     payers = m.payers(account)
     if -1 in price.charges:
@@ -27,7 +75,7 @@ def why_denied(m: Shard, account: NaiveAccount, price: naive.Priced, use: Use) -
         return "GRACE_ENDED"
     _, missing, _ = payers.waterfall(
         price.asset, use, price.total, m.recorded_at, m.month(account),
-        price.asset in m.money, False,
+        price.asset in m.money, False, overdrawn,
     )  # fmt: skip
     return "INSUFFICIENT_CREDITS" if missing else ""
 
@@ -37,99 +85,104 @@ def allowed(
     account: NaiveAccount,
     event: e.HoldUpTo | e.UsageDebited,
     plan: e.PlanDeclared,
+    overdrawn: Overdrawn | None = None,
 ) -> None:
     """The quantities of an entry are the most that is allowed of what was asked for, and its limit
     is what allows no more."""
-    rule, names = Rule.NO_OVERSPEND, plan.quantity_names
+    rule, work = Rule.NO_OVERSPEND, work_of(plan)
     up_to, quantities = event.up_to, event.quantities
-    if not _allows(m, account, plan, quantities):
+    if not _allows(m, account, work, quantities, overdrawn):
         m.fail(rule, f"{quantities} of {plan.product} may not run")
     if up_to is None:
         m.expect(rule, "limit of what runs whole", None, event.limit)
         return
-    place = names.index(up_to.quantity)
+    place = work.names.index(up_to.quantity)
     found = quantities[place]
     if not up_to.minimum <= found <= up_to.maximum:
         m.fail(rule, f"{found} of {up_to}")
-    more = range(found + 1, up_to.maximum + 1)
-    wrong = [each for each in more if _allows(m, account, plan, _with(quantities, place, each))]
-    m.expect(Rule.DENIAL_JUSTIFIED, "more that may run", [], wrong)
+    most = most_of(m, account, work, quantities, up_to, overdrawn)
+    m.expect(Rule.DENIAL_JUSTIFIED, "the most that may run", most, found)
     limit = None
     if found < up_to.maximum:
-        beyond = _with(quantities, place, found + 1)
-        price, use = _price(m, account, plan, beyond)
-        if any(beyond) and not price.broken:
-            limit = limit_of(m, account, price, use)
+        beyond = case_of(m, account, work, _with(quantities, place, found + 1), overdrawn)
+        if not beyond.invalid:
+            limit = limit_of(m, account, beyond, overdrawn)
     m.expect(Rule.DENIAL_JUSTIFIED, "limit", limit, event.limit)
+
+
+def most_of(
+    m: Shard,
+    account: NaiveAccount,
+    work: Work,
+    quantities: tuple[int, ...],
+    up_to: e.UpTo,
+    overdrawn: Overdrawn | None = None,
+) -> int:
+    """The largest amount of the quantity that may run; -1 = none may."""
+    place = work.names.index(up_to.quantity)
+    for amount in range(up_to.maximum, up_to.minimum - 1, -1):
+        if _allows(m, account, work, _with(quantities, place, amount), overdrawn):
+            return amount
+    return -1
 
 
 def least_of(
     m: Shard,
     account: NaiveAccount,
-    plan: e.PlanDeclared,
+    work: Work,
     quantities: tuple[int, ...],
     up_to: e.UpTo | None,
 ) -> tuple[int, ...]:
-    """The quantities whose denial an entry tells: of a range the least that make sense, and all of
-    it is denied."""
+    """The quantities whose denial tells that of a range, the least that make sense."""
     if up_to is None:
         return quantities
-    place = plan.quantity_names.index(up_to.quantity)
-    m.expect(Rule.DENIAL_JUSTIFIED, "the most of it", up_to.maximum, quantities[place])
-    every = range(up_to.minimum, up_to.maximum + 1)
-    wrong = [each for each in every if _allows(m, account, plan, _with(quantities, place, each))]
-    m.expect(Rule.DENIAL_JUSTIFIED, "what may run of it", [], wrong)
-    least = _with(quantities, place, up_to.minimum)
-    price, _ = _price(m, account, plan, least)
-    return quantities if price.broken or not any(least) else least
+    least = _with(quantities, work.names.index(up_to.quantity), up_to.minimum)
+    return quantities if case_of(m, account, work, least).invalid else least
 
 
 def _with(quantities: tuple[int, ...], place: int, amount: int) -> tuple[int, ...]:
     return (*quantities[:place], amount, *quantities[place + 1 :])
 
 
-def _price(
-    m: Shard, account: NaiveAccount, plan: e.PlanDeclared, quantities: tuple[int, ...]
-) -> tuple[naive.Priced, Use]:
-    use = Use(plan.product, plan.attributes)
-    price, _ = price_of(m, account, use, plan.quantity_names, quantities, m.recorded_at)
-    return price, m.use(account.tenant, price.version, plan.product, plan.attributes)
-
-
 def _allows(
-    m: Shard, account: NaiveAccount, plan: e.PlanDeclared, quantities: tuple[int, ...]
+    m: Shard,
+    account: NaiveAccount,
+    work: Work,
+    quantities: tuple[int, ...],
+    overdrawn: Overdrawn | None,
 ) -> bool:
-    price, use = _price(m, account, plan, quantities)
-    return any(quantities) and not price.broken and not why_denied(m, account, price, use)
+    case = case_of(m, account, work, quantities, overdrawn)
+    return not case.invalid and not case.denied
 
 
 # -- what allows no more ---------------------------------------------------------------------------
 
 
-def limit_of(m: Shard, account: NaiveAccount, price: naive.Priced, use: Use) -> Limit:
-    """The limit that denies work of that price, what is left of it, and when there may be more."""
-    number, asset = account.number, price.asset
+def limit_of(
+    m: Shard, account: NaiveAccount, case: Case, overdrawn: Overdrawn | None = None
+) -> Limit:
+    """The limit that denies work, what is left of it, and when there may be more."""
+    number, asset = account.number, case.price.asset
     payers, policy = m.payers(account), account.policy
-    reason = why_denied(m, account, price, use)
-    if not reason:
-        m.fail(Rule.DENIAL_JUSTIFIED, f"nothing denies {price}")
-    if reason == "UNPRICED":
+    if not case.denied:
+        m.fail(Rule.DENIAL_JUSTIFIED, f"nothing denies {case}")
+    if case.denied == "UNPRICED":
         return Limit(LimitKind.PRICE, number)
     funds_at = _funds_at(m, account, asset)
-    if reason == "GRACE_ENDED":
+    if case.denied == "GRACE_ENDED":
         return Limit(LimitKind.GRACE, number, retry_at=funds_at)
     if policy.overage != Overage.OFF and policy.holds_overage:
         left = payers.overage_room(asset, m.month(account), 0)
         month_ends = account.months.month_of(m.recorded_at)[1]
         retry_at = min(funds_at or FOREVER, month_ends)
         return Limit(LimitKind.OVERAGE, number, left=left, retry_at=retry_at)
-    if policy.holds_overdraft and payers.overdraft_limit(asset):
-        left = payers.overdraft_left(asset)
+    beyond = overdrawn is not None and overdrawn.asset == asset
+    if beyond or (policy.holds_overdraft and payers.overdraft_limit(asset)):
+        left = payers.overdraft_left(asset, overdrawn)
         return Limit(LimitKind.OVERDRAFT, number, left=left, retry_at=funds_at)
-    left = payers.available(asset, use, m.recorded_at)
-    last = [each for each in payers.grants() if _is_for(each, asset, use, m.recorded_at)][-1:]
+    last = [each for each in payers.grants() if _is_for(each, asset, case.use, m.recorded_at)][-1:]
     owner, named = (last[0].account, last[0].number) if last else (number, 0)
-    return Limit(LimitKind.GRANTS, owner, named, left=left, retry_at=funds_at)
+    return Limit(LimitKind.GRANTS, owner, named, left=case.available, retry_at=funds_at)
 
 
 def _is_for(grant: NaiveGrant, asset: int, use: Use, now: int) -> bool:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from ledger.core import events as e
 from ledger.core.events import HoldExpiry
-from ledger.simulation.model.decisions import allowed, least_of, limit_of, why_denied
+from ledger.simulation.model.decisions import (
+    allowed,
+    case_of,
+    least_of,
+    limit_of,
+    most_of,
+    why_denied,
+    work_of,
+)
 from ledger.simulation.model.grants import follow_up
 from ledger.simulation.model.priced import by_quote, priced
+from ledger.simulation.model.rulings import ruled, standing
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.naive_holdings import (
     DAY_US,
@@ -51,14 +60,16 @@ def authorized(m: Shard, event: e.HoldAuthorized) -> None:
         m.fail(Rule.EXPIRED_IN_TIME, f"a lifetime of {lifetime}, {event.lifetime_max} at most")
     m.expect(Rule.CHARGE, "charges", price.charges, event.charges)
     payers = m.payers(account)
+    overdrawn = ruled(m, account, event) if isinstance(event, e.PolicyHeld) else None
     expected, missing, _ = payers.waterfall(
-        price.asset, use, price.total, m.recorded_at, month, price.asset in m.money, False
-    )
+        price.asset, use, price.total, m.recorded_at, month, price.asset in m.money, False,
+        overdrawn,
+    )  # fmt: skip
     if missing or -1 in price.charges or (price.total and payers.grace_ended(price.asset)):
         m.fail(Rule.NO_OVERSPEND, f"hold {event.hold} of {price}, {missing} missing")
     m.expect(Rule.WATERFALL, "slices", expected, m.pieces(event.slices))
     if isinstance(event, e.HoldUpTo):
-        allowed(m, account, event, plan)
+        allowed(m, account, event, plan, overdrawn)
     m.expect(Rule.HOLD_SETTLED_ONCE, "number", len(m.holds) + 1, event.hold)
     hold = NaiveHold(
         event.hold,
@@ -98,8 +109,10 @@ def denied(m: Shard, event: e.AuthorizeDenied) -> None:
         price, use = quoted.price, quoted.use
     else:
         quantities = event.quantities
-        if isinstance(event, e.WorkDenied):
-            quantities = least_of(m, account, plan, quantities, event.up_to)
+        if isinstance(event, e.WorkDenied) and event.up_to is not None:
+            most = most_of(m, account, work_of(plan), quantities, event.up_to)
+            m.expect(rule, "the most that may run", -1, most)
+            quantities = least_of(m, account, work_of(plan), quantities, event.up_to)
         price, use = priced(m, account, plan, quantities, m.recorded_at)
     m.expect(Rule.CHARGE, "charge", price.total, event.charge)
     left = m.payers(account).available(price.asset, use, m.recorded_at)
@@ -109,7 +122,12 @@ def denied(m: Shard, event: e.AuthorizeDenied) -> None:
         m.fail(rule, f"denied {event.charge} with {left} there")
     m.expect(rule, "reason", reason, event.reason)
     if isinstance(event, e.WorkDenied):
-        m.expect(rule, "limit", limit_of(m, account, price, use), event.limit)
+        case = case_of(m, account, work_of(plan), quantities)
+        m.expect(rule, "limit", limit_of(m, account, case), event.limit)
+    if isinstance(event, e.PolicyDenied):
+        ruled(m, account, event)
+    elif standing(m, account) is not None and not getattr(event, "quote", 0):
+        m.fail(Rule.RULED, f"no rule was looked at: {event}")
 
 
 def extended(m: Shard, event: e.HoldExtended) -> None:

@@ -399,6 +399,7 @@ class Shard:
             "closed": bool(account.closed_at),
             "frozen": self.frozen(account),
             "profile": account.profile_version,
+            "rules": account.ruled,
             "grants": {
                 g.number: (g.available, g.held, g.settled, g.pending, g.recognised, g.returned)
                 for g in account.grants

@@ -9,6 +9,7 @@ from ledger.simulation.model.decisions import allowed
 from ledger.simulation.model.holds import due_hold, end_hold, reserve
 from ledger.simulation.model.priced import by_quote, priced
 from ledger.simulation.model.quotes import used
+from ledger.simulation.model.rulings import ruled
 from ledger.simulation.model.shard import WINDOW_US, Shard
 from ledger.simulation.naive_holdings import (
     DAY_US,
@@ -69,8 +70,9 @@ def debited(m: Shard, event: e.UsageDebited) -> None:
     m.expect(Rule.POLICY_VERSIONS, "by policy", account.version, event.policy_version)
     m.expect(Rule.WINDOW, "effective at", m.recorded_at, event.effective_at)
     price, use = priced(m, account, plan, event.quantities, m.recorded_at)
-    allowed(m, account, event, plan)
-    _charge(m, account, event, price, use, None, within=True)
+    overdrawn = ruled(m, account, event) if isinstance(event, e.PolicyDebited) else None
+    allowed(m, account, event, plan, overdrawn)
+    _charge(m, account, event, price, use, None, True, overdrawn)
     follows(m, account, event, price.asset)
 
 
@@ -110,6 +112,7 @@ def _charge(
     use: Use,
     hold: NaiveHold | None,
     within: bool = False,
+    overdrawn: naive.Overdrawn | None = None,
 ) -> list[Piece]:
     """Judge charges and slices, draw them; returns what the hold itself paid. `within`: of what a
     hold may draw alone, for it is allowed first (rules D4, H3)."""
@@ -126,8 +129,9 @@ def _charge(
     over = 0
     if left:
         more, _, over = m.payers(account).waterfall(
-            price.asset, use, left, event.effective_at, period, price.asset in m.money, not within
-        )
+            price.asset, use, left, event.effective_at, period, price.asset in m.money, not within,
+            overdrawn,
+        )  # fmt: skip
     expected = naive.merged(first, more, m.grants)
     m.expect(Rule.WATERFALL, "slices", expected, m.pieces(event.slices))
     m.expect(Rule.WATERFALL, "over the limit", over, event.over_limit)
