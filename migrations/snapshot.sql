@@ -1,6 +1,6 @@
 -- What the migrations make of an empty database. Never edited by hand: it is made by
 -- `python -m tests.journal.snapshot`, and the digest is of the names and checksums of all of them.
--- stands for 0050, de83aaf8ae516a8013fa05924ca0d61c23a0752e7535131f590a1ec3436218b0
+-- stands for 0053, 91b188b5dafbb1bd547f03b09f9f6a8f810d20439c2d0739019b212a3a0d0819
 
 SET LOCAL check_function_bodies = false;
 
@@ -486,20 +486,83 @@ CREATE FUNCTION ledger.create_projection(name text) RETURNS void
 DECLARE
     before text := current_setting('search_path');
 BEGIN
-    PERFORM ledger.create_projection_without_entry_actors(name);
+    PERFORM ledger.create_projection_without_mandates(name);
     PERFORM set_config('search_path', format('%I', name), true);
 
-    -- Who was proven to have asked for an entry other than of usage and decisions, whose calls name
-    -- a source. From the private records: an erasure of the account deletes it.
-    CREATE TABLE entry_actors (
-        tenant     int    NOT NULL,
-        shard      int    NOT NULL,
-        entry_seq  bigint NOT NULL,
-        account    bigint NOT NULL,
-        actor      text   NOT NULL,          -- "token:" and a subject, "key:" and an id, and so on
+    -- One row an entry of a mandate. What is spent of it stands with its budget.
+    CREATE TABLE mandate_entries (
+        tenant         int      NOT NULL,
+        shard          int      NOT NULL,
+        entry_seq      bigint   NOT NULL,
+        account        bigint   NOT NULL,            -- the agent's
+        change         smallint NOT NULL,            -- 1 granted, 2 revoked
+        asset          bigint,                       -- of one that is granted, and so on
+        budget         bigint,
+        terms          jsonb,                        -- products, attributes, price, end, purchases
+        purchase_limit bigint,                       -- money, NULL = it buys nothing
+        price_asset    bigint,
+        reason         text,                         -- of one that is revoked
+        recorded_at    bigint   NOT NULL,
         PRIMARY KEY (tenant, shard, entry_seq)
     );
-    CREATE INDEX entry_actors_account ON entry_actors (tenant, account, entry_seq);
+    CREATE INDEX mandate_entries_account ON mandate_entries (tenant, account, entry_seq);
+
+    -- Top-ups that agents requested; `grant_number` waits for its payment, or did.
+    CREATE TABLE mandate_purchases (
+        tenant         int      NOT NULL,
+        shard          int      NOT NULL,
+        entry_seq      bigint   NOT NULL,
+        account        bigint   NOT NULL,            -- the agent's
+        payer          bigint   NOT NULL,
+        grant_number   bigint   NOT NULL,
+        asset          bigint   NOT NULL,
+        amount         bigint   NOT NULL,
+        price_paid     bigint   NOT NULL,
+        price_asset    bigint   NOT NULL,
+        counted        bigint[] NOT NULL,            -- accounts whose mandates count it
+        recorded_at    bigint   NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE INDEX mandate_purchases_grant ON mandate_purchases (tenant, shard, grant_number);
+    CREATE INDEX mandate_purchases_counted ON mandate_purchases USING gin (counted);
+
+    -- What was never paid of grants that waited for their payment.
+    CREATE TABLE unpaid_grants (
+        tenant         int      NOT NULL,
+        shard          int      NOT NULL,
+        entry_seq      bigint   NOT NULL,
+        account        bigint   NOT NULL,
+        grant_number   bigint   NOT NULL,
+        amount         bigint   NOT NULL,
+        unpaid         bigint   NOT NULL,            -- its share of the price
+        recorded_at    bigint   NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE INDEX unpaid_grants_grant ON unpaid_grants (tenant, shard, grant_number);
+
+    -- Each mandate: what it allows, what is spent of it and held, and what was bought, less what was
+    -- never paid.
+    CREATE VIEW mandates AS
+    SELECT g.tenant, g.shard, g.account, g.asset, g.budget, g.terms, g.recorded_at AS granted_at,
+           r.recorded_at AS revoked_at, r.reason, coalesce(s.spent, 0) AS spent,
+           coalesce(s.held, 0) AS held, g.purchase_limit, g.price_asset,
+           coalesce(b.purchased, 0) AS purchased
+    FROM mandate_entries g
+    LEFT JOIN mandate_entries r ON r.tenant = g.tenant AND r.account = g.account AND r.change = 2
+    LEFT JOIN LATERAL (
+        SELECT sum(w.posted) AS spent, sum(w.pending) AS held
+        FROM budgets t
+        JOIN budget_windows w ON w.tenant = t.tenant AND w.shard = t.shard AND w.number = t.number
+        WHERE t.tenant = g.tenant AND t.account = g.account AND t.name = 'mandate'
+    ) s ON true
+    LEFT JOIN LATERAL (
+        SELECT sum(p.price_paid - coalesce(u.unpaid, 0)) AS purchased
+        FROM mandate_purchases p
+        LEFT JOIN unpaid_grants u
+          ON u.tenant = p.tenant AND u.shard = p.shard AND u.grant_number = p.grant_number
+        WHERE p.tenant = g.tenant AND p.shard = g.shard AND p.counted @> ARRAY[g.account]
+    ) b ON true
+    WHERE g.change = 1;
 
     PERFORM set_config('search_path', before, true);
     PERFORM ledger.grant_projection(name);
@@ -864,56 +927,20 @@ CREATE FUNCTION ledger.create_projection_without_mandates(name text) RETURNS voi
 DECLARE
     before text := current_setting('search_path');
 BEGIN
-    PERFORM ledger.create_projection_without_sizing(name);
+    PERFORM ledger.create_projection_without_entry_actors(name);
     PERFORM set_config('search_path', format('%I', name), true);
 
-    -- One row a hold and quantity that was learned, or was to be.
-    CREATE TABLE hold_sizes (
-        tenant        int      NOT NULL,
-        shard         int      NOT NULL,
-        hold          bigint   NOT NULL,
-        account       bigint   NOT NULL,
-        plan          uuid     NOT NULL,
-        quantity      text     NOT NULL,
-        asked         bigint   NOT NULL,
-        held          bigint   NOT NULL,
-        learned_of    smallint NOT NULL,             -- core's SizedBy
-        permille      int      NOT NULL,
-        observations  bigint   NOT NULL,
-        value         bigint   NOT NULL,             -- the quantile; 0 where nothing was learned
-        recorded_at   bigint   NOT NULL,
-        PRIMARY KEY (tenant, shard, hold, quantity)
+    -- Who was proven to have asked for an entry other than of usage and decisions, whose calls name
+    -- a source. From the private records: an erasure of the account deletes it.
+    CREATE TABLE entry_actors (
+        tenant     int    NOT NULL,
+        shard      int    NOT NULL,
+        entry_seq  bigint NOT NULL,
+        account    bigint NOT NULL,
+        actor      text   NOT NULL,          -- "token:" and a subject, "key:" and an id, and so on
+        PRIMARY KEY (tenant, shard, entry_seq)
     );
-    CREATE INDEX hold_sizes_time ON hold_sizes (tenant, recorded_at);
-
-    -- How far usage of a product was learned from, told apart by these attributes. Not filled by the
-    -- projector: whoever learns does, from the tables here; a row is the lock of that work.
-    CREATE TABLE sizing_progress (
-        tenant      int    NOT NULL,
-        shard       int    NOT NULL,
-        product     text   NOT NULL,
-        attributes  text[] NOT NULL,
-        entries     bigint NOT NULL,                 -- = the entry_seq that is looked at next
-        PRIMARY KEY (tenant, shard, product, attributes)
-    );
-
-    -- Sketches of quantities: of one account (0 = all of the tenant's) with these values of the
-    -- attributes (none = whatever they are), of what was recorded in one fortnight.
-    CREATE TABLE sizing_sketches (
-        tenant        int    NOT NULL,
-        shard         int    NOT NULL,
-        product       text   NOT NULL,
-        attributes    text[] NOT NULL,
-        attr_values   text[] NOT NULL,
-        account       bigint NOT NULL,
-        quantity      text   NOT NULL,
-        fortnight     int    NOT NULL,
-        observations  bigint NOT NULL,
-        last_entry    bigint NOT NULL,
-        sketch        bytea  NOT NULL,
-        PRIMARY KEY (tenant, product, attributes, attr_values, account, quantity, fortnight, shard)
-    );
-    CREATE INDEX sizing_sketches_oldest ON sizing_sketches (tenant, shard, last_entry);
+    CREATE INDEX entry_actors_account ON entry_actors (tenant, account, entry_seq);
 
     PERFORM set_config('search_path', before, true);
     PERFORM ledger.grant_projection(name);
@@ -1621,83 +1648,56 @@ CREATE FUNCTION ledger.create_projection_without_usage_hours(name text) RETURNS 
 DECLARE
     before text := current_setting('search_path');
 BEGIN
-    PERFORM ledger.create_projection_without_mandates(name);
+    PERFORM ledger.create_projection_without_sizing(name);
     PERFORM set_config('search_path', format('%I', name), true);
 
-    -- One row an entry of a mandate. What is spent of it stands with its budget.
-    CREATE TABLE mandate_entries (
-        tenant         int      NOT NULL,
-        shard          int      NOT NULL,
-        entry_seq      bigint   NOT NULL,
-        account        bigint   NOT NULL,            -- the agent's
-        change         smallint NOT NULL,            -- 1 granted, 2 revoked
-        asset          bigint,                       -- of one that is granted, and so on
-        budget         bigint,
-        terms          jsonb,                        -- products, attributes, price, end, purchases
-        purchase_limit bigint,                       -- money, NULL = it buys nothing
-        price_asset    bigint,
-        reason         text,                         -- of one that is revoked
-        recorded_at    bigint   NOT NULL,
-        PRIMARY KEY (tenant, shard, entry_seq)
+    -- One row a hold and quantity that was learned, or was to be.
+    CREATE TABLE hold_sizes (
+        tenant        int      NOT NULL,
+        shard         int      NOT NULL,
+        hold          bigint   NOT NULL,
+        account       bigint   NOT NULL,
+        plan          uuid     NOT NULL,
+        quantity      text     NOT NULL,
+        asked         bigint   NOT NULL,
+        held          bigint   NOT NULL,
+        learned_of    smallint NOT NULL,             -- core's SizedBy
+        permille      int      NOT NULL,
+        observations  bigint   NOT NULL,
+        value         bigint   NOT NULL,             -- the quantile; 0 where nothing was learned
+        recorded_at   bigint   NOT NULL,
+        PRIMARY KEY (tenant, shard, hold, quantity)
     );
-    CREATE INDEX mandate_entries_account ON mandate_entries (tenant, account, entry_seq);
+    CREATE INDEX hold_sizes_time ON hold_sizes (tenant, recorded_at);
 
-    -- Top-ups that agents requested; `grant_number` waits for its payment, or did.
-    CREATE TABLE mandate_purchases (
-        tenant         int      NOT NULL,
-        shard          int      NOT NULL,
-        entry_seq      bigint   NOT NULL,
-        account        bigint   NOT NULL,            -- the agent's
-        payer          bigint   NOT NULL,
-        grant_number   bigint   NOT NULL,
-        asset          bigint   NOT NULL,
-        amount         bigint   NOT NULL,
-        price_paid     bigint   NOT NULL,
-        price_asset    bigint   NOT NULL,
-        counted        bigint[] NOT NULL,            -- accounts whose mandates count it
-        recorded_at    bigint   NOT NULL,
-        PRIMARY KEY (tenant, shard, entry_seq)
+    -- How far usage of a product was learned from, told apart by these attributes. Not filled by the
+    -- projector: whoever learns does, from the tables here; a row is the lock of that work.
+    CREATE TABLE sizing_progress (
+        tenant      int    NOT NULL,
+        shard       int    NOT NULL,
+        product     text   NOT NULL,
+        attributes  text[] NOT NULL,
+        entries     bigint NOT NULL,                 -- = the entry_seq that is looked at next
+        PRIMARY KEY (tenant, shard, product, attributes)
     );
-    CREATE INDEX mandate_purchases_grant ON mandate_purchases (tenant, shard, grant_number);
-    CREATE INDEX mandate_purchases_counted ON mandate_purchases USING gin (counted);
 
-    -- What was never paid of grants that waited for their payment.
-    CREATE TABLE unpaid_grants (
-        tenant         int      NOT NULL,
-        shard          int      NOT NULL,
-        entry_seq      bigint   NOT NULL,
-        account        bigint   NOT NULL,
-        grant_number   bigint   NOT NULL,
-        amount         bigint   NOT NULL,
-        unpaid         bigint   NOT NULL,            -- its share of the price
-        recorded_at    bigint   NOT NULL,
-        PRIMARY KEY (tenant, shard, entry_seq)
+    -- Sketches of quantities: of one account (0 = all of the tenant's) with these values of the
+    -- attributes (none = whatever they are), of what was recorded in one fortnight.
+    CREATE TABLE sizing_sketches (
+        tenant        int    NOT NULL,
+        shard         int    NOT NULL,
+        product       text   NOT NULL,
+        attributes    text[] NOT NULL,
+        attr_values   text[] NOT NULL,
+        account       bigint NOT NULL,
+        quantity      text   NOT NULL,
+        fortnight     int    NOT NULL,
+        observations  bigint NOT NULL,
+        last_entry    bigint NOT NULL,
+        sketch        bytea  NOT NULL,
+        PRIMARY KEY (tenant, product, attributes, attr_values, account, quantity, fortnight, shard)
     );
-    CREATE INDEX unpaid_grants_grant ON unpaid_grants (tenant, shard, grant_number);
-
-    -- Each mandate: what it allows, what is spent of it and held, and what was bought, less what was
-    -- never paid.
-    CREATE VIEW mandates AS
-    SELECT g.tenant, g.shard, g.account, g.asset, g.budget, g.terms, g.recorded_at AS granted_at,
-           r.recorded_at AS revoked_at, r.reason, coalesce(s.spent, 0) AS spent,
-           coalesce(s.held, 0) AS held, g.purchase_limit, g.price_asset,
-           coalesce(b.purchased, 0) AS purchased
-    FROM mandate_entries g
-    LEFT JOIN mandate_entries r ON r.tenant = g.tenant AND r.account = g.account AND r.change = 2
-    LEFT JOIN LATERAL (
-        SELECT sum(w.posted) AS spent, sum(w.pending) AS held
-        FROM budgets t
-        JOIN budget_windows w ON w.tenant = t.tenant AND w.shard = t.shard AND w.number = t.number
-        WHERE t.tenant = g.tenant AND t.account = g.account AND t.name = 'mandate'
-    ) s ON true
-    LEFT JOIN LATERAL (
-        SELECT sum(p.price_paid - coalesce(u.unpaid, 0)) AS purchased
-        FROM mandate_purchases p
-        LEFT JOIN unpaid_grants u
-          ON u.tenant = p.tenant AND u.shard = p.shard AND u.grant_number = p.grant_number
-        WHERE p.tenant = g.tenant AND p.shard = g.shard AND p.counted @> ARRAY[g.account]
-    ) b ON true
-    WHERE g.change = 1;
+    CREATE INDEX sizing_sketches_oldest ON sizing_sketches (tenant, shard, last_entry);
 
     PERFORM set_config('search_path', before, true);
     PERFORM ledger.grant_projection(name);
