@@ -25,7 +25,7 @@ from bench.sizes import BY_NAME, Sizes
 from bench.workload import MINOR, QUANTITIES, SHAPES, SOURCE, account_ids
 from ledger.core.commands import Names, RecordUsage
 from ledger.core.events import UsageRecorded
-from ledger.core.identity import (FamilyDigest, source_prefix)
+from ledger.core.identity import FamilyDigest, source_prefix
 from ledger.core.limits import DAY_US
 from ledger.core.shapes import Shape
 from ledger.engine.batch import BATCH_COMMANDS_MAX

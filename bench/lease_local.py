@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic_ns, perf_counter_ns
 
+from bench.sizes import FULL
 from ledger.client import DrawdownClient, LeaseTerms, LocalPrices, UsageEvent
 from ledger.client.lease_core import AcquireRequest, ReportRequest
 from ledger.client.leases import HeldLease
@@ -19,7 +20,6 @@ from rating.data import price_map
 from rating.llm_prices import import_price_map
 
 PRODUCT = "gpt-4o"
-ROUND_DECISIONS = 100_000
 ROUNDS = 15
 SLICE = 1 << 60
 HOUR_US = 3_600_000_000
@@ -40,15 +40,15 @@ async def held() -> HeldLease:
     return lease
 
 
-def amounts() -> list[int]:
+def amounts(count: int) -> list[int]:
     """What pieces of work cost: 1 to 5,000 units."""
-    return [1 + index * 7_919 % 5_000 for index in range(ROUND_DECISIONS)]
+    return [1 + index * 7_919 % 5_000 for index in range(count)]
 
 
-def events() -> list[UsageEvent]:
+def events(count: int) -> list[UsageEvent]:
     """Usage of distinct ids: prompts to 8,000 tokens, answers to 1,000."""
     made = []
-    for index in range(ROUND_DECISIONS):
+    for index in range(count):
         prompt, answer = 200 + index * 7_919 % 7_800, 1 + index * 104_729 % 1_000
         quantities = {"input_tokens": prompt, "output_tokens": answer}
         made.append(UsageEvent(f"event-{index}", "", quantities))
@@ -66,8 +66,8 @@ def _report_all(lease: HeldLease) -> None:
         core.reported(request.number, SLICE, SLICE, (), True)
 
 
-def _per_s(lease: HeldLease, decide: Callable[[], None]) -> int:
-    """Median of the rounds."""
+def _per_s(lease: HeldLease, decide: Callable[[], None], count: int) -> int:
+    """Median of the rounds, of so many decisions each."""
     took_ns = []
     for number in range(ROUNDS + 1):
         began = perf_counter_ns()
@@ -76,13 +76,13 @@ def _per_s(lease: HeldLease, decide: Callable[[], None]) -> int:
             took_ns.append(perf_counter_ns() - began)
         _report_all(lease)
     took_ns.sort()
-    return ROUND_DECISIONS * 1_000_000_000 // took_ns[ROUNDS // 2]
+    return count * 1_000_000_000 // took_ns[ROUNDS // 2]
 
 
-def measured() -> dict[str, int]:
-    """The three figures."""
+def measured(count: int) -> dict[str, int]:
+    """The three figures, of rounds of so many decisions."""
     lease = asyncio.run(held())
-    costs, used = amounts(), events()
+    costs, used = amounts(count), events(count)
 
     def given() -> None:
         spend = lease.try_spend
@@ -100,12 +100,12 @@ def measured() -> dict[str, int]:
             assert spend(event)
 
     return {
-        "decisions_per_s": _per_s(lease, given),
-        "recorded_per_s": _per_s(lease, recorded),
-        "priced_per_s": _per_s(lease, priced),
+        "decisions_per_s": _per_s(lease, given, count),
+        "recorded_per_s": _per_s(lease, recorded, count),
+        "priced_per_s": _per_s(lease, priced, count),
     }
 
 
 if __name__ == "__main__":
-    for name, figure in measured().items():
+    for name, figure in measured(FULL.lease_decisions).items():
         print(f"{name:<16} {figure:>12,}")

@@ -32,6 +32,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
     card_rows: tuple[int, int]  # of the cards in the workload `price_change`
     children: int = 1_000  # of the parent in the workload `family_shared`
     children_compared: tuple[int, int] = (100, 10_000)  # of a small one and a large one beside it
+    lease_decisions: int = 100_000  # a round of the workload `lease_local`
     anew_max: int = 1_000  # how often a ledger is put back before a step that wants it new
     in_flight: int = 8
     unary_callers: int = 64
@@ -97,6 +98,7 @@ TINY: Final = Sizes(
     card_rows=(30, 300),
     children=20,
     children_compared=(10, 40),
+    lease_decisions=1_000,
     anew_max=1,
 )
 

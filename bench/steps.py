@@ -231,7 +231,7 @@ def _rate_scalar(world: World) -> Figures:
 
 
 def _lease_local(world: World) -> Figures:
-    found = lease_local.measured()
+    found = lease_local.measured(world.sizes.lease_decisions)
     return {
         "decisions_per_s": found["decisions_per_s"],
         "recorded_per_s": found["recorded_per_s"],
@@ -239,7 +239,7 @@ def _lease_local(world: World) -> Figures:
 
 
 def _lease_local_priced(world: World) -> Figures:
-    return {"decisions_per_s": lease_local.measured()["priced_per_s"]}
+    return {"decisions_per_s": lease_local.measured(world.sizes.lease_decisions)["priced_per_s"]}
 
 
 def _sizing(world: World) -> Figures:
