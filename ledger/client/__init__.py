@@ -13,8 +13,8 @@
                     mandate_words: what such a token may say, for the server that reads it too
     spool           events on this machine's disk while no server answers; spool_files: its files
     guarded         what may run while no server answers, by the product's fail mode
-    sync            the same for those who do not await; sync_calls, sync_leases, sync_streams,
-                    looping: its parts
+    sync            the same for those who do not await, sync_agent for agents; sync_calls,
+                    sync_leases, sync_streams, looping: its parts
     forking         that gRPC does not survive a fork, said instead of suffered
     refreshing      when the shard map is asked for anew
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import grpc
 import pytest
 
+from ledger.client import sync_agent
 from ledger.client.agent import Mandate
-from ledger.client.errors import Refused
+from ledger.client.agent import attenuated as attenuated_by
+from ledger.client.errors import ClientClosed, Refused
 from ledger.client.mandate_words import Less, WordsInvalid, block_of, read_block
 from ledger.core.limits import DAY_US
 from ledger.journal.storage import MemoryStorage
@@ -243,6 +246,67 @@ async def test_an_agents_object_buys(family: Proven) -> None:
         secret = mine.attenuate(Less("sub", purchase=20))
     async with Mandate(family.address, secret) as sub:
         assert (await sub.buy(2_000)).price_paid == 20
+
+
+async def test_an_agents_object_without_await(family: Proven) -> None:
+    """The same calls with the same arguments, in a thread."""
+    operator = operator_of(family)
+    await operator.grant("acme", 100 * COST, shared=True)
+    await grant(operator, "acme", "bot", 20 * COST, products=[PRODUCT], purchase=SOLD)
+    issued = await operator.mandates.IssueToken(
+        pb.IssueTokenRequest(tenant=TENANT, account="acme/bot")
+    )
+    work = {"input_tokens": 100, "output_tokens": 20}
+
+    def run() -> str:
+        with sync_agent.Mandate(family.address, issued.token, issued.public_key) as mine:
+            with mine.metered(PRODUCT, estimate=work) as call:
+                call.add(input_tokens=100, output_tokens=20)
+            held = mine.hold(PRODUCT, work)
+            assert mine.settle(held.hold_id, work).charge == COST
+            assert mine.debit(PRODUCT, work).decision == decision_pb2.DECISION_ALLOW
+            assert (mine.budget().spent, mine.account) == (3 * COST, "acme/bot")
+            assert mine.client.get_mandate(mine.account).spent == 3 * COST
+            assert mine.quote(PRODUCT, work).charge == COST
+            assert mine.price_sheet().ByteSize()
+            with pytest.raises(Refused, match="no read models"):
+                mine.forecast()  # of a server in memory
+            offer = pricing_pb2.CompareOption(label="a", product=PRODUCT, quantities=work)
+            assert mine.compare([offer]).options[0].rank == 1
+            assert next(mine.watch()).ByteSize()
+            assert mine.buy(1_000).price_paid == 10
+            less = pb.MandateTerms(asset="credit", budget=COST, products=[PRODUCT])
+            own = mine.delegate("named", less)
+            with sync_agent.Mandate(family.address, own.token) as named:
+                assert named.debit(PRODUCT, work).decision == decision_pb2.DECISION_ALLOW
+            mine.revoke("acme/bot/named", "enough")
+            return mine.attenuate(Less("sub", budget=COST))
+
+    secret = await asyncio.to_thread(run)
+
+    def run_below() -> None:
+        with sync_agent.Mandate(family.address, secret) as sub:
+            assert sub.debit(PRODUCT, work).decision == decision_pb2.DECISION_ALLOW
+            assert sub.debit(PRODUCT, work).reason == "MANDATE_EXCEEDED"
+        with pytest.raises(ClientClosed):
+            sub.budget()
+        over = attenuated_by(issued.token, issued.public_key, Less("sub", budget=50 * COST))
+        with pytest.raises(Refused, match="allows less"):
+            sync_agent.Mandate(family.address, over).__enter__()
+
+    await asyncio.to_thread(run_below)
+
+
+def test_every_call_of_an_agent_is_one_without_await() -> None:
+    """With the same arguments; what a client is told beside them is its own."""
+    names = {name for name in vars(Mandate) if not name.startswith("_")}
+    assert names == {name for name in vars(sync_agent.Mandate) if name[0] != "_"} - {"close"}
+    for name in names:
+        given, same = (
+            [each.replace(annotation="") for each in inspect.signature(call).parameters.values()]
+            for call in (getattr(Mandate, name), getattr(sync_agent.Mandate, name))
+        )
+        assert given == same, name
 
 
 def test_the_word_of_purchases() -> None:
