@@ -84,7 +84,12 @@ class Permits:
 
     async def _own(self, principal: Principal, tenant: int) -> dict[int, int]:
         """The accounts that a principal names: number -> root of its family."""
-        found = {}
+        found: dict[int, int] = {}
+        base, number = principal.rests_on
+        if number:
+            entry = await self._edge.ledger.resolve(tenant, base)
+            if entry is None or entry.number != number:
+                return found  # the account was erased, and its id may be another's by now
         for name in principal.accounts:
             entry = await self._edge.ledger.resolve(tenant, name)
             if entry is not None and entry.account_id == name:

@@ -41,7 +41,6 @@ from ledger.client.mandate_words import (
     BLOCKS_MAX,
     PREFIX,
     Less,
-    Said,
     WordsInvalid,
     account_below,
     first_block,
@@ -57,12 +56,15 @@ _ID_MASK: Final = (1 << 31) - 1
 
 class MandateToken(NamedTuple):
     """What a verified token says: the mandate that was signed for, those that were begun below it,
-    and the account of its holder."""
+    and the account of its holder; until when (0 = it does not end), and the number of the account
+    that was signed for (0 = it does not say)."""
 
     tenant: str
     root: str
     below: tuple[Less, ...]
     account: str
+    until_us: int
+    number: int
 
 
 class MandateKeys:
@@ -74,9 +76,9 @@ class MandateKeys:
         self._public = {_key_id(pair.public_key): pair.public_key for pair in pairs}
         self._key_id, self.public_key = _key_id(pairs[0].public_key), pairs[0].public_key
 
-    def sign(self, tenant: str, account: str, until_us: int = 0) -> str:
+    def sign(self, tenant: str, account: str, until_us: int = 0, number: int = 0) -> str:
         """A token of a mandate. Raises WordsInvalid where its names cannot stand in one."""
-        builder = BiscuitBuilder(first_block(tenant, account, until_us))
+        builder = BiscuitBuilder(first_block(tenant, account, until_us, number))
         builder.set_root_key_id(self._key_id)
         return PREFIX + builder.build(self._signing).to_base64()
 
@@ -109,22 +111,22 @@ def _read(biscuit: Biscuit, now_us: int) -> MandateToken:
     except (WordsInvalid, BiscuitBlockError, DataLogError) as error:
         message = f"the token says what cannot be: {error}"
         raise AuthRefused(Unproven.TOKEN_CLAIMS_INVALID, message) from None
-    _look_at_time(biscuit, said, now_us)
+    until_us = min([each.until_us for each in said if each.until_us], default=0)
+    _look_at_time(biscuit, until_us, now_us)
     below = tuple([each.less for each in said if each.less is not None])
     account = said[0].account
     for less in below:
         account = account_below(account, less)
-    return MandateToken(said[0].tenant, said[0].account, below, account)
+    return MandateToken(said[0].tenant, said[0].account, below, account, until_us, said[0].number)
 
 
-def _look_at_time(biscuit: Biscuit, said: list[Said], now_us: int) -> None:
+def _look_at_time(biscuit: Biscuit, until_us: int, now_us: int) -> None:
     """Have the library decide: every check of every block holds now."""
     at = datetime.fromtimestamp(now_us / US_A_SECOND, UTC)
     try:
         AuthorizerBuilder("time({now}); allow if true", {"now": at}).build(biscuit).authorize()
     except (AuthorizationError, DataLogError):
-        until = min([each.until_us for each in said if each.until_us], default=0)
-        assert until, "no check but those of time is in the vocabulary"
+        assert until_us, "no check but those of time is in the vocabulary"
         raise AuthRefused(Unproven.TOKEN_EXPIRED, "the token has expired: get a new one") from None
 
 
@@ -143,7 +145,15 @@ class MandateVerifier:
         now_us = self._clock.now_us()
         said = self._keys.read(token, now_us)
         scopes = frozenset({Scope.AGENT})
-        principal = Principal(Kind.MANDATE, said.account, scopes, said.tenant, (said.account,))
+        principal = Principal(
+            Kind.MANDATE,
+            said.account,
+            scopes,
+            said.tenant,
+            (said.account,),
+            said.until_us,
+            (said.root, said.number) if said.number else ("", 0),
+        )
         fault = principal_fault(principal)
         if fault:
             message = f"the token says what cannot be: {fault}"

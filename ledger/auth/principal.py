@@ -45,13 +45,20 @@ class Kind:
 
 
 class Principal(msgspec.Struct, frozen=True, array_like=True):
-    """Who calls. `tenant` ALL_TENANTS: an operator of all; `accounts` (): the whole tenant."""
+    """Who calls. `tenant` ALL_TENANTS: an operator of all; `accounts` (): the whole tenant.
+
+    `until_us`: what it was proven by ends then, and so does what it is given; 0 = it does not
+    matter. `rests_on`: an account and its number, where what it was proven by is worth nothing once
+    another account has that id; ("", 0) = none.
+    """
 
     kind: str
     id: str
     scopes: frozenset[Scope]
     tenant: str
     accounts: tuple[str, ...] = ()
+    until_us: int = 0
+    rests_on: tuple[str, int] = ("", 0)
 
     @property
     def actor(self) -> str:

@@ -1,8 +1,9 @@
 """What a mandate's token says, in a fixed vocabulary: written by whoever attenuates it, read by us.
 
 A token is a Biscuit (biscuitsec.org): its first block, which a server signed, names tenant and
-account of a mandate; each block after it, which its holder added offline, names a mandate below
-that one, with what it allows less. Needs no key, no network and no server; clients import it.
+account of a mandate, and the number of that account, which no other has once that is erased; each
+block after it, which its holder added offline, names a mandate below that one, with what it allows
+less. Needs no key, no network and no server; clients import it.
 
     delegate("NAME")           begins a mandate below; without it a block only ends the token sooner
     budget(N)  price_max(N)  product("ID")...  attribute("NAME", "VALUE")...
@@ -26,7 +27,7 @@ SEPARATOR: Final = "/"
 DIGEST_SEPARATOR: Final = "~"
 TEXT_BYTES_MAX: Final = 128
 _TEXT: Final = r'"([^"\\;\n]*)"'
-_NUMBER: Final = re.compile(r"(budget|price_max|purchase)\((\d{1,19})\)", re.ASCII)
+_NUMBER: Final = re.compile(r"(budget|price_max|purchase|number)\((\d{1,19})\)", re.ASCII)
 _WORD: Final = re.compile(rf"(tenant|mandate|delegate|product)\({_TEXT}\)")
 _ATTRIBUTE: Final = re.compile(rf"attribute\({_TEXT}, {_TEXT}\)")
 _TIME: Final = re.compile(r"check if time\(\$time\), \$time < (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
@@ -54,17 +55,19 @@ class Less(NamedTuple):
 
 class Said(NamedTuple):
     """What one block says: the first names a tenant and an account, the others `less`, if they
-    begin a mandate; `until_us` 0 = it does not end."""
+    begin a mandate; `until_us` 0 = it does not end. `number` 0: the first does not say it."""
 
     tenant: str
     account: str
     less: Less | None
     until_us: int
+    number: int = 0
 
 
-def first_block(tenant: str, account: str, until_us: int = 0) -> str:
+def first_block(tenant: str, account: str, until_us: int = 0, number: int = 0) -> str:
     """The words of a token as it is signed. Raises WordsInvalid."""
     words = [f"tenant({_quoted(tenant)})", f"mandate({_quoted(account)})"]
+    words += [f"number({number})"] if number else []
     return _block([*words, *_until(until_us)])
 
 
@@ -107,14 +110,15 @@ def read_block(source: str, *, first: bool) -> Said:
             until = min(until, at) if until else at
         else:
             raise WordsInvalid("a block of the token says what no block may say")
-    own = {"tenant", "mandate"} if first else {"delegate", *_NUMBERS, "product"}
+    own = {"tenant", "mandate", "number"} if first else {"delegate", *_NUMBERS, "product"}
     for word, values in words.items():
         if word not in own or (word != "product" and len(values) > 1):
             raise WordsInvalid(f"{word} stands where it may not, or twice")
     if first:
-        if attributes or words.keys() != own:
+        if attributes or words.keys() | {"number"} != own:
             raise WordsInvalid("the first block of the token names a tenant and a mandate")
-        return Said(words["tenant"][0], words["mandate"][0], None, until)
+        number = int(words.get("number", ["0"])[0])
+        return Said(words["tenant"][0], words["mandate"][0], None, until, number)
     if "delegate" not in words:
         if words or attributes:
             raise WordsInvalid("a block that allows less names who it is for: delegate(NAME)")

@@ -155,4 +155,5 @@ new events with KEYS_EXHAUSTED until a checkpoint is durable. Those in checkpoin
 
 MANDATE_NAMES_MAX: Final = 100  # products, and attributes, of a mandate, x 256 B = 25 kB each
 MANDATE_PURCHASES_MAX: Final = 16  # of one mandate and all below it, that wait for their payment
+MANDATES_IN_ALL_MAX: Final = 10_000  # below one at any depth: counted as one more comes, ~1 ms
 MANDATES_BELOW_MAX: Final = 1_000  # that one mandate delegates, for whoever holds it says how many

@@ -515,7 +515,9 @@ class IssueTokenRequest(_message.Message):
     account: _builtins.str
     """Id of the mandate's account."""
     expires_at_us: _builtins.int
-    """When the token ends, in microseconds since the epoch; 0 = with its mandate."""
+    """When the token ends, in microseconds since the epoch; 0 = with its mandate. Asked for with a token of
+    a mandate, it ends no later than that one.
+    """
     def __init__(
         self,
         *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from core_world import CREDITS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from mandate_case import MandateCase, mandate_case
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.limits import MANDATES_BELOW_MAX
+from ledger.core.mandates import mandating
 from ledger.core.outcomes import Refusal
 
 
@@ -223,6 +225,23 @@ def test_a_mandate_has_so_many_right_below_it() -> None:
     assert isinstance(refused, Refusal) and refused.reason == "MANDATES_LIMIT"
     far, _ = case.execute(c.GrantMandate(b"f" * 16, case.accounts["far"], terms))
     assert isinstance(far, e.MandateGranted)
+
+
+def test_a_mandate_has_so_many_below_it_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At any depth: else each of a thousand sub-agents would have a thousand of its own."""
+    monkeypatch.setattr(mandating, "MANDATES_IN_ALL_MAX", 4)
+    case = MandateCase()
+    case.run("""
+    account acme
+    mandate bot 10 parent=acme
+    mandate a 10 parent=bot
+    mandate b 10 parent=bot
+    mandate aa 10 parent=a
+    mandate aaa 10 parent=aa
+    mandate c 10 parent=bot      -> refused MANDATES_LIMIT account
+    mandate bb 10 parent=b       -> refused MANDATES_LIMIT account
+    mandate other 10 parent=acme -> mandate
+    """)
 
 
 NODES = st.lists(st.tuples(st.integers(0, 7), st.integers(1, 60)), min_size=1, max_size=8)

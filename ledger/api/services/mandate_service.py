@@ -20,7 +20,7 @@ from ledger.api.ids import GRANT, mint
 from ledger.api.intake.parking import Parking
 from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
-from ledger.api.permits import require_scope, tenant_differs
+from ledger.api.permits import not_permitted, require_scope, tenant_differs
 from ledger.api.positions import minimum, position_of
 from ledger.api.rendering.render_mandate import (
     MandateView,
@@ -234,14 +234,20 @@ class MandateService:
                 field="account",
                 value=request.account,
             )
-        until = request.expires_at_us or view.mandate.terms.expires_at
+        own = call.principal.until_us  # what an agent gives on ends with its own token
+        if own and request.expires_at_us > own:
+            message = f"no later than the caller's own token: {own}"
+            fault = Fault("NUMBER_OUT_OF_RANGE", "expires_at_us", str(own), message)
+            raise invalid([fault])
+        ends = (request.expires_at_us or view.mandate.terms.expires_at, own)
+        until = min([each for each in ends if each], default=0)
         until -= until % US_A_SECOND
         if until < 0 or (request.expires_at_us and until <= edge.now_us(tenant)):
             message = "a token ends later than now, with a whole second"
             fault = Fault("NUMBER_OUT_OF_RANGE", "expires_at_us", str(until), message)
             raise invalid([fault])
         try:
-            token = keys.sign(request.tenant, entry.account_id, until)
+            token = keys.sign(request.tenant, entry.account_id, until, entry.number)
         except WordsInvalid as error:
             raise CallFailed(
                 "MANDATE_UNSIGNED", str(error), field="account", value=request.account
@@ -265,6 +271,10 @@ class MandateService:
             raise failure
         tenant = await edge.tenant(said.tenant)
         entry = await edge.own_account(tenant, said.root)
+        if said.number not in (0, entry.number):
+            failure = failure_of(not_permitted("token", said.root))
+            assert failure is not None
+            raise failure  # the account was erased, and its id is another's
         position = ""
         for less in said.below:
             entry, position = await self._opened(tenant, entry, less, said, call)

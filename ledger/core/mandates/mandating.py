@@ -24,8 +24,13 @@ from ledger.core.events import (
     Window,
     WindowKind,
 )
-from ledger.core.limits import BUDGETS_A_LINE_MAX, INT64_MAX, MANDATE_NAMES_MAX, MANDATES_BELOW_MAX
-from ledger.core.mandates.mandates import Mandate
+from ledger.core.limits import (
+    BUDGETS_A_LINE_MAX,
+    INT64_MAX,
+    MANDATE_NAMES_MAX,
+    MANDATES_BELOW_MAX,
+    MANDATES_IN_ALL_MAX,
+)
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.shapes import Use
 from ledger.core.state import Account, State
@@ -150,33 +155,45 @@ def refuse_mandate(
     above = mandate_above(parent)
     if refusal is not None or above is None:
         return refusal or _invalid_purchase(state, tenant, purchase)
-    node: Account | None = above
-    while node is not None:
+    outermost, node = above, above.parent
+    refusal = _refuse_below(state, above, terms, purchase)
+    while node is not None and refusal is None:
         if node.mandate is not None:
-            refusal = _refuse_below(state, node, node.mandate, terms, purchase)
-            if refusal is not None:
-                return refusal
+            outermost = node
+            refusal = _refuse_below(state, node, terms, purchase)
         node = node.parent
-    count = sum([each.mandate is not None for each in above.children])
-    if count >= MANDATES_BELOW_MAX:
-        return Refusal(
-            Reason.MANDATES_LIMIT,
-            "account",
-            str(count),
-            f"a mandate has at most {MANDATES_BELOW_MAX} right below it, ended ones too",
-        )
-    return _invalid_purchase(state, tenant, purchase)
+    return refusal or _refuse_more(above, outermost) or _invalid_purchase(state, tenant, purchase)
+
+
+def _refuse_more(above: Account, outermost: Account) -> Refusal | None:
+    """Why there is room for no other below a mandate: whoever holds a token says how many there
+    are, and all of a family are in memory together."""
+    for account, below, most, where in (
+        (above, above.children, MANDATES_BELOW_MAX, "right below it"),
+        (outermost, outermost.below()[1:], MANDATES_IN_ALL_MAX, "below it in all"),
+    ):
+        count = sum([each.mandate is not None for each in below])
+        if count >= most:
+            return Refusal(
+                Reason.MANDATES_LIMIT,
+                "account",
+                str(count),
+                f"a mandate has at most {most} {where}, ended ones too; so many has that of "
+                f"account {account.number}",
+            )
+    return None
 
 
 def _refuse_below(
     state: State,
     account: Account,
-    above: Mandate,
     terms: MandateTerms,
     purchase: PurchaseTerms | None,
 ) -> Refusal | None:
     """Why one mandate above gives no account below it these terms: all are asked, since one that
     was moved may allow more than the one that it stands below by now."""
+    above = account.mandate
+    assert above is not None, account.number
     if above.over(state.now):
         return Refusal(
             Reason.MANDATE_REVOKED if above.revoked_at else Reason.MANDATE_EXPIRED,
