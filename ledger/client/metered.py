@@ -219,6 +219,9 @@ class MeteredCall:
         self._ended = True
         try:
             decision = await asking
+        except OutcomeUnknown:
+            self._abandon()
+            return
         except (CallError, ClientClosed) as failure:
             _log.warning("a hold of %s is left to expire: %s", self._request.account, failure)
             return

@@ -20,7 +20,8 @@ SMALL = Limits(batch_events=64, worth_events=16, linger_us=0, coalesce_us=1_000)
 
 
 class CuttingProxy:
-    """Forwards bytes both ways; `cut_after` the next so many bytes of answers, and again."""
+    """Forwards bytes both ways; `cuts` after the next so many bytes of answers, and again. While
+    `speaks` is clear, answers are kept back, and their connections are cut once it is set."""
 
     def __init__(self, upstream: str) -> None:
         self._host, self._port = upstream.rsplit(":", 1)
@@ -29,6 +30,8 @@ class CuttingProxy:
         self.address = ""
         self.cuts: list[int] = []  # bytes of answers to let through before each cut
         self.cut = 0
+        self.speaks = asyncio.Event()
+        self.speaks.set()
 
     async def __aenter__(self) -> CuttingProxy:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -55,6 +58,9 @@ class CuttingProxy:
 
         async def backward() -> None:
             while data := await upstream_reader.read(65_536):
+                if not self.speaks.is_set():
+                    await self.speaks.wait()
+                    return
                 if self.cuts:
                     if len(data) >= self.cuts[0]:
                         self.cuts.pop(0)

@@ -288,3 +288,42 @@ async def test_closing_while_a_server_stands_still_tells_what_is_known(
     await asyncio.gather(*[records(client, name, number) for number in range(30)])
     await asyncio.gather(*[debits(client, name, number) for number in range(100, 104)])
     assert await charged(client, name) == 34
+
+
+async def test_a_stream_of_decisions_that_breaks_says_so_and_is_gone_on_with(
+    client: DrawdownClient, server: ServerProcess
+) -> None:
+    """The server dies amid 2,000 debits: the stream raises, and those without an answer are asked
+    again under their ids."""
+    name = await account(client, "broken-stream")
+    answered: set[int] = set()
+
+    async def items() -> AsyncIterator[decision_pb2.DecideItem]:
+        for number in range(1, 2_001):
+            if number not in answered:
+                yield decision_pb2.DecideItem(
+                    number=number,
+                    debit=decision_pb2.DebitRequest(
+                        tenant="default",
+                        request_id=f"{name}-{number}",
+                        account=name,
+                        product="chat",
+                        quantities={"output_tokens": 1},
+                    ),
+                )
+
+    async def ask(until: int) -> None:
+        async for reply in client.decide_stream(items()):
+            assert reply.debit.charge == PRICE
+            answered.add(reply.number)
+            if len(answered) == until:
+                server.kill()
+
+    with pytest.raises(OutcomeUnknown):
+        await ask(500)
+    assert 500 <= len(answered) < 2_000
+    server.start()
+    await server.ready()
+    await ask(2_001)
+    assert answered == set(range(1, 2_001))
+    assert await charged(client, name) == 2_000

@@ -363,3 +363,31 @@ async def test_a_question_of_unknown_outcome_holds_nothing_once_a_server_answers
             assert time.monotonic() < until, "nobody takes it back"
             await asyncio.sleep(0.01)
         assert await left(client) == GRANTED
+
+
+async def test_whoever_goes_while_the_answer_is_lost_leaves_no_hold_either(
+    client: DrawdownClient, proxy: CuttingProxy
+) -> None:
+    """Cancelled while it is asked; the question is given up without an answer; the hold goes back
+    once a server answers."""
+    hasty = RetryPolicy(
+        first_us=1_000, longest_us=5_000, give_up_us=1_000_000, attempt_us=1_000_000
+    )
+    async with DrawdownClient(proxy.address, retry=hasty) as caller:
+        proxy.speaks.clear()
+
+        async def block() -> None:
+            async with caller.metered("acme", "chat", estimate={"output_tokens": 10}):
+                raise AssertionError("nobody has answered")
+
+        task = asyncio.create_task(block())
+        async with asyncio.timeout(10):
+            while not await open_holds(client):
+                await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.sleep(1.5)
+        assert task.cancelled()
+        assert await open_holds(client) == 1
+        proxy.speaks.set()
+        await settled_within(client, 10)
+    assert await left(client) == GRANTED

@@ -454,3 +454,33 @@ async def test_a_process_that_was_forked_too_late_is_told_so(
         assert "post_fork" in line
     if when == "opened":
         assert done.stdout.splitlines()[-1] == "15"  # the parent goes on
+
+
+FORKED_ON_A_LOOP = """
+    import asyncio, os, sys
+    from ledger.client import DrawdownClient
+
+    async def debits():
+        async with DrawdownClient(sys.argv[1]) as client:
+            return (await client.debit("acme", "chat", {"output_tokens": 1})).charge
+
+    print(asyncio.run(debits()), flush=True)
+    child = os.fork()
+    if not child:
+        try:
+            asyncio.run(debits())
+        except RuntimeError as error:
+            print(error, flush=True)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    print(asyncio.run(debits()))
+"""
+
+
+async def test_a_client_on_a_loop_is_told_of_the_fork_too(
+    client: DrawdownClient, address: str
+) -> None:
+    done = await asyncio.to_thread(python, FORKED_ON_A_LOOP, address)
+    first, told, status, last = done.stdout.splitlines()
+    assert (first, status, last) == ("15", "0", "15"), done.stderr
+    assert "open clients after the fork" in told

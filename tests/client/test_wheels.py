@@ -183,3 +183,15 @@ def test_alone_it_is_typed(alone: Path, wheels: dict[str, Path], tmp_path: Path)
     )
     marked = re.findall(r"# E: ([\w-]+)", (SAMPLES / "sample_bad.py").read_text())
     assert re.findall(r" error: .* \[([\w-]+)\]", done.stdout) == marked
+
+
+def test_the_server_comes_and_goes_beside_the_client(
+    alone: Path, wheels: dict[str, Path], tmp_path: Path
+) -> None:
+    """In one environment: neither takes files of the other along."""
+    server = wheels["drawdown"]
+    pip("install", "-q", "--no-deps", server, python=alone, cwd=tmp_path)
+    assert ran(alone, "-c", "import ledger.core.limits, ledger.client", cwd=tmp_path) == ""
+    pip("uninstall", "-q", "-y", "drawdown", python=alone, cwd=tmp_path)
+    gone = "import importlib.util as u, ledger.client; print(u.find_spec('ledger.core'))"
+    assert ran(alone, "-c", gone, cwd=tmp_path) == "None\n"
