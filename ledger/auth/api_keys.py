@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from ledger.auth.principal import Kind, Principal, scopes_of
+from ledger.auth.principal import Kind, Principal, lasting, scopes_of
 from ledger.auth.refusals import AuthRefused, Undecided, Unproven
 from ledger.auth.tokens import Verified
 from ledger.journal.errors import JournalUnavailable
@@ -115,9 +115,8 @@ class KeyVerifier:
         if stored.expires_at_us:
             until_us = min(until_us, stored.expires_at_us)
         scopes = scopes_of(stored.scopes)
-        return Verified(
-            Principal(Kind.API_KEY, stored.id, scopes, stored.tenant, stored.accounts), until_us
-        )
+        principal = Principal(Kind.API_KEY, stored.id, scopes, stored.tenant, stored.accounts)
+        return Verified(lasting(principal, stored.expires_at_us), until_us)
 
 
 def _digest(secret: bytes) -> bytes:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 ALL_TENANTS: Final = "*"  # of operators; no tenant has this name
 ID_BYTES_MAX: Final = 128  # of a principal's id
@@ -73,6 +74,14 @@ ANYONE: Final = Principal(Kind.ANYONE, "", ALL_SCOPES, ALL_TENANTS)
 def server_principal(process: str) -> Principal:
     """A server of the same database, for work of its own."""
     return Principal(Kind.SERVER, process, ALL_SCOPES, ALL_TENANTS)
+
+
+def lasting(principal: Principal, until_us: int) -> Principal:
+    """The principal of what ends then, 0 = never. Whoever acts as an agent alone is given nothing
+    that lasts longer; an administrator's grants are not a session's."""
+    if Scope.AGENT in principal.scopes and Scope.ADMIN not in principal.scopes:
+        return replace(principal, until_us=until_us)
+    return principal
 
 
 def scopes_of(words: Iterable[str]) -> frozenset[Scope]:

@@ -14,7 +14,7 @@ from jwt import exceptions as faults
 from ledger.auth.claims import principal_of
 from ledger.auth.key_sources import KeySet
 from ledger.auth.keys import ALGORITHMS
-from ledger.auth.principal import Principal
+from ledger.auth.principal import Principal, lasting
 from ledger.auth.refusals import AuthRefused, Unproven
 
 TOKEN_BYTES_MAX: Final = 8_192
@@ -62,7 +62,7 @@ class TokenVerifier:
             )
         claims = self._claims(token, key.key, algorithm)
         until_us = (int(claims["exp"]) + self._leeway_s) * US_A_SECOND
-        return Verified(principal_of(claims), until_us)
+        return Verified(lasting(principal_of(claims), until_us), until_us)
 
     def _claims(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:
         try:

@@ -69,6 +69,9 @@ async def test_a_token_that_ends_soon_begets_none_that_lasts(family: Proven) -> 
         sooner = await token_of(agent, account, expires_at_us=soon(60))
         assert family.mandates.read(sooner, SystemClock().now_us()).until_us <= soon(60)
     assert not family.mandates.read(await token_of(operator_of(family), "acme/bot"), 1).until_us
+    issuers = family.caller(scope="agent", accounts=["acme"])
+    said = family.mandates.read(await token_of(issuers, "acme/bot"), SystemClock().now_us())
+    assert 0 < said.until_us <= soon(86_400), "with the token of the issuer that asked for it"
 
 
 async def test_a_token_of_an_erased_account_is_of_nobody_elses(family: Proven) -> None:

@@ -253,6 +253,58 @@ def test_what_was_asked_before_a_move_counts_where_it_was_asked(case: MandateCas
     """
 
 
+@mandate_case
+def test_what_waits_as_accounts_close(case: MandateCase) -> None:
+    """
+    # What waits is settled after the agent's account is closed, and before its payer's may be.
+    account acme
+    mandate bot 100 parent=acme buys=30@1/10
+    asks    bot 100 as=A
+    asks    bot 100 as=B
+    close   bot
+    confirm A
+    expect  bought bot 20
+    close   acme write-off       -> refused ACCOUNT_NOT_EMPTY account
+    fail    B
+    close   acme write-off       -> forfeited 100 of A, breakage 10 of A
+    expect  bought bot 10
+    expect  waits bot 0
+    reopen  acme
+    reopen  bot
+    asks    bot 200              -> 200 for 20 from acme
+    """
+
+
+@mandate_case
+def test_a_chargeback_gives_back_what_was_never_paid_alone(case: MandateCase) -> None:
+    """
+    account acme
+    mandate bot 100 parent=acme buys=30@1/10
+    asks    bot 300 as=A
+    confirm A 10
+    chargeback A
+    expect  bought bot 10
+    expect  waits bot 0
+    """
+
+
+@mandate_case
+def test_quotes_and_ranges_are_within_the_mandate_too(case: MandateCase) -> None:
+    """
+    account acme
+    grant   acme 1000 shared
+    mandate bot 100 parent=acme most=50
+    quote   bot 60 as=Q hold=H   -> refused MANDATE_PRICE quantities
+    quote   bot 40 as=R
+    hold    bot 40 as=G quote=R
+    quote   bot 50 as=S hold=I
+    hold    bot 11 as=J          -> MANDATE_EXCEEDED of bot, 10 left
+    revoke  bot
+    quote   bot 1 as=T hold=K    -> refused MANDATE_REVOKED quantities
+    release G
+    """
+
+
 def test_so_many_wait_at_a_time() -> None:
     """Else whoever holds a token would fill its payer's books with grants of a unit each."""
     case = MandateCase()

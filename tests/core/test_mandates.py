@@ -246,7 +246,9 @@ def test_a_mandate_has_so_many_below_it_in_all(monkeypatch: pytest.MonkeyPatch) 
 
 NODES = st.lists(st.tuples(st.integers(0, 7), st.integers(1, 60)), min_size=1, max_size=8)
 SPENDS = st.lists(
-    st.tuples(st.integers(0, 8), st.integers(1, 40), st.sampled_from(("hold", "buys", "revoke"))),
+    st.tuples(
+        st.integers(0, 8), st.integers(1, 40), st.sampled_from(("hold", "buys", "revoke", "move"))
+    ),
     max_size=30,
 )
 
@@ -274,6 +276,11 @@ def test_no_node_is_ever_above_its_budget(
         line = [name]
         while above[line[-1]] != "acme":
             line.append(above[line[-1]])
+        if kind == "move":
+            to = f"n{amount % len(nodes)}" if amount % 3 else "acme"
+            if "refused" not in case._move({}, name, to):
+                above[name] = to  # what it used before counts where it stood then
+            continue
         if kind == "revoke":
             if name not in revoked:
                 case.run(f"revoke {name}")
