@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,12 +18,15 @@ from ledger.client import (
     ClientClosed,
     DrawdownClient,
     EventOutcome,
+    LeaseTerms,
     Limits,
     Outcome,
     OutcomeUnknown,
     RetryPolicy,
     UsageEvent,
+    sync,
 )
+from ledger.client.sync_leases import HeldLease
 from ledger.v1 import decision_pb2, journal_pb2
 from rating.v1 import pricing_pb2
 from tests.api.served import card
@@ -327,3 +333,51 @@ async def test_a_stream_of_decisions_that_breaks_says_so_and_is_gone_on_with(
     await ask(2_001)
     assert answered == set(range(1, 2_001))
     assert await charged(client, name) == 2_000
+
+
+async def test_threads_decide_by_a_lease_while_the_server_dies_and_comes_back(
+    client: DrawdownClient, server: ServerProcess
+) -> None:
+    """Without await: the lease goes on through two kills, and in the end each piece of work that
+    was let in is charged once, and the rest is back."""
+    name = await account(client, "leased")
+    terms = LeaseTerms(wanted=20_000 * PRICE, report_every_us=20_000, ask_every_us=20_000)
+    spent = [0] * 8
+    ended = threading.Event()
+
+    def work(lease: HeldLease, thread: int) -> None:
+        while not ended.is_set():
+            event = UsageEvent(f"{name}-{thread}-{spent[thread]}", "", {"output_tokens": 1})
+            if lease.spend(PRICE, event):
+                spent[thread] += 1
+            time.sleep(0.005)
+
+    def threads() -> None:
+        with (
+            sync.DrawdownClient(server.address, retry=PATIENT) as own,
+            own.hold_lease(name, "chat", terms) as lease,
+        ):
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(lambda thread: work(lease, thread), range(8)))
+            assert not lease.refused
+        assert not lease.unrecorded
+
+    running = asyncio.create_task(asyncio.to_thread(threads))
+    try:
+        for _ in range(2):
+            before = sum(spent)
+            while sum(spent) < before + 200:
+                assert not running.done()
+                await asyncio.sleep(0.01)
+            server.kill()
+            amid = sum(spent)
+            while sum(spent) < amid + 200:  # nobody waits for the server
+                await asyncio.sleep(0.01)
+            server.start()
+            await server.ready()
+    finally:
+        ended.set()
+    await running
+    assert await charged(client, name) == sum(spent)
+    [balance] = (await client.balance(name, product="chat")).balances
+    assert balance.leased == "0"
