@@ -40,6 +40,7 @@ from ledger.auth.tokens import Verified
 from ledger.client.mandate_words import (
     BLOCKS_MAX,
     PREFIX,
+    TOKEN_BYTES_MAX,
     Less,
     WordsInvalid,
     account_below,
@@ -85,6 +86,9 @@ class MandateKeys:
     def read(self, token: str, now_us: int) -> MandateToken:
         """Verify a token. Raises AuthRefused, which never shows it."""
         text = token.removeprefix(PREFIX)
+        if len(token) > TOKEN_BYTES_MAX:
+            message = f"a token has at most {TOKEN_BYTES_MAX} bytes"
+            raise AuthRefused(Unproven.TOKEN_MALFORMED, message)
         try:
             key = self._public.get(UnverifiedBiscuit.from_base64(text).root_key_id() or 0)
         except (BiscuitValidationError, BiscuitSerializationError, ValueError):

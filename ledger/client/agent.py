@@ -21,6 +21,7 @@ from biscuit_auth import (
 from ledger.client.aio import DrawdownClient
 from ledger.client.mandate_words import (
     PREFIX,
+    TOKEN_BYTES_MAX,
     Less,
     WordsInvalid,
     account_below,
@@ -76,7 +77,10 @@ def _appended(token: str, public_key: str, block: str) -> str:
         biscuit = Biscuit.from_base64(token.removeprefix(PREFIX), key)
     except (BiscuitValidationError, BiscuitSerializationError):
         raise ValueError("the token is none of a mandate that this key signed") from None
-    return PREFIX + biscuit.append(BlockBuilder(block)).to_base64()
+    made = PREFIX + biscuit.append(BlockBuilder(block)).to_base64()
+    if len(made) > TOKEN_BYTES_MAX:
+        raise ValueError(f"a token has at most {TOKEN_BYTES_MAX} bytes: say less in it")
+    return made
 
 
 def _is_allowed(offer: pricing_pb2.CompareOption, terms: mandate_pb2.MandateTerms) -> bool:

@@ -26,6 +26,7 @@ BLOCKS_MAX: Final = 16  # of a token: accounts are no deeper
 SEPARATOR: Final = "/"
 DIGEST_SEPARATOR: Final = "~"
 TEXT_BYTES_MAX: Final = 128
+TOKEN_BYTES_MAX: Final = 12_288  # fits the headers of a call; verifying so much takes 1 ms or two
 _TEXT: Final = r'"([^"\\;\n]*)"'
 _NUMBER: Final = re.compile(r"(budget|price_max|purchase|number)\((\d{1,19})\)", re.ASCII)
 _WORD: Final = re.compile(rf"(tenant|mandate|delegate|product)\({_TEXT}\)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import random
 import time
@@ -14,12 +15,14 @@ import pytest
 
 from ledger.api.access import ACCESS, Reach
 from ledger.auth.principal import Scope
+from ledger.auth.refusals import AuthRefused
+from ledger.client.agent import attenuated as attenuated_by
 from ledger.client.agent import holder_of
-from ledger.client.mandate_words import Less, block_of, until_block
+from ledger.client.mandate_words import PREFIX, Less, block_of, until_block
 from ledger.journal.storage import MemoryStorage
 from ledger.v1 import account_pb2, budget_pb2, decision_pb2, journal_pb2
 from ledger.v1 import mandate_pb2 as pb
-from tests.api.proven import Proven, proven
+from tests.api.proven import Proven, new_mandate_keys, proven
 from tests.api.served import TENANT, SystemClock, refusal_of
 from tests.api.test_mandates import (
     COST,
@@ -187,6 +190,48 @@ async def test_a_token_of_another_tenant(family: Proven) -> None:
     assert refused.reason == "TENANT_NOT_PERMITTED"
     for caller in (operator, family.bearing(foreign)):
         assert (await refusal_of(present(caller, foreign))).reason == "TENANT_NOT_PERMITTED"
+
+
+async def test_a_token_as_long_as_a_message_is_not_looked_at(family: Proven) -> None:
+    """To verify a megabyte takes seconds, in which nobody else is answered."""
+    agent, token = await agent_of(family, 10 * COST)
+    words = "".join([f'product("p{number}");\n' for number in range(20_000)])
+    long = attenuated(family, token, f'delegate("a");\n{words}')
+    began = time.monotonic()
+    assert (await refusal_of(present(agent, long))).reason == "TOKEN_MALFORMED"
+    assert time.monotonic() - began < 2
+    public = bytes(family.mandates.public_key.to_bytes()).hex()
+    with pytest.raises(ValueError, match="at most"):
+        attenuated_by(token, public, Less("a", products=tuple(map(str, range(2_000)))))
+    fits = attenuated_by(token, public, Less("a", products=tuple(map(str, range(100)))))
+    assert family.mandates.read(fits, SystemClock().now_us()).below[0].products
+
+
+def test_bytes_that_are_no_token_are_refused_as_such() -> None:
+    """Whatever becomes of the bytes of one: no other exception, and never another account."""
+    keys, drawn = new_mandate_keys(), random.Random(3)
+    secret = keys.sign(TENANT, "acme/bot", 0, 7)
+    body = secret.removeprefix(PREFIX)
+    raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    for _ in range(2_000):
+        bent = bytearray(raw)
+        for _ in range(drawn.randint(1, 4)):
+            place = drawn.randrange(len(bent))
+            match drawn.randrange(4):
+                case 0:
+                    bent[place] = drawn.randrange(256)
+                case 1:
+                    del bent[place : place + 2]
+                case 2:
+                    bent.insert(place, drawn.randrange(256))
+                case _:
+                    bent = bent[: place + 1]
+            bent = bent or bytearray(b"\x00")
+        try:
+            said = keys.read(PREFIX + base64.urlsafe_b64encode(bent).decode(), 1)
+        except AuthRefused:
+            continue
+        assert (said.account, said.number, said.below) == ("acme/bot", 7, ())
 
 
 async def test_one_name_asked_for_by_many_at_once(family: Proven) -> None:
