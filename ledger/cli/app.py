@@ -45,6 +45,7 @@ from ledger.cli import (
     project,
     prove,
     rebuild,
+    runway,
     seal,
     seal_key,
     seats,
@@ -67,7 +68,8 @@ Exit codes:
   1    refused or failed; the message says why
   2    the command line or a setting is wrong
   3    the server or PostgreSQL cannot be reached
-  4    `verify` found a difference, a proof does not hold, `simulate` broke a rule
+  4    `verify` found a difference, a proof does not hold, `simulate` broke a rule,
+       a `runway` is short
   130  interrupted
 """
 
@@ -116,6 +118,7 @@ for command in (
     load.load,
     balance.balance,
     forecast.forecast,
+    runway.runway,
     watch.watch,
     account.account,
     clock.clock,

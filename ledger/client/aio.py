@@ -50,6 +50,7 @@ from ledger.client.reports import ReportCalls
 from ledger.client.rerating import RerateCalls
 from ledger.client.retry import RandRange, RetryPolicy
 from ledger.client.routing import Routing
+from ledger.client.runway import RunwayCalls
 from ledger.client.seats import SeatCalls
 from ledger.client.sender import Sender
 from ledger.client.sizing import SizingCalls
@@ -88,6 +89,7 @@ class DrawdownClient(
     PricingCalls,
     RerateCalls,
     RecurringCalls,
+    RunwayCalls,
     ReportCalls,
     SeatCalls,
     SizingCalls,
