@@ -23,7 +23,7 @@ from ledger.journal.storage import MemoryStorage
 from ledger.v1 import account_pb2, budget_pb2, decision_pb2, journal_pb2
 from ledger.v1 import mandate_pb2 as pb
 from tests.api.proven import Proven, new_mandate_keys, proven
-from tests.api.served import TENANT, SystemClock, refusal_of
+from tests.api.served import PRODUCT, TENANT, SystemClock, refusal_of
 from tests.api.test_mandates import (
     COST,
     NOT_PERMITTED,
@@ -343,3 +343,40 @@ async def test_a_closed_payer_pays_nothing_and_buys_nothing(family: Proven) -> N
     closing = account_pb2.AccountServiceCloseRequest(tenant=TENANT, request_id="c", account="acme")
     assert (await refusal_of(operator.accounts.Close(closing))).reason == "ACCOUNT_NOT_EMPTY"
     assert (await agent.debit("acme/bot")).decision == decision_pb2.DECISION_ALLOW
+
+
+async def test_names_that_make_no_id(family: Proven) -> None:
+    """Whoever presents a token for another opens nothing that no id may be called."""
+    agent, token = await agent_of(family, 10 * COST)
+    for less in (Less("n" * 120), Less("ä" * 60)):
+        refused = await refusal_of(present(agent, attenuated(family, token, block_of(less))))
+        assert (refused.code, refused.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "ID_INVALID")
+    names = await family.ledger.directory.list_accounts(1, "acme/bot", 10, "")
+    assert not names.accounts  # type: ignore[union-attr]
+
+
+async def test_a_stream_ends_with_its_token(family: Proven) -> None:
+    """Each message is proven as a call of its own would be."""
+    _, token = await agent_of(family, 10 * COST)
+    short = attenuated(family, token, until_block(soon(3)))
+    stream = family.bearing(short).decisions.DecideStream()
+    item = decision_pb2.DecideItem(
+        number=1,
+        debit=decision_pb2.DebitRequest(
+            tenant=TENANT,
+            request_id="s-1",
+            account="acme/bot",
+            product=PRODUCT,
+            quantities={"input_tokens": 100, "output_tokens": 20},
+        ),
+    )
+    await stream.write(decision_pb2.DecideStreamRequest(items=[item]))
+    [answered] = (await stream.read()).replies
+    assert answered.debit.decision == decision_pb2.DECISION_ALLOW
+    await asyncio.sleep(4.2)  # what was verified is believed for a second
+    item.number, item.debit.request_id = 2, "s-2"
+    await stream.write(decision_pb2.DecideStreamRequest(items=[item]))
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        assert await stream.read() is None
+    assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    assert (await shown(operator_of(family), "acme/bot")).spent == COST
