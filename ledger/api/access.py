@@ -262,8 +262,9 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
         *_named(
             "ledger.v1.BudgetService",
             {
-                **_alike(_of_account(_ADMIN), "Set", "Remove"),
+                **_alike(_of_account(_ADMIN), "Set", "Remove", "SetOperationBudget"),
                 "Get": _of_account(_SEES | _AGENT),
+                "GetOperationBudget": _of_account(_SEES),
                 "List": _of_account(_SEES | _AGENT, family="include_above"),
                 "ListValues": _of_account(_SEES),
             },

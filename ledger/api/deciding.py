@@ -94,6 +94,7 @@ async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -
     check = Checked()
     check.ids(request_id=request.request_id)
     check.between("lifetime_us", request.lifetime_us, 0, HOLD_LIFETIME_BATCH_MAX_US)
+    _check_operation(check, request)
     check_alternatives(check, request.alternatives)
     check.one_of("sizing", request.sizing, pb.Sizing.DESCRIPTOR.values_by_number)
     check.done()
@@ -119,20 +120,31 @@ async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -
     sizing = None
     if not quote:
         values, sizing = await sized(edge, entry, shape, values, request.sizing, ranged)
+    family = edge.ledger.family(entry)
+    operation, parent = request.operation, request.operation_parent
     command = AuthorizeHold(
-        edge.ledger.family(entry).request(request.request_id),
+        family.request(request.request_id),
         entry.number,
         shape,
         values,
         request.lifetime_us,
-        Names("", request.request_id),
+        Names("", request.request_id, operation, parent),
         call.trace,
         quote,
         *ranged,
         alternatives_of(request.alternatives),
         sizing,
+        family.operation(operation, parent),
     )
     return Asked(entry, command, {"account": request.account, "quote_id": request.quote_id})
+
+
+def _check_operation(
+    check: Checked, request: pb.AuthorizeRequest | pb.DebitRequest | pb.CaptureRequest
+) -> None:
+    operation, parent = request.operation, request.operation_parent
+    check.fault(text_fault("operation", operation, ID_BYTES_MAX, empty=not parent))
+    check.fault(text_fault("operation_parent", parent, ID_BYTES_MAX, empty=True))
 
 
 async def _say_authorize(edge: Edge, asked: Asked, answer: Answer) -> pb.AuthorizeResponse:
@@ -170,15 +182,14 @@ async def _ask_debit(edge: Edge, request: pb.DebitRequest, call: Call) -> Asked:
     shape, values = shape_of(edge.shapes, request)
     check = Checked()
     check.ids(request_id=request.request_id)
-    operation, parent = request.operation, request.operation_parent
-    check.fault(text_fault("operation", operation, ID_BYTES_MAX, empty=not parent))
-    check.fault(text_fault("operation_parent", parent, ID_BYTES_MAX, empty=True))
+    _check_operation(check, request)
     check_alternatives(check, request.alternatives)
     check.done()
     entry = await edge.account(tenant, request.account)
     edge.remember(entry)
     shape = seated(edge.shapes, shape, entry)
     family = edge.ledger.family(entry)
+    operation, parent = request.operation, request.operation_parent
     command = DebitWork(
         family.request(request.request_id),
         entry.number,
@@ -244,17 +255,24 @@ async def _ask_capture(edge: Edge, request: pb.CaptureRequest, call: Call) -> As
     raise_first(
         id_fault("request_id", request.request_id), effective_at_fault(request.effective_at_us)
     )
+    operation, parent = request.operation, request.operation_parent
+    if operation or parent:
+        check = Checked()
+        _check_operation(check, request)
+        check.done()
     minted, entry = await edge.minted(tenant, HOLD, request.hold_id)
+    family = edge.ledger.family(entry)
     command = CaptureHold(
-        edge.ledger.family(entry).request(request.request_id),
+        family.request(request.request_id),
         entry.number,
         minted.number,
         names,
         values,
         request.effective_at_us,
-        Names("", request.request_id),
+        Names("", request.request_id, operation, parent),
         call.trace,
         request.keep_open,
+        family.operation(operation, parent),
     )
     return Asked(entry, command, {"hold_id": request.hold_id}, minted.number)
 

@@ -177,6 +177,7 @@ TABLE: Final[Mapping[str, Handling]] = {
     "BUDGET_UNKNOWN": _MISSING,
     "BUDGET_INVALID": _INVALID,
     "BUDGET_FIXED": _STATE,
+    "OPERATION_DIFFERS": _STATE,
     "MANDATE_UNKNOWN": _MISSING,
     "MANDATE_EXISTS": _TAKEN,
     "MANDATE_INVALID": _INVALID,
@@ -195,6 +196,9 @@ TABLE: Final[Mapping[str, Handling]] = {
     ),
     "MANDATE_EXCEEDED": _STATE,
     "MANDATE_UNSIGNED": _STATE,
+    "OPERATIONS_LIMIT": Handling(
+        StatusCode.RESOURCE_EXHAUSTED, False, usage.INGEST_OUTCOME_INVALID
+    ),
     "BUDGETS_LIMIT": Handling(StatusCode.RESOURCE_EXHAUSTED, False, usage.INGEST_OUTCOME_INVALID),
     "STATEMENT_UNKNOWN": _MISSING,
     "STATEMENT_PERIOD_INVALID": _INVALID,
@@ -254,6 +258,7 @@ TABLE: Final[Mapping[str, Handling]] = {
     "MARGIN_BELOW_FLOOR": _STATE,
     "GRACE_ENDED": _STATE,
     "BUDGET_EXCEEDED": _STATE,
+    "OPERATION_BUDGET_EXCEEDED": _STATE,
     "INSUFFICIENT_CREDITS": _STATE,
     # What the writer could not take (ledger.engine.ticket.NotAppliedReason): safe to retry.
     "QUEUE_FULL": _RETRY,

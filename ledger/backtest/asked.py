@@ -205,6 +205,18 @@ def _return_lease(event: e.LeaseReturned) -> c.Command:
     )
 
 
+def _set_operation_budget(event: e.OperationBudgetSet) -> c.Command:
+    return c.SetOperationBudget(
+        event.key,
+        event.account,
+        event.operation,
+        event.terms,
+        event.idle,
+        event.expected_version,
+        trace=event.trace,
+    )
+
+
 def _grant_mandate(event: e.MandateGranted) -> c.Command:
     purchase = event.purchase if isinstance(event, e.BuyingMandateGranted) else None
     return c.GrantMandate(
@@ -575,6 +587,7 @@ _ASKED: Final[dict[type, Callable[[Any], c.Command | None]]] = {
     e.LeaseRenewed: _renew_lease,
     e.LeaseReturned: _return_lease,
     e.LeaseRecalled: _recall_lease,
+    e.OperationBudgetSet: _set_operation_budget,
     e.MandateGranted: _grant_mandate,
     e.BuyingMandateGranted: _grant_mandate,
     e.PurchaseRequested: _request_top_up,

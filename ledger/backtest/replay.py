@@ -305,7 +305,9 @@ class Replay:
         if isinstance(up_to, Refusal):
             return False
         quote = command.quote if isinstance(command, c.AuthorizeHold) else 0
-        found = assess_up_to(self.state, account, shape, quantities, up_to, self.state.now, quote)
+        found = assess_up_to(
+            self.state, account, shape, quantities, up_to, self.state.now, quote, command.operation
+        )
         return isinstance(found, Afforded) and not found.found.denied
 
     # -- what is corrected later -------------------------------------------------------------------

@@ -299,6 +299,7 @@ def _authorize(event: e.HoldAuthorized | e.AuthorizeDenied, priced: Priced) -> c
         *_range(up_to),
         _alternatives(event),
         _sizing(event),
+        getattr(event, "operation", b""),
     )
 
 
@@ -559,6 +560,8 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.UsageReversed: _reversed,
     e.HoldAuthorized: _authorized,
     e.HoldSized: _authorized,
+    e.OperationHeld: _authorized,
+    e.SizedOperationHeld: _authorized,
     e.HoldUpTo: _authorized,
     e.PolicyHeld: _authorized,
     e.PolicyDenied: _denied,

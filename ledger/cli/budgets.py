@@ -198,6 +198,108 @@ def values_(
         _print_values(reply, scale)
 
 
+@budget.command("set-operation", short_help="Give one user action with all its calls a budget.")
+@click.argument("account")
+@click.argument("operation")
+@click.argument("limit", type=click.IntRange(min=0))
+@click.option(
+    "--measure",
+    type=click.Choice(("charge", "net_charge", "cost", "quantity", "requests")),
+    default="charge",
+    show_default=True,
+    help="What it counts.",
+)
+@click.option("--asset", default="", help="Asset of a charge or cost.")
+@click.option("--quantity", default="", help="Name of the quantity that it counts.")
+@click.option("--soft", is_flag=True, help="Count only: refuse nothing.")
+@click.option("--threshold", "thresholds", multiple=True, type=int, help="Percent to be told.")
+@click.option("--idle", "idle_s", default=0, help="Seconds idle until it ends; 0 = 24 hours.")
+@click.option("--expected-version", default=0, help="Version that is replaced; 0 = whatever.")
+@click.option("--request-id", default="", help="Identity of the call; default: a new one.")
+@server_options
+@json_option
+def set_operation(
+    account: str,
+    operation: str,
+    limit: int,
+    measure: str,
+    asset: str,
+    quantity: str,
+    soft: bool,
+    thresholds: tuple[int, ...],
+    idle_s: int,
+    expected_version: int,
+    request_id: str,
+    tenant: str,
+    remote: Remote,
+    as_json: bool,
+) -> None:
+    """Let OPERATION of ACCOUNT, and all that it causes, use up to LIMIT, in minor units.
+
+    \b
+    drawdown budget set-operation acme run-17 50000000 --asset credit --threshold 80
+    """
+    from ledger.v1 import budget_pb2
+    from ledger.v1.budget_pb2_grpc import BudgetServiceStub
+
+    request = budget_pb2.SetOperationBudgetRequest(
+        tenant=tenant,
+        request_id=request_id or uuid.uuid4().hex,
+        account=account,
+        operation=operation,
+        budget=budget_pb2.Budget(
+            measure=budget_pb2.BudgetMeasure.Value(f"BUDGET_MEASURE_{measure.upper()}"),
+            limit=limit,
+            asset=asset,
+            quantity=quantity,
+            soft=soft,
+            thresholds=sorted(thresholds),
+        ),
+        idle_us=idle_s * 1_000_000,
+        expected_version=expected_version,
+    )
+    with connect(remote) as channel:
+        reply = BudgetServiceStub(channel).SetOperationBudget(request, timeout=TIMEOUT_S)
+    if as_json:
+        print_json(_document(reply))
+    else:
+        click.echo(f"budget of operation {operation}: version {reply.budget.version}")
+
+
+@budget.command("show-operation", short_help="Show the budget that covers a user action.")
+@click.argument("account")
+@click.argument("operation")
+@server_options
+@json_option
+def show_operation(
+    account: str, operation: str, tenant: str, remote: Remote, as_json: bool
+) -> None:
+    """Show the nearest budget that covers OPERATION of ACCOUNT, with what is used and left.
+
+    \b
+    drawdown budget show-operation acme run-17
+    """
+    from ledger.v1 import budget_pb2
+    from ledger.v1.budget_pb2_grpc import BudgetServiceStub
+
+    request = budget_pb2.GetOperationBudgetRequest(
+        tenant=tenant, account=account, operation=operation
+    )
+    with connect(remote) as channel:
+        reply = BudgetServiceStub(channel).GetOperationBudget(request, timeout=TIMEOUT_S)
+    if as_json:
+        print_json(_document(reply))
+        return
+    standing = reply.budget
+    scale = standing.budget.scale
+    used, pending, left = [
+        amount(int(each), scale) for each in (standing.used, standing.pending, standing.left)
+    ]
+    limit = amount(standing.budget.limit, scale)
+    below = f"{reply.operations_below} operations below it"
+    click.echo(f"used {used}, held {pending}, left {left} of {limit}; {below}")
+
+
 @budget.command(short_help="Remove a budget.")
 @click.argument("account")
 @click.argument("name")

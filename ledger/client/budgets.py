@@ -32,6 +32,45 @@ class BudgetCalls:
             lambda channel: BudgetServiceStub(channel).Set, request, account
         )
 
+    async def set_operation_budget(
+        self,
+        account: str,
+        operation: str,
+        budget: pb.Budget,
+        *,
+        idle_us: int = 0,
+        expected_version: int = 0,
+        request_id: str = "",
+    ) -> pb.SetOperationBudgetResponse:
+        """Give an operation, with all that it causes, a budget, or the one that it has another
+        limit; it ends `idle_us` after the last that counted in it, 0 = 24 hours."""
+        request = pb.SetOperationBudgetRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            operation=operation,
+            budget=budget,
+            idle_us=idle_us,
+            expected_version=expected_version,
+        )
+        return await self._caller.call(
+            lambda channel: BudgetServiceStub(channel).SetOperationBudget, request, account
+        )
+
+    async def get_operation_budget(
+        self, account: str, operation: str, *, min_position: str | None = None
+    ) -> pb.GetOperationBudgetResponse:
+        """The nearest budget that covers an operation, with what is used and left."""
+        request = pb.GetOperationBudgetRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            operation=operation,
+            min_position=self._caller.min_position(min_position),
+        )
+        return await self._caller.call(
+            lambda channel: BudgetServiceStub(channel).GetOperationBudget, request, account
+        )
+
     async def remove_budget(
         self, account: str, name: str, *, request_id: str = ""
     ) -> pb.BudgetServiceRemoveResponse:

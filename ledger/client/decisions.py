@@ -109,6 +109,8 @@ class DecisionCalls:
         up_to: tuple[str, int] | None = None,
         alternatives: Sequence[pb.Alternative] = (),
         sizing: pb.Sizing.ValueType = pb.SIZING_UNSPECIFIED,
+        operation: str = "",
+        operation_parent: str = "",
         request_id: str = "",
     ) -> pb.AuthorizeResponse:
         """Decide and hold the credits, durably. `lifetime_us` 0 = 15 minutes. `quote_id`: a quote
@@ -123,6 +125,8 @@ class DecisionCalls:
             product=product,
             attributes=dict(attributes or {}),
             quantities=dict(quantities),
+            operation=operation,
+            operation_parent=operation_parent,
             lifetime_us=lifetime_us,
             quote_id=quote_id,
             up_to=_range(up_to),
@@ -201,6 +205,8 @@ class DecisionCalls:
         *,
         effective_at_us: int = 0,
         keep_open: bool = False,
+        operation: str = "",
+        operation_parent: str = "",
         request_id: str = "",
     ) -> pb.CaptureResponse:
         """Charge a hold with what was used; the rest goes back, or with `keep_open` stays held."""
@@ -211,6 +217,8 @@ class DecisionCalls:
             quantities=dict(quantities),
             effective_at_us=effective_at_us,
             keep_open=keep_open,
+            operation=operation,
+            operation_parent=operation_parent,
         )
         return await self._caller.decide(
             lambda channel: DecisionServiceStub(channel).Capture,

@@ -69,6 +69,7 @@ class Account:
         "anchors",
         "budgets",
         "calendar",
+        "capped",
         "caps",
         "caps_given",
         "card_key",
@@ -223,6 +224,7 @@ class Account:
         self.gauges: Gauges | None = None  # to be charged when their scopes end (rule T2)
         self.dues: Dues | None = None  # re-rates by totals that it shares (rule R1)
         self.suspended = 0  # usage events with an unrated quantity
+        self.capped = 0  # operations that have a budget here; derived
         self.budgets: list[Budget] = []  # its own; they bind those below it too (rule H4)
         self.mandate: Mandate | None = None  # it is an agent's (rule H4)
         self.next_due: int = NEVER  # nothing of this account falls due before
@@ -415,7 +417,7 @@ class Account:
         rules = self.top_up_rules.values()
         ruled = any(rule is not None and rule.enabled for _, rule in rules)
         self.ruled = ruled or (self.seats is not None and self.seats.watched)
-        self.watched = self.ruled or bool(self.budgets)
+        self.watched = self.ruled or bool(self.budgets) or self.capped > 0
 
 
 def opened_anchors(policy: AccountPolicy) -> Anchors:

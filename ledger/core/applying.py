@@ -39,8 +39,8 @@ def _count(
     """After an entry that was applied: what it counts in budgets, what that crosses, and what is
     told of a seat that it drew from (rules H4, S3)."""
     out = in_time(state)
-    hold, counted_at = _captured_of(command)
-    count_budgets(state, event, entry, hold, out, counted_at)
+    hold, counted_at, operation = _captured_of(command)
+    count_budgets(state, event, entry, hold, out, counted_at, operation)
     apply_all(state, out, batch)
     for counted in out:
         if isinstance(counted, BudgetsCounted):
@@ -53,17 +53,17 @@ def _count(
         apply_all(state, told, batch)
 
 
-def _captured_of(command: Command | None) -> tuple[int, int]:
+def _captured_of(command: Command | None) -> tuple[int, int, bytes]:
     """The hold that the usage was captured of which is given back, 0 = of none; or when it counts
-    by what it was recorded with."""
+    by what it was recorded with; and the operation that it was part of."""
     if not isinstance(command, ReverseUsage | AmendUsage):
-        return 0, 0
+        return 0, 0, b""
     original = command.original.event
     if isinstance(original, UsageLeased):
-        return 0, original.counted_at
-    if isinstance(original, UsageRecorded) and not original.late:
-        return original.hold, 0
-    return 0, 0
+        return 0, original.counted_at, original.operation
+    if isinstance(original, UsageRecorded):
+        return 0 if original.late else original.hold, 0, original.operation
+    return 0, 0, b""
 
 
 def ask_for_top_ups(state: State, account: Account | None, batch: list[Event]) -> None:

@@ -24,6 +24,7 @@ from ledger.core.accounts.moving import decide_move
 from ledger.core.accounts.standing import decide_freeze, decide_reopen, decide_unfreeze
 from ledger.core.applying import apply_all, ask_for_top_ups, in_time
 from ledger.core.budgets.budgeting import decide_remove_budget, decide_set_budget
+from ledger.core.budgets.operation_budgets import decide_set_operation_budget
 from ledger.core.charges.charging import (
     decide_change_quantity,
     decide_change_terms,
@@ -265,6 +266,7 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     c.EndStatement: decide_end_statement,
     c.CloseStatement: decide_close_statement,
     c.SetBudget: decide_set_budget,
+    c.SetOperationBudget: decide_set_operation_budget,
     c.RemoveBudget: decide_remove_budget,
     c.SetDecisionPolicy: decide_set_policy,
     c.GrantMandate: decide_grant_mandate,

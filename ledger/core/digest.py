@@ -15,6 +15,7 @@ import msgspec
 from ledger.core.books import Book
 from ledger.core.budgets.budget_values import Values
 from ledger.core.budgets.budgets import Budget
+from ledger.core.budgets.operations import Operation
 from ledger.core.charges.fixed_charges import FixedCharge
 from ledger.core.contracts.contracts import Contract
 from ledger.core.decisions.decision_policies import NO_RULES
@@ -562,6 +563,7 @@ def _hold(hold: Hold) -> list[Any]:
         hold.quote,
         hold.outcome,
         *leased,
+        *([hold.operation] if hold.operation else ()),
     ]
 
 
@@ -624,6 +626,18 @@ def _values(values: Values) -> list[Any]:
     ]
 
 
+def _operation(operation: Operation) -> list[Any]:
+    """Of the budget of an operation; others have none of it."""
+    above = operation.above
+    return [
+        operation.root,
+        operation.idle,
+        operation.seen_at,
+        above.number if above is not None else 0,
+        sorted(operation.below.items()),
+    ]
+
+
 def _budget(budget: Budget) -> list[Any]:
     return [
         budget.number,
@@ -638,6 +652,7 @@ def _budget(budget: Budget) -> list[Any]:
         sorted(budget.crossed.items()),
         budget.packaged,
         *(_values(budget.values) if budget.values is not None else ()),
+        *(_operation(budget.operation) if budget.operation is not None else ()),
     ]
 
 
@@ -657,4 +672,5 @@ def _settled(hold: SettledHold) -> list[Any]:
         hold.captures,
         hold.outcome,
         *leased,
+        *([hold.operation] if hold.operation else ()),
     ]

@@ -26,6 +26,8 @@ class Family:
         "next_cap",
         "next_ordinal",
         "next_override",
+        "operation_budgets",
+        "operations",
         "rated",
         "rated_forgotten",
         "recurring_keys",
@@ -43,6 +45,9 @@ class Family:
         self.next_ordinal = 1
         self.next_override = 1
         self.budgets: dict[int, Budget] = {}  # of all its accounts
+        # Operation -> the budget that covers it: its own, or that of one above it; derived.
+        self.operations: dict[bytes, Budget] = {}
+        self.operation_budgets: dict[int, Budget] = {}  # by number, the longest idle first; derived
         self.budgeted_holds: dict[int, list[int]] = {}  # hold -> budgets in which it pends
         self.next_cap = 1
         self.grant_keys: dict[bytes, int] = {}  # permanent external keys -> grant (rule I5)

@@ -575,6 +575,7 @@ class Hold:
         "lease",
         "lifetime_max",
         "number",
+        "operation",
         "outcome",
         "period",
         "product",
@@ -613,6 +614,7 @@ class Hold:
         self.estimate = estimate
         self.captures = 0  # so far, each of which left it open
         self.quote = 0  # that prices its capture
+        self.operation = b""  # that its work is part of, and that one's parent
         self.outcome: Outcome | None = None  # of work that is charged by its result
         self.lease: CreditLease | None = None  # of a slice that is in escrow with a holder
 
@@ -645,6 +647,7 @@ class SettledHold:
         "expires_at",
         "lease",
         "number",
+        "operation",
         "outcome",
         "product",
         "settled_at",
@@ -667,6 +670,7 @@ class SettledHold:
         expires_at: int,
         outcome: SettledOutcome | None = None,
         lease: SettledLease | None = None,
+        operation: bytes = b"",
     ) -> None:
         self.number = number
         self.account = account
@@ -682,4 +686,5 @@ class SettledHold:
         self.authorized_at = authorized_at
         self.expires_at = expires_at
         self.outcome = outcome
+        self.operation = operation
         self.lease = lease  # both None = it was a hold of a request

@@ -61,6 +61,11 @@ BUDGET_GROUP_BY_MAX: Final = 2
 BUDGET_VALUES_MAX: Final = 10_000
 """Values of a budget that have a counter of their own at a time (rule H5); x ~1.3 kB = 13 MB, of a
 sliding window up to 60 x ~150 B each more. Whatever is beyond counts in one counter together."""
+OPERATION_BUDGETS_MAX: Final = 4_096  # of a family at a time; x ~1.3 kB = 5 MB
+OPERATIONS_KNOWN_MAX: Final = 65_536  # with a budget, and below those; x ~150 B = 10 MB a family
+OPERATION_IDLE_DEFAULT_US: Final = 86_400_000_000  # after which the budget of an operation ends
+OPERATION_IDLE_MAX_US: Final = 35 * 86_400_000_000
+OPERATION_BUDGETS_ENDED_MAX: Final = 16  # of those that stand idle, with each that is set
 BUDGET_VALUES_USUAL: Final = 1_000  # where a budget does not say how many
 BUDGET_VALUE_LIMITS_MAX: Final = 100  # values of a budget that are named with a limit of their own
 BUDGET_VALUES_CLOSED_MAX: Final = 64

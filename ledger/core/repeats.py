@@ -12,6 +12,7 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.contracts.contract_terms import from_start
 from ledger.core.identity import KEY_BYTES
+from ledger.core.limits import OPERATION_IDLE_DEFAULT_US
 from ledger.core.metering.levels import reported_of
 
 # command -> (the event that answers it, the fields that are its body)
@@ -156,6 +157,10 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
         (e.BudgetSet, e.GroupedBudgetSet),
         ("account", "name", "terms", "values", "expected_version"),
     ),
+    c.SetOperationBudget: (
+        (e.OperationBudgetSet,),
+        ("account", "operation", "terms", "expected_version"),
+    ),
     c.RemoveBudget: ((e.BudgetRemoved,), ("account", "name")),
     c.SetDecisionPolicy: ((e.DecisionPolicySet,), ("account", "rules", "expected_version")),
     c.GrantMandate: (
@@ -170,7 +175,7 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     c.DeclineTopUp: ((e.TopUpDeclined,), ("account", "top_up")),
     c.AuthorizeHold: (
         (e.HoldAuthorized, e.AuthorizeDenied),
-        ("account", "quantities", "lifetime"),
+        ("account", "quantities", "lifetime", "operation"),
     ),
     c.DebitWork: ((e.UsageDebited, e.WorkDenied), ("account", "quantities", "operation")),
     c.CreateQuote: ((e.QuoteMade,), ("account", "quantities", "lifetime")),
@@ -328,6 +333,19 @@ def first_difference(
     if isinstance(command, c.AuthorizeHold | c.DebitWork):
         assert plan is not None
         return _work_differs(command, recorded, plan, fields)
+    if (
+        isinstance(command, c.SetOperationBudget)
+        and isinstance(recorded, e.OperationBudgetSet)
+        and (command.idle or OPERATION_IDLE_DEFAULT_US) != recorded.idle
+    ):
+        return "idle_us"
+    if (
+        isinstance(command, c.CaptureHold)
+        and isinstance(recorded, e.UsageRecorded)
+        and command.operation
+        and command.operation != recorded.operation
+    ):
+        return _said_in("operation", command.operation, recorded.operation)
     if isinstance(command, c.CreateQuote):
         assert isinstance(recorded, e.QuoteMade)
         if command.tolerance != recorded.tolerance_given:
@@ -403,15 +421,13 @@ def first_difference(
         if field == "quantities" and reported is not None:
             kept = reported
         if given != kept:
-            if field == "operation" and given[:KEY_BYTES] == kept[:KEY_BYTES]:
-                return "operation_parent"
             if field == "hold" and isinstance(
                 command, c.RenewLease | c.ReturnLease | c.RecallLease
             ):
                 return "lease_id"
             if field == "lifetime" and isinstance(command, c.AcquireLease | c.RenewLease):
                 return "term_us"
-            return _WIRE_NAMES.get(field, field)
+            return _said_in(field, given, kept)
     return ""
 
 
@@ -420,15 +436,24 @@ def _sizing_differs(
 ) -> str:
     """What the caller said is compared, not what was learned by then or is by now."""
     sizing = command.sizing
-    for field, said, kept in (
+    bodies: tuple[tuple[str, Any, Any], ...] = (
         ("account", command.account, recorded.account),
         ("quantities", command.quantities if sizing is None else sizing.asked, recorded.asked),
         ("lifetime", command.lifetime, lifetime),
         ("sizing", sizing is not None and sizing.learned, bool(recorded.learned)),
-    ):
+        ("operation", command.operation, getattr(recorded, "operation", b"")),
+    )
+    for field, said, kept in bodies:
         if said != kept:
-            return _WIRE_NAMES.get(field, field)
+            return _said_in(field, said, kept)
     return ""
+
+
+def _said_in(field: str, given: Any, kept: Any) -> str:
+    """What a caller calls it; behind the digest of an operation stands that of its parent."""
+    if field == "operation" and given[:KEY_BYTES] == kept[:KEY_BYTES]:
+        return "operation_parent"
+    return _WIRE_NAMES.get(field, field)
 
 
 def _work_differs(
@@ -450,7 +475,8 @@ def _work_differs(
     elif sizing is not None and sizing.learned:
         return "sizing"
     for field in fields:
-        given, kept = getattr(command, field), getattr(recorded, field)
+        given: Any = getattr(command, field)
+        kept: Any = getattr(recorded, field, _UNSAID.get(field))
         if field == "quantities" and sizing is not None:
             given = sizing.asked
         if asked is not None and field in ("quantities", "lifetime"):
@@ -459,9 +485,7 @@ def _work_differs(
             place = plan.quantity_names.index(up_to.quantity)
             kept = (*kept[:place], up_to.maximum, *kept[place + 1 :])
         if given != kept:
-            if field == "operation" and given[:KEY_BYTES] == kept[:KEY_BYTES]:
-                return "operation_parent"
-            return _WIRE_NAMES.get(field, field)
+            return _said_in(field, given, kept)
     named, minimum = (up_to.quantity, up_to.minimum) if up_to is not None else ("", 0)
     if command.up_to != named:
         return "up_to.quantity"
@@ -588,6 +612,7 @@ def _effective_at_given(recorded: e.Event) -> int:
 
 
 _UNSAID = {
+    "operation": b"",
     "write_off": False,
     "release_holds": False,
     "note": b"",

@@ -54,6 +54,8 @@ _PLANNED = (
     "SizedDenied",
     "WorkDenied",
     "HoldSized",
+    "OperationHeld",
+    "SizedOperationHeld",
     "HoldUpTo",
     "PolicyHeld",
     "PolicyDebited",

@@ -54,7 +54,14 @@ OURS: Final = (
 """Every header of ours: what a client sends under these names never reaches the upstream."""
 
 PAYABLE: Final = frozenset(
-    {"INSUFFICIENT_CREDITS", "BUDGET_EXCEEDED", "MANDATE_EXCEEDED", "GRACE_ENDED", "SEAT_EXHAUSTED"}
+    {
+        "INSUFFICIENT_CREDITS",
+        "BUDGET_EXCEEDED",
+        "OPERATION_BUDGET_EXCEEDED",
+        "MANDATE_EXCEEDED",
+        "GRACE_ENDED",
+        "SEAT_EXHAUSTED",
+    }
 )
 """Denials that money or a higher limit would lift: 402. Any other denial is 403."""
 

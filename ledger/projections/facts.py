@@ -41,6 +41,7 @@ from ledger.core.events import (
     LeaseRenewed,
     LeaseReturned,
     MinimumCharged,
+    OperationHeld,
     OutcomeRejected,
     OutcomeReported,
     PolicyHeld,
@@ -51,6 +52,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     SharedRerated,
+    SizedOperationHeld,
     TrueUpCounted,
     UsageConverted,
     UsageRecorded,
@@ -102,7 +104,16 @@ _OF_HOLDS: Final = frozenset(
 
 
 _OPENS_HOLDS: Final = frozenset(
-    {HoldAuthorized, HoldSized, HoldUpTo, PolicyHeld, OutcomeReported, LeaseGranted}
+    {
+        OperationHeld,
+        SizedOperationHeld,
+        HoldAuthorized,
+        HoldSized,
+        HoldUpTo,
+        PolicyHeld,
+        OutcomeReported,
+        LeaseGranted,
+    }
 )
 
 

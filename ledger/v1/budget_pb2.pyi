@@ -689,3 +689,177 @@ class ListValuesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListValuesResponse: _TypeAlias = ListValuesResponse  # noqa: Y015
+
+@_typing.final
+class SetOperationBudgetRequest(_message.Message):
+    """Sets the budget of an operation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
+    IDLE_US_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    operation: _builtins.str
+    """The operation, as its calls name it, 1 to 128 bytes."""
+    idle_us: _builtins.int
+    """For how many microseconds nothing may count in it before it ends, unless holds pend there; at
+    most 35 days; 0 = 24 hours. What ends is forgotten, and what the operation uses then is outside.
+    """
+    expected_version: _builtins.int
+    """Version that is replaced; 0 = whatever it is."""
+    @_builtins.property
+    def budget(self) -> Global___Budget:
+        """The whole budget, required: without a name, a window or group_by."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        operation: _builtins.str = ...,
+        budget: Global___Budget | None = ...,
+        idle_us: _builtins.int = ...,
+        expected_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "budget", b"budget", "expected_version", b"expected_version", "idle_us", b"idle_us", "operation", b"operation", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOperationBudgetRequest: _TypeAlias = SetOperationBudgetRequest  # noqa: Y015
+
+@_typing.final
+class SetOperationBudgetResponse(_message.Message):
+    """The budget of an operation that was set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    OPERATION_KEY_FIELD_NUMBER: _builtins.int
+    IDLE_US_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    operation_key: _builtins.str
+    """Key of the operation, 32 hexadecimal digits: denials name the budget by it."""
+    idle_us: _builtins.int
+    """For how long it may stand idle, in microseconds."""
+    position: _builtins.str
+    """Where it is recorded."""
+    replayed: _builtins.bool
+    """True: the request_id was recorded before with the same body."""
+    @_builtins.property
+    def budget(self) -> Global___Budget:
+        """It, with its version; its name is empty."""
+
+    def __init__(
+        self,
+        *,
+        budget: Global___Budget | None = ...,
+        operation_key: _builtins.str = ...,
+        idle_us: _builtins.int = ...,
+        position: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "idle_us", b"idle_us", "operation_key", b"operation_key", "position", b"position", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOperationBudgetResponse: _TypeAlias = SetOperationBudgetResponse  # noqa: Y015
+
+@_typing.final
+class GetOperationBudgetRequest(_message.Message):
+    """Names an operation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of the account that set the budget, or of one below it, 1 to 128 bytes."""
+    operation: _builtins.str
+    """The operation, 1 to 128 bytes."""
+    min_position: _builtins.str
+    """Answer from this position or a later one; empty = from what is durable."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        operation: _builtins.str = ...,
+        min_position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "min_position", b"min_position", "operation", b"operation", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOperationBudgetRequest: _TypeAlias = GetOperationBudgetRequest  # noqa: Y015
+
+@_typing.final
+class GetOperationBudgetResponse(_message.Message):
+    """The nearest budget that covers an operation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    OPERATION_KEY_FIELD_NUMBER: _builtins.int
+    OPERATIONS_BELOW_FIELD_NUMBER: _builtins.int
+    IDLE_US_FIELD_NUMBER: _builtins.int
+    ENDS_AT_US_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    operation_key: _builtins.str
+    """Key of the operation that has it, 32 hexadecimal digits: another than was asked for where that
+    is below it.
+    """
+    operations_below: _builtins.int
+    """How many operations are known to be right below it: those that do not stand below another with
+    a budget.
+    """
+    idle_us: _builtins.int
+    """For how long it may stand idle, in microseconds."""
+    ends_at_us: _builtins.int
+    """When it ends if nothing counts in it any more and no hold pends in it, in microseconds."""
+    position: _builtins.str
+    """The position that the answer is as of."""
+    @_builtins.property
+    def budget(self) -> Global___BudgetStanding:
+        """The budget, and what it has counted of the operation that has it and of all below that; its name
+        is empty.
+        """
+
+    def __init__(
+        self,
+        *,
+        budget: Global___BudgetStanding | None = ...,
+        operation_key: _builtins.str = ...,
+        operations_below: _builtins.int = ...,
+        idle_us: _builtins.int = ...,
+        ends_at_us: _builtins.int = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "ends_at_us", b"ends_at_us", "idle_us", b"idle_us", "operation_key", b"operation_key", "operations_below", b"operations_below", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOperationBudgetResponse: _TypeAlias = GetOperationBudgetResponse  # noqa: Y015

@@ -67,6 +67,16 @@ class BudgetServiceStub:
                 request_serializer=ledger_dot_v1_dot_budget__pb2.ListValuesRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_budget__pb2.ListValuesResponse.FromString,
                 _registered_method=True)
+        self.SetOperationBudget = channel.unary_unary(
+                '/ledger.v1.BudgetService/SetOperationBudget',
+                request_serializer=ledger_dot_v1_dot_budget__pb2.SetOperationBudgetRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_budget__pb2.SetOperationBudgetResponse.FromString,
+                _registered_method=True)
+        self.GetOperationBudget = channel.unary_unary(
+                '/ledger.v1.BudgetService/GetOperationBudget',
+                request_serializer=ledger_dot_v1_dot_budget__pb2.GetOperationBudgetRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_budget__pb2.GetOperationBudgetResponse.FromString,
+                _registered_method=True)
 
 
 class BudgetServiceServicer:
@@ -120,6 +130,26 @@ class BudgetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetOperationBudget(self, request, context):
+        """Gives an operation, one user action with all its calls, a budget of the account, or the one that
+        it has another limit, hardness, thresholds or idle time: its counter goes on. It counts, and a
+        hard one refuses, what the account and those below it use, debit and hold for the operation and
+        for operations below it, which calls make known: a call names its operation and the parent of
+        that. An operation that no call has said to be below it is outside of it.
+        FAILED_PRECONDITION where it would count something else, or another account has set it; ABORTED
+        where expected_version differs; RESOURCE_EXHAUSTED where 4,096 operations of the family have one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOperationBudget(self, request, context):
+        """Shows the nearest budget that covers an operation, with what is used and left.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BudgetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -147,6 +177,16 @@ def add_BudgetServiceServicer_to_server(servicer, server):
                     servicer.ListValues,
                     request_deserializer=ledger_dot_v1_dot_budget__pb2.ListValuesRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_budget__pb2.ListValuesResponse.SerializeToString,
+            ),
+            'SetOperationBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetOperationBudget,
+                    request_deserializer=ledger_dot_v1_dot_budget__pb2.SetOperationBudgetRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_budget__pb2.SetOperationBudgetResponse.SerializeToString,
+            ),
+            'GetOperationBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOperationBudget,
+                    request_deserializer=ledger_dot_v1_dot_budget__pb2.GetOperationBudgetRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_budget__pb2.GetOperationBudgetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -292,6 +332,60 @@ class BudgetService:
             '/ledger.v1.BudgetService/ListValues',
             ledger_dot_v1_dot_budget__pb2.ListValuesRequest.SerializeToString,
             ledger_dot_v1_dot_budget__pb2.ListValuesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetOperationBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.BudgetService/SetOperationBudget',
+            ledger_dot_v1_dot_budget__pb2.SetOperationBudgetRequest.SerializeToString,
+            ledger_dot_v1_dot_budget__pb2.SetOperationBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOperationBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.BudgetService/GetOperationBudget',
+            ledger_dot_v1_dot_budget__pb2.GetOperationBudgetRequest.SerializeToString,
+            ledger_dot_v1_dot_budget__pb2.GetOperationBudgetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,6 +59,17 @@ class BudgetServiceStub:
     """Lists what a budget with group_by has counted of each value, in the order in which their counters
     were opened: at most values_max, those that value_limits name, and one of all that are beyond.
     """
+    SetOperationBudget: _grpc.UnaryUnaryMultiCallable[_budget_pb2.SetOperationBudgetRequest, _budget_pb2.SetOperationBudgetResponse]
+    """Gives an operation, one user action with all its calls, a budget of the account, or the one that
+    it has another limit, hardness, thresholds or idle time: its counter goes on. It counts, and a
+    hard one refuses, what the account and those below it use, debit and hold for the operation and
+    for operations below it, which calls make known: a call names its operation and the parent of
+    that. An operation that no call has said to be below it is outside of it.
+    FAILED_PRECONDITION where it would count something else, or another account has set it; ABORTED
+    where expected_version differs; RESOURCE_EXHAUSTED where 4,096 operations of the family have one.
+    """
+    GetOperationBudget: _grpc.UnaryUnaryMultiCallable[_budget_pb2.GetOperationBudgetRequest, _budget_pb2.GetOperationBudgetResponse]
+    """Shows the nearest budget that covers an operation, with what is used and left."""
 
 @_typing.type_check_only
 class BudgetServiceAsyncStub(BudgetServiceStub):
@@ -91,6 +102,17 @@ class BudgetServiceAsyncStub(BudgetServiceStub):
     """Lists what a budget with group_by has counted of each value, in the order in which their counters
     were opened: at most values_max, those that value_limits name, and one of all that are beyond.
     """
+    SetOperationBudget: _aio.UnaryUnaryMultiCallable[_budget_pb2.SetOperationBudgetRequest, _budget_pb2.SetOperationBudgetResponse]  # type: ignore[assignment]
+    """Gives an operation, one user action with all its calls, a budget of the account, or the one that
+    it has another limit, hardness, thresholds or idle time: its counter goes on. It counts, and a
+    hard one refuses, what the account and those below it use, debit and hold for the operation and
+    for operations below it, which calls make known: a call names its operation and the parent of
+    that. An operation that no call has said to be below it is outside of it.
+    FAILED_PRECONDITION where it would count something else, or another account has set it; ABORTED
+    where expected_version differs; RESOURCE_EXHAUSTED where 4,096 operations of the family have one.
+    """
+    GetOperationBudget: _aio.UnaryUnaryMultiCallable[_budget_pb2.GetOperationBudgetRequest, _budget_pb2.GetOperationBudgetResponse]  # type: ignore[assignment]
+    """Shows the nearest budget that covers an operation, with what is used and left."""
 
 class BudgetServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the budgets of accounts.
@@ -150,5 +172,28 @@ class BudgetServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists what a budget with group_by has counted of each value, in the order in which their counters
         were opened: at most values_max, those that value_limits name, and one of all that are beyond.
         """
+
+    @_abc_1.abstractmethod
+    def SetOperationBudget(
+        self,
+        request: _budget_pb2.SetOperationBudgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.SetOperationBudgetResponse, _abc.Awaitable[_budget_pb2.SetOperationBudgetResponse]]:
+        """Gives an operation, one user action with all its calls, a budget of the account, or the one that
+        it has another limit, hardness, thresholds or idle time: its counter goes on. It counts, and a
+        hard one refuses, what the account and those below it use, debit and hold for the operation and
+        for operations below it, which calls make known: a call names its operation and the parent of
+        that. An operation that no call has said to be below it is outside of it.
+        FAILED_PRECONDITION where it would count something else, or another account has set it; ABORTED
+        where expected_version differs; RESOURCE_EXHAUSTED where 4,096 operations of the family have one.
+        """
+
+    @_abc_1.abstractmethod
+    def GetOperationBudget(
+        self,
+        request: _budget_pb2.GetOperationBudgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.GetOperationBudgetResponse, _abc.Awaitable[_budget_pb2.GetOperationBudgetResponse]]:
+        """Shows the nearest budget that covers an operation, with what is used and left."""
 
 def add_BudgetServiceServicer_to_server(servicer: BudgetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

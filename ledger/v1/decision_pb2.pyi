@@ -195,6 +195,10 @@ class _LimitKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LimitKind.V
     """The allowance of a seat, or that it is suspended."""
     LIMIT_KIND_MARGIN: _LimitKind.ValueType  # 9
     """What the price is above the cost, where a decision policy asks for more."""
+    LIMIT_KIND_OPERATION: _LimitKind.ValueType  # 10
+    """The budget of the operation, or of one above it; `name` is the key of the operation that has it,
+    32 hexadecimal digits.
+    """
     LIMIT_KIND_MANDATE: _LimitKind.ValueType  # 12
     """An agent's mandate, of `account` or one above it; `name` where its budget is used up."""
 
@@ -221,6 +225,10 @@ LIMIT_KIND_SEAT: LimitKind.ValueType  # 8
 """The allowance of a seat, or that it is suspended."""
 LIMIT_KIND_MARGIN: LimitKind.ValueType  # 9
 """What the price is above the cost, where a decision policy asks for more."""
+LIMIT_KIND_OPERATION: LimitKind.ValueType  # 10
+"""The budget of the operation, or of one above it; `name` is the key of the operation that has it,
+32 hexadecimal digits.
+"""
 LIMIT_KIND_MANDATE: LimitKind.ValueType  # 12
 """An agent's mandate, of `account` or one above it; `name` where its budget is used up."""
 Global___LimitKind: _TypeAlias = LimitKind  # noqa: Y015
@@ -612,7 +620,7 @@ class DecidingLimit(_message.Message):
     id: _builtins.str
     """Id of the grant or cap; empty where the kind has none, or no grant may pay."""
     name: _builtins.str
-    """Name of the budget; empty for other kinds."""
+    """Name of the budget, or key of the operation that has one; empty for other kinds."""
     left: _builtins.int
     """What was left of it, in what it counts: minor units of the asset, or a quantity."""
     shared: _builtins.bool
@@ -1583,6 +1591,8 @@ class AuthorizeRequest(_message.Message):
     UP_TO_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
     SIZING_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    OPERATION_PARENT_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -1604,6 +1614,12 @@ class AuthorizeRequest(_message.Message):
     """Whether what is held may be learned from actual usage: less than `quantities`, never more. What
     a capture takes above the hold is drawn as new usage. LEARNED is not for a `quote_id`.
     """
+    operation: _builtins.str
+    """The user action that it is a part of, at most 128 bytes; empty = none. What is captured of the
+    hold is usage of it.
+    """
+    operation_parent: _builtins.str
+    """The action that `operation` is a part of, at most 128 bytes; empty = none."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes. The capture is priced
@@ -1640,10 +1656,12 @@ class AuthorizeRequest(_message.Message):
         up_to: Global___UpTo | None = ...,
         alternatives: _abc.Iterable[Global___Alternative] | None = ...,
         sizing: Global___Sizing.ValueType = ...,
+        operation: _builtins.str = ...,
+        operation_parent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "lifetime_us", b"lifetime_us", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "request_id", b"request_id", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "lifetime_us", b"lifetime_us", "operation", b"operation", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "request_id", b"request_id", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2068,6 +2086,8 @@ class CaptureRequest(_message.Message):
     QUANTITIES_FIELD_NUMBER: _builtins.int
     EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
     KEEP_OPEN_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    OPERATION_PARENT_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -2084,6 +2104,12 @@ class CaptureRequest(_message.Message):
     """True: more captures follow. What is not captured stays held, until the capture without this,
     a release or the expiry. False: this is the last capture, and the rest goes back.
     """
+    operation: _builtins.str
+    """The operation that the hold was authorised for, at most 128 bytes, so that the usage bears its
+    name; empty = it is known by its key alone. FAILED_PRECONDITION where the hold is of another.
+    """
+    operation_parent: _builtins.str
+    """The parent of `operation`, as it was authorised, at most 128 bytes; empty = none."""
     @_builtins.property
     def quantities(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """What was used: name (1 to 128 bytes) to quantity in minor units of its meter, 0 to 2^63 - 1. 1
@@ -2099,10 +2125,12 @@ class CaptureRequest(_message.Message):
         quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         effective_at_us: _builtins.int = ...,
         keep_open: _builtins.bool = ...,
+        operation: _builtins.str = ...,
+        operation_parent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "hold_id", b"hold_id", "keep_open", b"keep_open", "quantities", b"quantities", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "hold_id", b"hold_id", "keep_open", b"keep_open", "operation", b"operation", "operation_parent", b"operation_parent", "quantities", b"quantities", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -150,6 +150,8 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """BudgetService.Set."""
     MUTATION_KIND_REMOVE_BUDGET: _MutationKind.ValueType  # 201
     """BudgetService.Remove."""
+    MUTATION_KIND_SET_OPERATION_BUDGET: _MutationKind.ValueType  # 202
+    """BudgetService.SetOperationBudget."""
     MUTATION_KIND_SUBSCRIBE: _MutationKind.ValueType  # 220
     """PackageService.Subscribe."""
     MUTATION_KIND_CHANGE_PACKAGE: _MutationKind.ValueType  # 221
@@ -310,6 +312,8 @@ MUTATION_KIND_SET_BUDGET: MutationKind.ValueType  # 200
 """BudgetService.Set."""
 MUTATION_KIND_REMOVE_BUDGET: MutationKind.ValueType  # 201
 """BudgetService.Remove."""
+MUTATION_KIND_SET_OPERATION_BUDGET: MutationKind.ValueType  # 202
+"""BudgetService.SetOperationBudget."""
 MUTATION_KIND_SUBSCRIBE: MutationKind.ValueType  # 220
 """PackageService.Subscribe."""
 MUTATION_KIND_CHANGE_PACKAGE: MutationKind.ValueType  # 221

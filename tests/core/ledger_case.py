@@ -239,6 +239,7 @@ class LedgerCase:
                 quantities,
                 self._time(options.get("at")),
                 c.NO_NAMES,
+                operation=_operation(options),
                 quote=self._quoted(options),
             )
         )[1]
@@ -392,6 +393,7 @@ class LedgerCase:
             up_to=options.get("upto", names[0]) if "least" in options else "",
             minimum=int(options.get("least", 0)),
             sizing=_sizing(options, names, quantities),
+            operation=_operation(options),
         )
         outcome, told = self.execute(command)
         if isinstance(outcome, e.HoldAuthorized):
@@ -410,7 +412,7 @@ class LedgerCase:
                 options.get("of", "chat"), *names, attributes=_pairs(options.get("with", ""))
             ),
             quantities,
-            operation=FAMILY.operation(options["in"]) if "in" in options else b"",
+            operation=_operation(options),
             up_to=options.get("upto", names[0]) if "least" in options else "",
             minimum=int(options.get("least", 0)),
         )
@@ -487,6 +489,7 @@ class LedgerCase:
                 quantities,
                 self._time(options.get("at")),
                 keep_open="open" in words,
+                operation=_operation(options),
             )
         )[1]
 
@@ -1261,6 +1264,12 @@ class LedgerCase:
         if text[0] in "+-" or text[-1].isalpha():
             return self.core.now + duration_us(text)
         return (datetime.fromisoformat(text) - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+
+
+def _operation(options: dict[str, str]) -> bytes:
+    """`in=OPERATION` or, with the one that caused it, `in=OPERATION@PARENT`."""
+    operation, _, parent = options.get("in", "").partition("@")
+    return FAMILY.operation(operation, parent)
 
 
 def _instant(at_us: int) -> str:

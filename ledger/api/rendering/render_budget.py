@@ -66,6 +66,42 @@ def budget_view(budget: Budget, now: int) -> BudgetView:
     )
 
 
+class OperationView(NamedTuple):
+    """The same of the budget of an operation."""
+
+    budget: BudgetView
+    operation: bytes
+    below: int
+    idle: int
+    ends_at: int
+
+
+def operation_view(budget: Budget, now: int) -> OperationView:
+    """The budget of an operation as it stands."""
+    operation = budget.operation
+    assert operation is not None
+    return OperationView(
+        budget_view(budget, now)._replace(name=""),
+        operation.root,
+        len(operation.below),
+        operation.idle,
+        operation.seen_at + operation.idle,
+    )
+
+
+def render_operation(
+    assets: Assets, view: OperationView, account: str
+) -> pb.GetOperationBudgetResponse:
+    """All but the position."""
+    return pb.GetOperationBudgetResponse(
+        budget=render_standing(assets, view.budget, account),
+        operation_key=view.operation.hex(),
+        operations_below=view.below,
+        idle_us=view.idle,
+        ends_at_us=view.ends_at,
+    )
+
+
 def render_standing(assets: Assets, view: BudgetView, account: str) -> pb.BudgetStanding:
     """A budget with what it has counted."""
     return pb.BudgetStanding(

@@ -13,7 +13,11 @@ from ledger.api.pages import page_after, page_token
 from ledger.api.positions import minimum, position_of
 from ledger.api.rendering.render_budget import (
     BudgetView,
+    OperationView,
     budget_view,
+    operation_view,
+    render_budget,
+    render_operation,
     render_set,
     render_standing,
     render_value,
@@ -23,11 +27,13 @@ from ledger.api.rendering.render_budget import (
 from ledger.api.requests import asset_number
 from ledger.core.budgets.budgeting import budget_of
 from ledger.core.budgets.budgets import Budget
-from ledger.core.commands import Names, RemoveBudget, SetBudget
-from ledger.core.events import BudgetMeasure, BudgetSet, BudgetTerms
+from ledger.core.budgets.operations import covering
+from ledger.core.commands import Names, RemoveBudget, SetBudget, SetOperationBudget
+from ledger.core.events import BudgetMeasure, BudgetSet, BudgetTerms, OperationBudgetSet
 from ledger.core.limits import (
     ATTRIBUTE_NAME_BYTES_MAX,
     ATTRIBUTE_VALUE_BYTES_MAX,
+    OPERATION_IDLE_MAX_US,
     ZONE_BYTES_MAX,
 )
 from ledger.core.state import Account, State
@@ -127,6 +133,83 @@ class BudgetService:
             budget=render_standing(edge.assets, view, entry.account_id),
             position=position_of(entry.shard, reached),
         )
+
+    async def set_operation_budget(
+        self, request: pb.SetOperationBudgetRequest, call: Call
+    ) -> pb.SetOperationBudgetResponse:
+        """Give an operation a budget, or another limit."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(request_id=request.request_id, operation=request.operation)
+        check.between("expected_version", request.expected_version, 0)
+        check.between("idle_us", request.idle_us, 0, OPERATION_IDLE_MAX_US)
+        check.given("budget", request.HasField("budget"))
+        if request.HasField("budget"):
+            _check_terms(check, request.budget)
+        check.done()
+        _refuse_of_values(request.budget)
+        entry = await edge.account(tenant, request.account)
+        family = edge.ledger.family(entry)
+        command = SetOperationBudget(
+            family.request(request.request_id),
+            entry.number,
+            family.operation(request.operation),
+            self._terms(request.budget, entry),
+            request.idle_us,
+            request.expected_version,
+            Names("", request.request_id, request.operation),
+            call.trace,
+        )
+        given = {
+            "account": request.account,
+            "operation": request.operation,
+            "budget.asset": request.budget.asset,
+        }
+        answer = answer_of(await call.submit(edge.ledger, entry, command), given)
+        event = answer.event
+        assert isinstance(event, OperationBudgetSet), event
+        with rendering(answer.position):
+            rendered = render_budget(edge.assets, "", event.terms, event.version, None)
+        return pb.SetOperationBudgetResponse(
+            budget=rendered,
+            operation_key=event.operation.hex(),
+            idle_us=event.idle,
+            position=answer.position,
+            replayed=answer.replayed,
+        )
+
+    async def get_operation_budget(
+        self, request: pb.GetOperationBudgetRequest, call: Call
+    ) -> pb.GetOperationBudgetResponse:
+        """The nearest budget that covers an operation."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(operation=request.operation)
+        check.done()
+        entry = await edge.account(tenant, request.account)
+        operation = edge.ledger.family(entry).operation(request.operation)
+        clock_us = edge.ledger.clock.now_us()
+
+        def find(state: State) -> OperationView | None:
+            account = state.accounts.get(entry.number)
+            if account is None:
+                return None
+            now = _now(state, account, clock_us)
+            budgets = covering(state.families[account.root], account, operation, now)
+            return operation_view(budgets[0], now) if budgets else None
+
+        view, reached = await edge.writer(entry).read(
+            find, minimum(request.min_position, entry.shard), (entry.number,)
+        )
+        if view is None:
+            message = "no budget covers the operation: none was set, or it has ended"
+            raise CallFailed("BUDGET_UNKNOWN", message, field="operation", value=request.operation)
+        names = await edge.names([view.budget.account])
+        response = render_operation(edge.assets, view, names[view.budget.account])
+        response.position = position_of(entry.shard, reached)
+        return response
 
     async def list(
         self, request: pb.BudgetServiceListRequest, call: Call
@@ -236,8 +319,20 @@ def _by_number(budget: Budget) -> int:
     return budget.number
 
 
+def _refuse_of_values(budget: pb.Budget) -> None:
+    """The budget of an operation is known by that, and counts all of it together."""
+    for field in ("name", "group_by", "values_max", "value_limits"):
+        if getattr(budget, field):
+            message = "the budget of an operation has none; leave it out"
+            raise CallFailed("FIELD_NOT_ALLOWED", message, field=f"budget.{field}")
+
+
 def _check_budget(check: Checked, budget: pb.Budget) -> None:
     check.ids(**{"budget.name": budget.name})
+    _check_terms(check, budget)
+
+
+def _check_terms(check: Checked, budget: pb.Budget) -> None:
     check.one_of("budget.measure", budget.measure, _MEASURES)
     check.optional(**{"budget.asset": budget.asset, "budget.quantity": budget.quantity})
     check.one_of("budget.window.kind", budget.window.kind, _KINDS)

@@ -69,6 +69,8 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     e.SizedDenied: pb.MUTATION_KIND_AUTHORIZE,
     e.WorkDenied: pb.MUTATION_KIND_AUTHORIZE,  # a debit where it was to be charged at once
     e.HoldSized: pb.MUTATION_KIND_AUTHORIZE,
+    e.OperationHeld: pb.MUTATION_KIND_AUTHORIZE,
+    e.SizedOperationHeld: pb.MUTATION_KIND_AUTHORIZE,
     e.HoldUpTo: pb.MUTATION_KIND_AUTHORIZE,
     e.PolicyHeld: pb.MUTATION_KIND_AUTHORIZE,
     e.PolicyDenied: pb.MUTATION_KIND_AUTHORIZE,  # likewise
@@ -78,6 +80,7 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     e.BudgetDenied: pb.MUTATION_KIND_AUTHORIZE,
     e.BudgetSet: pb.MUTATION_KIND_SET_BUDGET,
     e.GroupedBudgetSet: pb.MUTATION_KIND_SET_BUDGET,
+    e.OperationBudgetSet: pb.MUTATION_KIND_SET_OPERATION_BUDGET,
     e.BudgetRemoved: pb.MUTATION_KIND_REMOVE_BUDGET,
     e.SharingUpdated: pb.MUTATION_KIND_UPDATE_SHARING,
     e.CapSet: pb.MUTATION_KIND_SET_CAP,

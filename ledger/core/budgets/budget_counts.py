@@ -18,6 +18,7 @@ from typing import Final
 from ledger.core.budgets.budget_values import OTHERS, Values
 from ledger.core.budgets.budgeting import estimate_of, is_promotional, net_of, quantity_of
 from ledger.core.budgets.budgets import Budget
+from ledger.core.budgets.operations import counted_in, covering, is_idle, joining
 from ledger.core.events import (
     AccountClosedOut,
     BudgetCrossed,
@@ -32,8 +33,10 @@ from ledger.core.events import (
     HoldReleased,
     LeaseGranted,
     LeaseRenewed,
+    OperationHeld,
     OutcomeRejected,
     PlanDeclared,
+    SizedOperationHeld,
     Slice,
     SuspenseRated,
     UsageCaptured,
@@ -62,11 +65,17 @@ COUNTED: Final = (
 
 
 def count_budgets(
-    state: State, event: Event, entry: int, hold: int, out: list[Event], counted_at: int = 0
+    state: State,
+    event: Event,
+    entry: int,
+    hold: int,
+    out: list[Event],
+    counted_at: int = 0,
+    operation: bytes = b"",
 ) -> None:
     """Append what an entry that was just applied counts, if any budget applies to it. `hold`: what
     a reversal gives back had been captured of it, 0 = of none; `counted_at`: or when it counted,
-    where its own entry says so."""
+    where its own entry says so; `operation`: that of which usage is given back."""
     account = state.accounts[event.account]
     family = state.families[account.root]
     if not family.budgets:
@@ -84,12 +93,14 @@ def count_budgets(
         _lease(state, account, event, entry, moves, opened)
     elif isinstance(event, HoldAuthorized):
         number = event.hold
+        _join(state, account, operation_of(event), entry, out)
         _hold(state, account, event, entry, moves, opened)
     elif isinstance(event, UsageRecorded):
         number = event.hold if not event.late else 0
+        _join(state, account, event.operation, entry, out)
         _usage(state, account, event, number, entry, moves, opened)
     elif isinstance(event, UsageReversed | UsageRerated):
-        _correction(state, account, event, hold, counted_at, entry, moves, opened)
+        _correction(state, account, event, hold, counted_at, entry, moves, opened, operation)
     out.extend(opened)
     if moves:
         out.append(BudgetsCounted(account.number, entry, tuple(moves), number))
@@ -148,15 +159,45 @@ def _given_up(state: State, account: Account, entry: int, hold: int, out: list[E
 # -- what each kind counts -------------------------------------------------------------------------
 
 
+def _join(state: State, account: Account, operation: bytes, entry: int, out: list[Event]) -> None:
+    """What a call says of its operation, once."""
+    if operation:
+        family = state.families[account.root]
+        joined = joining(family, account, operation, entry, state.now)
+        if joined is not None:
+            out.append(joined)
+
+
+def operation_of(event: Event) -> bytes:
+    """The operation that an entry says it is part of, and that one's parent."""
+    if isinstance(event, UsageRecorded | OperationHeld | SizedOperationHeld):
+        return event.operation
+    return b""
+
+
 def _applying(
-    state: State, account: Account, plan: PlanDeclared, line: list[Account] | None = None
+    state: State,
+    account: Account,
+    plan: PlanDeclared,
+    line: list[Account] | None = None,
+    operation: bytes = b"",
 ) -> list[Budget]:
     """Budgets of the account and of those above it that are for what a plan describes; `line`: of
-    those that were above it before a move."""
+    those that were above it before a move. Then those of its operation."""
     use: Use | None = None
     found: list[Budget] = []
     for node in account.line() if line is None else line:
         for budget in node.budgets:
+            if not budget.for_all:
+                if use is None:
+                    card = state.catalog.card((account.tenant, plan.rate_card))
+                    use = card.use_of(plan.card_version, plan.product, plan.attributes)
+                if not budget.applies(use):
+                    continue
+            found.append(budget)
+    if operation:
+        family = state.families[account.root]
+        for budget in covering(family, account, operation, state.now):
             if not budget.for_all:
                 if use is None:
                     card = state.catalog.card((account.tenant, plan.rate_card))
@@ -177,7 +218,7 @@ def _hold(
 ) -> None:
     """Its estimate pends in the window of its authorisation."""
     plan = state.declared[event.plan]
-    budgets = _applying(state, account, plan)
+    budgets = _applying(state, account, plan, operation=operation_of(event))
     if not budgets:
         return
     shape = state.catalog.shape(plan.product, plan.attributes, plan.quantity_names)
@@ -251,7 +292,7 @@ def _usage(
     family = state.families[account.root]
     plan = state.declared[event.plan]
     pending_in = list(family.budgeted_holds.get(hold, ())) if hold else []
-    for budget in _applying(state, account, plan):
+    for budget in _applying(state, account, plan, operation=event.operation):
         posted = _posted(state, budget, event, plan)
         counter = _pends_in(family, budget, pending_in)
         if counter is not None:
@@ -321,11 +362,18 @@ def _correction(
     entry: int,
     moves: list[BudgetMove],
     opened: list[BudgetValueOpened],
+    operation: bytes,
 ) -> None:
     """What is given back lowers the window of its event; a re-rate counts as it is posted."""
     plan = state.declared[event.plan]
     line = state.line_at(account, event.original) if isinstance(event, UsageReversed) else None
-    for budget in _applying(state, account, plan, line):
+    applying = _applying(state, account, plan, line)
+    if operation and isinstance(event, UsageReversed) and event.key:
+        # What was rated later of it never counted in its operation: it has no key.
+        family = state.families[account.root]
+        covered = counted_in(family, operation, event.original)
+        applying.extend([each for each in covered if not is_idle(each, state.now)])
+    for budget in applying:
         if isinstance(event, UsageReversed):
             if event.original < budget.created_by:  # it was not counted
                 continue

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from ledger.core.admission import known_account, open_account
 from ledger.core.budgets.budget_faults import OF_AN_ASSET, terms_fault, values_fault
 from ledger.core.budgets.budgets import Budget
+from ledger.core.budgets.operations import covering
 from ledger.core.catalog import Bound
 from ledger.core.commands import RemoveBudget, SetBudget
 from ledger.core.events import (
@@ -244,7 +245,7 @@ def _below(state: State, account: Account) -> list[Budget]:
     if not account.children:
         return found
     for budget in state.families[account.root].budgets.values():
-        if budget.of is not None:
+        if budget.of is not None or budget.operation is not None:
             continue
         above = budget.account.parent
         while above is not None and above is not account:
@@ -284,8 +285,10 @@ def first_exceeded(
     charge: int,
     slices: tuple[Slice, ...],
     now: int,
+    operation: bytes = b"",
 ) -> Exceeded | None:
-    """The first hard budget that does not allow work of that estimate now; None = all do."""
+    """The first hard budget that does not allow work of that estimate now, those of the account's
+    line before those of its operation; None = all do."""
     node: Account | None = account
     while node is not None:
         for budget in node.budgets:
@@ -310,6 +313,14 @@ def first_exceeded(
                 )
                 return Exceeded(budget, max(0, left), resets_at)
         node = node.parent
+    for budget in covering(state.families[account.root], account, operation, now):
+        terms = budget.terms
+        if not terms.hard or not budget.applies(bound.use):
+            continue
+        amount = estimate_of(state, account, terms, bound, shape, quantities, charge, slices, now)
+        left = terms.limit - sum(budget.counter.within(terms.window, now))
+        if amount > 0 and amount > left:
+            return Exceeded(budget, max(0, left), 0)
     return None
 
 

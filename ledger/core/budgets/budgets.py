@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ledger.core.budgets.budget_values import Values
+from ledger.core.budgets.operations import Operation
 from ledger.core.events import BudgetTerms, BudgetValues
 from ledger.core.shapes import Use
 from ledger.core.windows import Cell, Counter, Span
@@ -48,6 +49,7 @@ class Budget:
         "name",
         "number",
         "of",
+        "operation",
         "packaged",
         "products",
         "queued",
@@ -92,6 +94,7 @@ class Budget:
         self.of: Budget | None = None
         self.value: tuple[str, ...] = ()
         self.queued = False
+        self.operation: Operation | None = None  # that it covers, with those below it
         self.for_all = not terms.products and not terms.tags and not terms.attributes
         # Of its terms, for who looks at them with each event:
         self.measure = int(terms.measure)

@@ -45,6 +45,7 @@ from ledger.core.commands.leases import (
     ReturnLease,
 )
 from ledger.core.commands.mandates import GrantMandate, RequestTopUp, RevokeMandate
+from ledger.core.commands.operations import SetOperationBudget
 from ledger.core.commands.outcomes import ConfirmOutcome, RejectOutcome, ReportOutcome
 from ledger.core.commands.packages import CancelSubscription, ChangePackage, Subscribe
 from ledger.core.commands.payments import (
@@ -163,6 +164,7 @@ __all__ = [
     "SetBudget",
     "SetCap",
     "SetDecisionPolicy",
+    "SetOperationBudget",
     "SetPriceOverrides",
     "SetStatements",
     "SetTopUpRule",
@@ -254,6 +256,7 @@ Command: TypeAlias = (
     | AddSegment
     | EndCommitment
     | SetBudget
+    | SetOperationBudget
     | RemoveBudget
     | SetDecisionPolicy
     | GrantMandate

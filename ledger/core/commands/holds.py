@@ -36,6 +36,7 @@ class AuthorizeHold(msgspec.Struct, gc=False):
     minimum: int = 0
     alternatives: tuple[Alternative, ...] = ()  # that may run in its stead, the cheapest
     sizing: Sizing | None = None
+    operation: bytes = b""
 
 
 class DebitWork(msgspec.Struct, gc=False):
@@ -91,6 +92,7 @@ class CaptureHold(msgspec.Struct, gc=False):
     names: Names = NO_NAMES
     trace: bytes = b""
     keep_open: bool = False
+    operation: bytes = b""  # b"" = that of the hold
 
 
 class ReleaseHold(msgspec.Struct, gc=False):

@@ -41,13 +41,14 @@ def afford(
     up_to: UpTo,
     now: int,
     overdraw: Overdraw | None = None,
+    operation: bytes = b"",
 ) -> Afforded | Refusal:
     """The largest quantity from minimum to maximum that is allowed, or the denial of the least.
 
     `quantities` are the most that is asked for. What is allowed is so by every limit at once, and
     one more is not.
     """
-    search = _Search(state, account, shape, quantities, up_to.quantity, now, overdraw)
+    search = _Search(state, account, shape, quantities, up_to.quantity, now, overdraw, operation)
     best = search.largest(up_to.minimum, up_to.maximum)
     if best < 0:
         least = search.ask(up_to.minimum)
@@ -72,6 +73,7 @@ class _Search:
         "_account",
         "_asked",
         "_now",
+        "_operation",
         "_overdraw",
         "_place",
         "_quantities",
@@ -88,6 +90,7 @@ class _Search:
         named: str,
         now: int,
         overdraw: Overdraw | None = None,
+        operation: bytes = b"",
     ) -> None:
         self._state = state
         self._account = account
@@ -96,6 +99,7 @@ class _Search:
         self._place: int = shape.quantity_names.index(named)
         self._now = now
         self._overdraw = overdraw
+        self._operation = operation
         self._asked: dict[int, Assessment | Refusal] = {}
 
     def with_(self, amount: int) -> tuple[int, ...]:
@@ -115,6 +119,7 @@ class _Search:
                 self._now,
                 0,
                 self._overdraw,
+                self._operation,
             )
         return found
 

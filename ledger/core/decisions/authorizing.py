@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ledger.core.admission import known_account, outcome_expected
+from ledger.core.budgets.operations import joining, joins_no_more
 from ledger.core.commands import AuthorizeHold, DebitWork, Sizing
 from ledger.core.decisions.affording import Afforded, afford
 from ledger.core.decisions.holds import (
@@ -24,7 +25,7 @@ from ledger.core.decisions.ruling import rule
 from ledger.core.decisions.shortfall import limit_of
 from ledger.core.events import Event, PolicyDenied, Ruling, SizedDenied, UpTo, WorkDenied
 from ledger.core.funding.top_ups import pending_top_up, request_missing
-from ledger.core.limits import INT64_MAX
+from ledger.core.limits import INT64_MAX, OPERATIONS_KNOWN_MAX
 from ledger.core.opening import declare
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.pricing.contracted import bound_for
@@ -51,7 +52,13 @@ def decide_authorize(
     refusal = alternatives_refused(command)
     if refusal is not None:
         return refusal
-    afforded = assess_up_to(state, account, command.shape, most, up_to, state.now, command.quote)
+    operation = command.operation
+    refusal = operation_refused(state, account, operation)
+    if refusal is not None:
+        return refusal
+    afforded = assess_up_to(
+        state, account, command.shape, most, up_to, state.now, command.quote, operation
+    )
     if isinstance(afforded, Refusal):
         return afforded
     found, quantities, limit = afforded
@@ -64,14 +71,15 @@ def decide_authorize(
     if (account.rules is not None or command.alternatives) and not command.quote:
         ruled = rule(
             state, account, command.shape, most, up_to, command.alternatives,
-            lifetime, afforded, state.now,
+            lifetime, afforded, state.now, operation,
         )  # fmt: skip
         if ruled is not None:
             (found, quantities, limit), _, up_to, lifetime, ruling, _ = ruled
     if found.denied:
         return deny(
             state, account, found, most, out, command.key, command.trace,
-            command.lifetime, command.quote, up_to, ruling=ruling, sizing=sizing,
+            command.lifetime, command.quote, up_to, operation=operation, ruling=ruling,
+            sizing=sizing,
         )  # fmt: skip
     return authorized(
         state,
@@ -87,6 +95,23 @@ def decide_authorize(
         limit,
         ruling,
         sizing,
+        operation,
+    )
+
+
+def operation_refused(state: State, account: Account, operation: bytes) -> Refusal | None:
+    """Why no work of the operation may run: a budget would have to cover it that can know of no
+    more operations."""
+    if not operation:
+        return None
+    if not joins_no_more(state.families[account.root], account, operation, state.now):
+        return None
+    return Refusal(
+        Reason.OPERATIONS_LIMIT,
+        "operation",
+        str(OPERATIONS_KNOWN_MAX),
+        "as many operations of the family are known to be below others as may be; make calls "
+        "part of those that are known, or let budgets of operations end sooner",
     )
 
 
@@ -141,11 +166,12 @@ def assess_up_to(
     up_to: UpTo | None,
     now: int,
     quote: int = 0,
+    operation: bytes = b"",
 ) -> Afforded | Refusal:
     """Decide without recording: all of it, or as much as is affordable of what may be less."""
     if up_to is not None:
-        return afford(state, account, shape, quantities, up_to, now)
-    found = assess(state, account, shape, quantities, now, quote)
+        return afford(state, account, shape, quantities, up_to, now, operation=operation)
+    found = assess(state, account, shape, quantities, now, quote, operation=operation)
     return found if isinstance(found, Refusal) else Afforded(found, quantities, None)
 
 
@@ -184,9 +210,16 @@ def deny(
         debit,
         operation,
     )
+    joined = None
+    if operation:
+        family = state.families[account.root]
+        place = state.batch_length + len(out)
+        joined = joining(family, account, operation, place, state.now)
     if ruling is None and sizing is None:
         denied = WorkDenied(*figures)
         out.append(denied)
+        if joined is not None:
+            out.append(joined)
         return denied
     requested = None
     if ruling is not None and ruling.missing:
@@ -199,4 +232,6 @@ def deny(
     out.append(denied)
     if requested is not None:
         out.append(requested)
+    if joined is not None:
+        out.append(joined)
     return denied

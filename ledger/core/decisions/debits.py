@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from ledger.core.admission import known_account, outcome_expected, refuse_new
 from ledger.core.commands import DebitWork
-from ledger.core.decisions.authorizing import alternatives_refused, assess_up_to, deny, range_of
+from ledger.core.decisions.authorizing import (
+    alternatives_refused,
+    assess_up_to,
+    deny,
+    operation_refused,
+    range_of,
+)
 from ledger.core.decisions.holds import Assessment
 from ledger.core.decisions.ruling import rule
 from ledger.core.drawing.drawdown import Overdraw, draw
@@ -45,7 +51,13 @@ def decide_debit(state: State, command: DebitWork, out: list[Event]) -> Event | 
     refusal = alternatives_refused(command)
     if refusal is not None:
         return refusal
-    afforded = assess_up_to(state, account, command.shape, command.quantities, up_to, state.now)
+    refusal = operation_refused(state, account, command.operation)
+    if refusal is not None:
+        return refusal
+    afforded = assess_up_to(
+        state, account, command.shape, command.quantities, up_to, state.now,
+        operation=command.operation,
+    )  # fmt: skip
     if isinstance(afforded, Refusal):
         return afforded
     found, quantities, limit = afforded
@@ -55,7 +67,7 @@ def decide_debit(state: State, command: DebitWork, out: list[Event]) -> Event | 
     if account.rules is not None or command.alternatives:
         ruled = rule(
             state, account, shape, command.quantities, up_to, command.alternatives, 0, afforded,
-            state.now,
+            state.now, command.operation,
         )  # fmt: skip
         if ruled is not None:
             (found, quantities, limit), shape, up_to, _, ruling, overdraw = ruled

@@ -43,12 +43,14 @@ from ledger.core.events import (
     HoldSized,
     HoldUpTo,
     Limit,
+    OperationHeld,
     PolicyHeld,
     Pot,
     ProviderCost,
     RowDraw,
     Ruling,
     Sized,
+    SizedOperationHeld,
     Slice,
     Suspense,
     UpTo,
@@ -60,6 +62,7 @@ from ledger.core.events import (
 from ledger.core.funding.caps import Rooms
 from ledger.core.funding.following import follow_up, returned_by
 from ledger.core.holdings import Estimate
+from ledger.core.identity import KEY_BYTES
 from ledger.core.limits import (
     HOLD_LIFETIME_BATCH_MAX_US,
     HOLD_LIFETIME_DEFAULT_US,
@@ -125,9 +128,11 @@ def assess(
     now: int,
     quote: int = 0,
     overdraw: Overdraw | None = None,
+    operation: bytes = b"",
 ) -> Assessment | Refusal:
     """Decide without recording: advisory (rules D4, B8). Used by Check and Quote. `quote` is to
-    price it, if not 0 (rule H9); `overdraw`: how far a rule lets it go below zero."""
+    price it, if not 0 (rule H9); `overdraw`: how far a rule lets it go below zero. `operation`:
+    that it is part of."""
     refusal = refuse_new(account)
     if refusal is not None:
         return refusal
@@ -145,7 +150,9 @@ def assess(
             return by
         if by.unused:
             return quote_refused(by.unused, quote)
-        return _assess(state, account, by.bound, shape, quantities, by.priced, now)
+        return _assess(
+            state, account, by.bound, shape, quantities, by.priced, now, operation=operation
+        )
     bound = bound_for(state, account, shape, now, quantities)
     costs = costs_for(state, account, bound, shape, quantities, now)
     if isinstance(costs, Refusal):
@@ -153,7 +160,7 @@ def assess(
     priced = price(state, account, bound, quantities, now, costs=costs)
     if isinstance(priced, Refusal):
         return priced
-    return _assess(state, account, bound, shape, quantities, priced, now, overdraw)
+    return _assess(state, account, bound, shape, quantities, priced, now, overdraw, operation)
 
 
 def _assess(
@@ -165,6 +172,7 @@ def _assess(
     priced: Priced,
     now: int,
     overdraw: Overdraw | None = None,
+    operation: bytes = b"",
 ) -> Assessment | Refusal:
     """Who would pay what was priced, and whether all mandates and budgets allow it (D4, H4)."""
     found = payable(state, account, bound, priced, now, overdraw)
@@ -178,11 +186,13 @@ def _assess(
     if found.denied:
         return found
     exceeded = first_exceeded(
-        state, account, bound, shape, quantities, found.charge, found.slices, now
+        state, account, bound, shape, quantities, found.charge, found.slices, now, operation
     )
     if exceeded is not None:
         of_mandate = is_mandates(exceeded.budget)
         found.denied = Reason.MANDATE_EXCEEDED if of_mandate else Reason.BUDGET_EXCEEDED
+        if exceeded.budget.operation is not None:
+            found.denied = Reason.OPERATION_BUDGET_EXCEEDED
         found.budget = exceeded
         found.slices, found.opened = (), []
     return found
@@ -286,10 +296,11 @@ def authorized(
     limit: Limit | None = None,
     ruling: Ruling | None = None,
     sizing: Sizing | None = None,
+    operation: bytes = b"",
 ) -> HoldAuthorized:
     """Append the hold of what was found, with the books that it opens. `up_to`: it is for as much
     as is affordable, where `limit` allows no more. `ruling`: what a policy had to say.
-    `sizing`: its estimate is learned."""
+    `sizing`: its estimate is learned. `operation`: that it is part of."""
     out.extend(found.opened)
     now = state.now
     terms = found.bound.terms
@@ -312,8 +323,14 @@ def authorized(
         trace,
         quote,
     )
-    if sizing is not None:
-        hold: HoldAuthorized = HoldSized(*figures, up_to, limit, ruling, *said_of(sizing))
+    if sizing is not None and operation:
+        hold: HoldAuthorized = SizedOperationHeld(
+            *figures, up_to, limit, ruling, *said_of(sizing), operation
+        )
+    elif operation:
+        hold = OperationHeld(*figures, up_to, limit, ruling, operation)
+    elif sizing is not None:
+        hold = HoldSized(*figures, up_to, limit, ruling, *said_of(sizing))
     elif ruling is not None:
         hold = PolicyHeld(*figures, up_to, limit, ruling)
     else:
@@ -432,7 +449,7 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         return account
     hold = state.holds.get(command.hold)
     if hold is not None and hold.account is account and _is_of_request(hold):
-        product, attributes = hold.product, hold.attributes
+        product, attributes, operation = hold.product, hold.attributes, hold.operation
     else:
         hold = None
         settled = state.settled_hold(account, command.hold)
@@ -440,7 +457,14 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
             return unknown_hold(command.hold)
         if settled.ended != HOLD_EXPIRED or settled.captured_late:
             return hold_settled(command.hold, settled.settled_at)
-        product, attributes = settled.product, settled.attributes
+        product, attributes, operation = settled.product, settled.attributes, settled.operation
+    if command.operation and command.operation[:KEY_BYTES] != operation[:KEY_BYTES]:
+        return Refusal(
+            Reason.OPERATION_DIFFERS,
+            "operation",
+            str(command.hold),
+            "the hold was authorised for another operation, or none; name that, or nothing",
+        )
     refusal = _capture_refused(state, account, command, late=hold is None)
     if refusal is not None:
         return refusal
@@ -475,7 +499,7 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         1 if command.effective_at else 0,
         command.hold,
         1 if hold is None else 0,
-        b"",
+        operation,
         b"",
         command.trace,
     )
@@ -693,6 +717,7 @@ def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Eve
         payment.over_limit,
         priced.suspense,
         hold=hold.number,
+        operation=hold.operation,
         totals_before=priced.totals_before,
         listed=priced.listed,
         reasons=priced.reasons,

@@ -88,13 +88,15 @@ def rule(
     lifetime: int,
     afforded: Afforded,
     now: int,
+    operation: bytes = b"",
 ) -> Ruled | None:
     """What the account's policy, and the request's alternatives, make of work of which `afforded`
     is what the limits say by themselves. None = the policy has nothing to say: it is allowed."""
     if alternatives or afforded.found.denied or _has_floor(account):
         case = _Case(
-            state, account, shape, quantities, up_to, alternatives, lifetime, afforded, now
-        )
+            state, account, shape, quantities, up_to, alternatives, lifetime, afforded, now,
+            operation,
+        )  # fmt: skip
         if alternatives or case.denied or case.is_below_a_floor():
             return case.decide()
     return None
@@ -150,6 +152,7 @@ class _Case:
         lifetime: int,
         afforded: Afforded,
         now: int,
+        operation: bytes = b"",
     ) -> None:
         self.state = state
         self.account = account
@@ -160,6 +163,7 @@ class _Case:
         self.lifetime = lifetime
         self.afforded = afforded
         self.now = now
+        self.operation = operation
         self.denied: str = afforded.found.denied
         standing = account.rules
         self.standing = standing
@@ -379,8 +383,13 @@ class _Case:
         overdraw: Overdraw | None = None,
     ) -> Afforded | Refusal:
         if up_to is not None:
-            return afford(self.state, self.account, shape, quantities, up_to, self.now, overdraw)
-        found = assess(self.state, self.account, shape, quantities, self.now, 0, overdraw)
+            return afford(
+                self.state, self.account, shape, quantities, up_to, self.now, overdraw,
+                self.operation,
+            )  # fmt: skip
+        found = assess(
+            self.state, self.account, shape, quantities, self.now, 0, overdraw, self.operation
+        )
         return found if isinstance(found, Refusal) else Afforded(found, quantities, None)
 
     def _option(self, listed: Alternative) -> _Option:

@@ -45,8 +45,9 @@ def limit_of(
     exceeded = found.budget
     if exceeded is not None:
         budget = exceeded.budget
+        kind = LimitKind.MANDATE if is_mandates(budget) else LimitKind.BUDGET
         return Limit(
-            LimitKind.MANDATE if is_mandates(budget) else LimitKind.BUDGET,
+            LimitKind.OPERATION if budget.operation is not None else kind,
             budget.account.number, budget.number, budget.name, exceeded.left,
             exceeded.resets_at, exceeded.value, exceeded.shared,
         )  # fmt: skip

@@ -176,6 +176,13 @@ from ledger.core.events.mandates import (
 )
 from ledger.core.events.metering import LevelBack, LevelMove, MetersReversed, UsageMetered
 from ledger.core.events.minimums import MinimumCharged, MinimumsAwaited
+from ledger.core.events.operations import (
+    OperationBudgetEnded,
+    OperationBudgetSet,
+    OperationHeld,
+    OperationJoined,
+    SizedOperationHeld,
+)
 from ledger.core.events.outcome_charges import (
     OutcomeConfirmed,
     OutcomeRejected,
@@ -418,6 +425,10 @@ __all__ = [
     "MinimumsAwaited",
     "Minted",
     "OldGrants",
+    "OperationBudgetEnded",
+    "OperationBudgetSet",
+    "OperationHeld",
+    "OperationJoined",
     "OutcomeConfirmed",
     "OutcomeRejected",
     "OutcomeReported",
@@ -492,6 +503,7 @@ __all__ = [
     "Sized",
     "SizedBy",
     "SizedDenied",
+    "SizedOperationHeld",
     "Slice",
     "StatementClosed",
     "StatementEnded",
@@ -599,6 +611,11 @@ Event: TypeAlias = (
     | WorkDenied
     | HoldUpTo
     | HoldSized
+    | OperationHeld
+    | SizedOperationHeld
+    | OperationBudgetSet
+    | OperationJoined
+    | OperationBudgetEnded
     | SizedDenied
     | PolicyHeld
     | PolicyDenied

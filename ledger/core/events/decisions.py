@@ -22,6 +22,7 @@ class LimitKind(IntEnum):
     PRICE = 7  # there is none
     SEAT = 8
     MARGIN = 9  # what its price is above its cost, where a policy asks for more
+    OPERATION = 10  # the budget of one, or of one above it
     MANDATE = 12  # of an agent, or of one above it
 
 
@@ -29,7 +30,8 @@ class Limit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The limit that decided, as it stood then.
 
     `account` is whose it is; `number` that of the grant that pays last, the cap or the budget, 0
-    where it has none; `name` a budget's. `left` is what was left of it, in what it counts.
+    where it has none; `name` a budget's; of an operation's, the digest of
+    the operation in hexadecimal digits. `left` is what was left of it, in what it counts.
     `retry_at`: the first instant at which more may be allowed, as far as it was known; 0 = unknown.
     `value`: that of a budget which counts each by itself, `shared` with others beyond its number.
     """

@@ -107,6 +107,11 @@ from ledger.core.evolve.mandates import (
 )
 from ledger.core.evolve.metering import meters_reversed, usage_metered
 from ledger.core.evolve.minimums import minimum_charged, minimums_awaited
+from ledger.core.evolve.operations import (
+    operation_budget_ended,
+    operation_budget_set,
+    operation_joined,
+)
 from ledger.core.evolve.overrides import price_overrides_set
 from ledger.core.evolve.packages import (
     package_changed,
@@ -248,6 +253,8 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     e.BalanceAdjusted: balance_adjusted,
     e.HoldAuthorized: hold_authorized,
     e.HoldSized: hold_authorized,
+    e.OperationHeld: hold_authorized,
+    e.SizedOperationHeld: hold_authorized,
     e.HoldUpTo: hold_authorized,
     e.PolicyHeld: hold_authorized,
     e.PolicyDenied: authorize_denied,
@@ -259,6 +266,9 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     e.WorkDenied: authorize_denied,
     e.BudgetDenied: authorize_denied,
     e.BudgetSet: budget_set,
+    e.OperationBudgetSet: operation_budget_set,
+    e.OperationJoined: operation_joined,
+    e.OperationBudgetEnded: operation_budget_ended,
     e.GroupedBudgetSet: budget_set,
     e.BudgetValueOpened: budget_value_opened,
     e.BudgetRemoved: budget_removed,

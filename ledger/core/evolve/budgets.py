@@ -13,6 +13,7 @@ from ledger.core.events import (
     BudgetValueOpened,
     GroupedBudgetSet,
 )
+from ledger.core.evolve.operations import touch
 from ledger.core.outcomes import locator_of
 from ledger.core.state import State
 
@@ -103,6 +104,8 @@ def budgets_counted(state: State, event: BudgetsCounted) -> None:
         span = (move.since, move.end)
         window = budget.terms.window
         budget.counter.count(window, *span, move.posted, move.pending, state.now)
+        if budget.operation is not None:
+            touch(family, budget, state.now)
         if event.hold and move.pending:
             budget.pend(event.hold, span, move.pending)
             if event.hold in budget.held:

@@ -12,9 +12,11 @@ from ledger.core.events import (
     HoldExpiry,
     HoldExtended,
     HoldReleased,
+    OperationHeld,
     OutcomeConfirmed,
     OutcomeRejected,
     OutcomeReported,
+    SizedOperationHeld,
     Slice,
     UsageCaptured,
     UsageRecorded,
@@ -103,6 +105,8 @@ def hold_authorized(state: State, event: HoldAuthorized) -> None:
     lend(state, hold)
     if event.expires_at != NEVER:  # an outcome may pend until somebody says
         set_timer(state, account, event.expires_at, TIMER_HOLD, event.hold)
+    if isinstance(event, OperationHeld | SizedOperationHeld):
+        hold.operation = event.operation
     if event.quote:
         hold.quote = event.quote
         state.quotes[event.quote].hold = event.hold
@@ -240,6 +244,7 @@ def settle(state: State, hold: Hold, ended: int, taken: int = 0, charge: int = 0
         hold.expires_at,
         settled,
         ended_lease,
+        hold.operation,
     )
 
 

@@ -182,7 +182,10 @@ def _record(
             cost = usual_cost(state, account, bound.cost_card, shape, quantities, at, period)
             if cost is None:
                 return place
-        if (account.watched or above == _BUDGETED) and not tallies.count(
+        budgeted = account.watched or above == _BUDGETED
+        if budgeted and command.operation and state.families[account.root].operations:
+            return place  # it counts in the budget of its operation, too
+        if budgeted and not tallies.count(
             account,
             bound,
             shape,

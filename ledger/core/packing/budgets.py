@@ -6,6 +6,7 @@ import msgspec
 
 from ledger.core.budgets.budget_values import Values
 from ledger.core.budgets.budgets import Budget
+from ledger.core.budgets.operations import Operation
 from ledger.core.events import BudgetTerms, BudgetValues
 from ledger.core.state import Family, State
 from ledger.core.windows import PackedCounter, unpack_counter
@@ -31,6 +32,17 @@ class PackedValues(msgspec.Struct, array_like=True, gc=False):
     apart: list[tuple[str, ...]]
 
 
+class PackedOperation(msgspec.Struct, array_like=True, gc=False):
+    """The operation that a budget covers: `above` is the number of the budget that covers it, too,
+    0 = none does; `below` are operations that have joined, with locators, by their digests."""
+
+    root: bytes
+    idle: int
+    seen_at: int
+    above: int
+    below: list[tuple[bytes, int]]
+
+
 class PackedBudget(msgspec.Struct, array_like=True, gc=False):
     """A budget: its counter, what pends by hold, and which thresholds were told until when."""
 
@@ -46,6 +58,7 @@ class PackedBudget(msgspec.Struct, array_like=True, gc=False):
     crossed: list[tuple[int, int]]
     packaged: bool = False
     values: PackedValues | None = None
+    operation: PackedOperation | None = None
 
 
 def pack_budget(budget: Budget) -> PackedBudget:
@@ -62,11 +75,23 @@ def pack_budget(budget: Budget) -> PackedBudget:
         sorted(budget.crossed.items()),
         budget.packaged,
         _pack_values(budget.values) if budget.values is not None else None,
+        _pack_operation(budget.operation) if budget.operation is not None else None,
     )
 
 
 def _held(budget: Budget) -> list[tuple[int, int, int, int]]:
     return [(hold, *span, amount) for hold, (span, amount) in sorted(budget.held.items())]
+
+
+def _pack_operation(operation: Operation) -> PackedOperation:
+    above = operation.above
+    return PackedOperation(
+        operation.root,
+        operation.idle,
+        operation.seen_at,
+        above.number if above is not None else 0,
+        sorted(operation.below.items()),
+    )
 
 
 def _pack_values(values: Values) -> PackedValues:
@@ -101,6 +126,13 @@ def unpack_budget(state: State, family: Family, packed: PackedBudget) -> None:
     )
     _counted(family, budget, packed)
     budget.packaged = packed.packaged
+    if packed.operation is not None:
+        covers = packed.operation
+        operation = budget.operation = Operation(covers.root, covers.idle, covers.seen_at)
+        operation.below = dict(covers.below)
+        account.capped += 1
+        account.find_watched()
+        return
     account.budgets.append(budget)
     account.find_watched()
     if packed.values is None:
@@ -121,6 +153,21 @@ def unpack_budget(state: State, family: Family, packed: PackedBudget) -> None:
         values.place(counter)
     values.apart = frozenset(packed.values.apart)
     values.await_all()
+
+
+def unpack_operations(family: Family, packed: list[PackedBudget]) -> None:
+    """Which budget covers which operation, once all budgets of the family are there."""
+    covers = [(each.number, each.operation) for each in packed if each.operation is not None]
+    for number, of in sorted(covers, key=lambda pair: (pair[1].seen_at, pair[0])):
+        budget = family.budgets[number]
+        assert budget.operation is not None
+        family.operation_budgets[number] = budget
+        family.operations[of.root] = budget
+        if of.above:
+            budget.operation.above = family.budgets[of.above]
+    for number, of in covers:
+        for digest, _ in of.below:
+            family.operations.setdefault(digest, family.budgets[number])
 
 
 def _counted(family: Family, budget: Budget, packed: PackedBudget | PackedValue) -> None:

@@ -16,7 +16,7 @@ from ledger.core.packing.accounts import (
     unpack_account,
 )
 from ledger.core.packing.books import PackedBook, pack_book, unpack_book
-from ledger.core.packing.budgets import PackedBudget, pack_budget, unpack_budget
+from ledger.core.packing.budgets import PackedBudget, pack_budget, unpack_budget, unpack_operations
 from ledger.core.packing.caps import PackedCap, pack_cap, unpack_cap
 from ledger.core.packing.charges import PackedCharge, pack_charge, unpack_charge
 from ledger.core.packing.grants import PackedGrant, pack_grant, unpack_grant
@@ -284,6 +284,7 @@ def unpack_family(state: State, body: bytes) -> int:
             unpack_quote(state, family, quote)
     for budget in packed.budgets:
         unpack_budget(state, family, budget)
+    unpack_operations(family, packed.budgets)
     for charge in packed.charges:
         unpack_charge(state, charge)
     family.scheduled = state.paged_families.pop(root, NEVER) or NEVER  # FETCHED: there is none
@@ -352,6 +353,10 @@ def drop_family(state: State, root: int) -> None:
     family.settled = {}
     family.waiting = {}
     family.settled_quotes = {}
+    for budget in family.operation_budgets.values():
+        budget.operation = None  # no cycle is left for the collector
+    family.operation_budgets = {}
+    family.operations = {}
     family.budgets = {}
     del state.families[root]
 

@@ -79,6 +79,7 @@ class PackedHold(msgspec.Struct, array_like=True, gc=False):
     quote: int = 0
     outcome: PackedOutcome | None = None
     lease: PackedLease | None = None
+    operation: bytes = b""
 
 
 class PackedSettledOutcome(msgspec.Struct, array_like=True, gc=False):
@@ -122,6 +123,7 @@ class PackedSettled(msgspec.Struct, array_like=True, gc=False):
     expires_at: int
     outcome: PackedSettledOutcome | None = None
     lease: PackedSettledLease | None = None
+    operation: bytes = b""
 
 
 def pack_hold(hold: Hold) -> PackedHold:
@@ -143,6 +145,7 @@ def pack_hold(hold: Hold) -> PackedHold:
         hold.quote,
         _pack_outcome(hold.outcome) if hold.outcome is not None else None,
         _pack_lease(hold.lease) if hold.lease is not None else None,
+        hold.operation,
     )
 
 
@@ -236,6 +239,7 @@ def unpack_hold(state: State, packed: PackedHold) -> None:
     hold.amount = int(packed.amount)
     hold.captures = packed.captures
     hold.quote = packed.quote
+    hold.operation = packed.operation
     if packed.outcome is not None:
         pends = packed.outcome
         hold.outcome = Outcome(
@@ -270,6 +274,7 @@ def pack_settled(hold: SettledHold) -> PackedSettled:
         hold.expires_at,
         _pack_settled_outcome(hold.outcome) if hold.outcome is not None else None,
         _pack_settled_lease(hold.lease) if hold.lease is not None else None,
+        hold.operation,
     )
 
 
@@ -325,6 +330,7 @@ def unpack_settled(state: State, family: Family, packed: PackedSettled) -> None:
         packed.expires_at,
         _unpack_settled_outcome(packed.outcome) if packed.outcome is not None else None,
         _unpack_settled_lease(packed.lease) if packed.lease is not None else None,
+        packed.operation,
     )
 
 

@@ -32,6 +32,8 @@ from ledger.projections.fold.budgets import (
     budget_set,
     budget_value_opened,
     budgets_counted,
+    operation_budget_ended,
+    operation_budget_set,
 )
 from ledger.projections.fold.caps import cap_removed, cap_set, sharing_updated
 from ledger.projections.fold.charges import (
@@ -66,6 +68,7 @@ from ledger.projections.fold.corrections import (
 )
 from ledger.projections.fold.decision_policies import (
     decision_policy_set,
+    operation_held,
     package_rules_set,
     policy_debited,
     policy_denied,
@@ -262,6 +265,8 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     e.GrantRolloverSet: grant_rollover_set,
     e.HoldAuthorized: hold_authorized,
     e.HoldSized: hold_sized,
+    e.OperationHeld: operation_held,
+    e.SizedOperationHeld: hold_sized,
     e.HoldUpTo: hold_authorized,
     e.PolicyHeld: policy_held,
     e.PolicyDenied: policy_denied,
@@ -307,6 +312,8 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     e.BudgetSet: budget_set,
     e.GroupedBudgetSet: budget_set,
     e.BudgetValueOpened: budget_value_opened,
+    e.OperationBudgetSet: operation_budget_set,
+    e.OperationBudgetEnded: operation_budget_ended,
     e.BudgetRemoved: budget_removed,
     e.BudgetsCounted: budgets_counted,
     e.BudgetsTallied: budgets_counted,

@@ -10,6 +10,8 @@ from ledger.core.events import (
     BudgetsTallied,
     BudgetValueOpened,
     GroupedBudgetSet,
+    OperationBudgetEnded,
+    OperationBudgetSet,
 )
 from ledger.projections.described import budget_json
 from ledger.projections.fold.folding import Folding
@@ -18,6 +20,16 @@ from ledger.projections.fold.folding import Folding
 def budget_set(fold: Folding, _: int, event: BudgetSet) -> None:
     terms = budget_json(event.terms, event.values if isinstance(event, GroupedBudgetSet) else None)
     _row(fold, event.account, event.budget, event.name, event.version, terms)
+
+
+def operation_budget_set(fold: Folding, _: int, event: OperationBudgetSet) -> None:
+    """That of an operation, by its digest for a name."""
+    terms = budget_json(event.terms, None)
+    _row(fold, event.account, event.budget, event.operation.hex(), event.version, terms)
+
+
+def operation_budget_ended(fold: Folding, _: int, event: OperationBudgetEnded) -> None:
+    _row(fold, event.account, event.budget, event.operation.hex(), None, None)
 
 
 def budget_removed(fold: Folding, _: int, event: BudgetRemoved) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledger.core.events import (
     DecisionPolicySet,
+    OperationHeld,
     PackageRulesSet,
     PolicyDebited,
     PolicyDenied,
@@ -33,6 +34,13 @@ def _set(
             policy_rules_json(rules), fold.recorded_at,
         )
     )  # fmt: skip
+
+
+def operation_held(fold: Folding, index: int, event: OperationHeld) -> None:
+    """A hold of an operation, which a policy may have had a say in."""
+    hold_authorized(fold, index, event)
+    if event.ruling is not None:
+        _ruled(fold, event)
 
 
 def policy_held(fold: Folding, index: int, event: PolicyHeld) -> None:

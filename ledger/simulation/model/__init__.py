@@ -164,6 +164,8 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.QuotedDenied: holds.denied,
     e.WorkDenied: holds.denied,
     e.HoldSized: usage.unexpected,
+    e.OperationHeld: usage.unexpected,
+    e.SizedOperationHeld: usage.unexpected,
     e.SizedDenied: usage.unexpected,
     e.HoldUpTo: holds.authorized,
     e.PolicyHeld: holds.authorized,
@@ -204,6 +206,9 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.BudgetDenied: usage.unexpected,
     e.GroupedBudgetSet: usage.unexpected,
     e.BudgetValueOpened: usage.unexpected,
+    e.OperationBudgetSet: usage.unexpected,  # those of operations of tests/core/test_operations
+    e.OperationJoined: usage.unexpected,
+    e.OperationBudgetEnded: usage.unexpected,
     e.Subscribed: usage.unexpected,  # packages are of tests/core/test_packages
     e.PackageChanged: usage.unexpected,
     e.PackagePeriodBegun: usage.unexpected,

@@ -120,6 +120,14 @@ from ledger.verify.rules.leases import (
 from ledger.verify.rules.mandates import mandate_granted, mandate_revoked, purchase_requested
 from ledger.verify.rules.metering import goes_on_metering, meters_reversed, usage_metered
 from ledger.verify.rules.minimums import minimum_charged, minimums_awaited
+from ledger.verify.rules.operation_cover import note_named
+from ledger.verify.rules.operations import (
+    operation_budget_ended,
+    operation_budget_set,
+    operation_held,
+    operation_joined,
+    sized_operation_held,
+)
 from ledger.verify.rules.outcome_charges import (
     outcome_confirmed,
     outcome_rejected,
@@ -221,6 +229,8 @@ class Rules(Judge):
         plan = getattr(event, "plan", None)
         if plan is not None:
             look_at_plan(self, state, event, state.declared[plan])
+        if getattr(event, "operation", b""):
+            note_named(self, state, event)
         if isinstance(event, COUNTED):
             note_counted(self, state, event)
         judge = JUDGES.get(type(event))
@@ -326,6 +336,11 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     e.BalanceAdjusted: balance_adjusted,
     e.HoldAuthorized: hold_authorized,
     e.HoldSized: hold_sized,
+    e.OperationHeld: operation_held,
+    e.SizedOperationHeld: sized_operation_held,
+    e.OperationBudgetSet: operation_budget_set,
+    e.OperationJoined: operation_joined,
+    e.OperationBudgetEnded: operation_budget_ended,
     e.HoldUpTo: hold_up_to,
     e.PolicyHeld: policy_held,
     e.PolicyDenied: policy_denied,

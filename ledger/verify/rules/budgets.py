@@ -61,6 +61,7 @@ from ledger.verify.rules.budget_values import (
 from ledger.verify.rules.holds import authorize_denied
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.leases import escrow_counted
+from ledger.verify.rules.operation_cover import covering_now
 
 Moving: TypeAlias = (
     UsageRecorded
@@ -89,6 +90,10 @@ _LONGEST = {
     0: 2 * MONTH_MAX_US,  # a billing period in whose course another zone or anchor counts
 }
 """Longer than any, by more than clocks are turned."""
+_REASONS = {
+    LimitKind.MANDATE: "MANDATE_EXCEEDED",
+    LimitKind.OPERATION: "OPERATION_BUDGET_EXCEEDED",
+}
 _FIXED = ("measure", "asset", "quantity", "window", "products", "tags", "attributes")
 
 
@@ -158,9 +163,7 @@ def look_at_denying(judge: Judge, state: State, event: AuthorizeDenied, limit: L
     """A hard budget on the account's line denies, with what it had left."""
     account = state.accounts[event.account]
     of_mandate = limit.kind == LimitKind.MANDATE
-    judge.equal(
-        state, "reason", "MANDATE_EXCEEDED" if of_mandate else "BUDGET_EXCEEDED", event.reason
-    )
+    judge.equal(state, "reason", _REASONS.get(limit.kind, "BUDGET_EXCEEDED"), event.reason)
     budget = state.families[account.root].budgets.get(limit.number)
     if budget is None or not budget.terms.hard or budget.account not in _line(state, account, None):
         judge.wrong(state, "budget", "a hard one that applies", limit.number)
@@ -169,6 +172,9 @@ def look_at_denying(judge: Judge, state: State, event: AuthorizeDenied, limit: L
     judge.equal(state, "budget", of_account, (limit.account, limit.name))
     bound = budget.account.mandate is not None and budget.name == MANDATE_BUDGET
     judge.equal(state, "whether a mandate denies", bound, of_mandate)
+    of_operation = limit.kind == LimitKind.OPERATION
+    covers = budget.operation is not None
+    judge.equal(state, "whether an operation's budget denies", covers, of_operation)
     most, counter = budget.terms.limit, budget.counter
     if budget.values is not None:
         value = value_of(state.declared[event.plan], budget)
@@ -243,6 +249,9 @@ def budgets_counted(judge: Judge, state: State, event: BudgetsCounted) -> None:
             judge.equal(state, "counter of the value", right, move.budget)
         if not budget.terms.tags:
             posted = expected.get(move.budget, 0)
+            if budget.operation is not None and isinstance(of, UsageReversed):
+                # Of which operation it gives back, its original says: here all of it, or nothing.
+                posted = _amount(state, budget.terms, of, state.declared[of.plan])
             judge.equal(state, f"posted in budget {move.budget}", posted, move.posted)
         if held:
             if move.pending <= 0 or move.posted:
@@ -361,6 +370,11 @@ def _expected(state: State, account: Account, event: Moving) -> dict[int, int]:
                 found[budget.number] = amount
             elif not counts_nowhere(state, account, budget, event, amount):
                 found[counter_now(state, event, budget)] = amount
+    for budget in covering_now(state, account, event):
+        terms = budget.terms
+        named = not terms.products or plan.product in terms.products
+        if named and not terms.tags and set(terms.attributes) <= set(plan.attributes):
+            found[budget.number] = _amount(state, terms, event, plan)
     return found
 
 

@@ -29,9 +29,10 @@ def work_denied(judge: Judge, state: State, event: WorkDenied) -> None:
         return
     of_budget = event.reason == "BUDGET_EXCEEDED"
     judge.equal(state, "whether a budget denies", of_budget, limit.kind == LimitKind.BUDGET)
+    of_operation = event.reason == "OPERATION_BUDGET_EXCEEDED"
     of_mandate = event.reason.startswith("MANDATE_")
     judge.equal(state, "whether a mandate denies", of_mandate, limit.kind == LimitKind.MANDATE)
-    if of_budget or event.reason == "MANDATE_EXCEEDED":
+    if of_budget or of_operation or event.reason == "MANDATE_EXCEEDED":
         look_at_denying(judge, state, event, limit)
     elif of_mandate:
         look_at_mandate(judge, state, event, limit)

@@ -51,6 +51,9 @@ class Judge:
         # What a denial has a top-up bring that is to follow it: account, asset, units.
         self.missing: tuple[int, int, int] | None = None
 
+        # Index in batch `named_in` of entries that name an operation -> account, operation.
+        self.named_in = 0
+        self.named: dict[int, tuple[int, bytes]] = {}
         # Account of which a package has set or removed budgets: its own entry is to follow.
         self.budgeting = 0
         # Account of which a package has started, changed or ended charges: its entry is to follow.

@@ -1,0 +1,22 @@
+"""Operations: a budget over one user action with all its calls."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ledger.core.commands.base import NO_NAMES, Names
+from ledger.core.events import BudgetTerms
+
+
+class SetOperationBudget(msgspec.Struct, gc=False):
+    """Give an operation a budget, or the one that it has another limit, hardness or thresholds
+    (rule H4); `expected_version` 0 = whatever it is."""
+
+    key: bytes
+    account: int
+    operation: bytes
+    terms: BudgetTerms
+    idle: int = 0  # microseconds; 0 = the default
+    expected_version: int = 0
+    names: Names = NO_NAMES
+    trace: bytes = b""

@@ -1,0 +1,107 @@
+"""Operations: one budget each, joined by what calls say, kept while anything counts (rule H4)."""
+
+from __future__ import annotations
+
+from ledger.core.events import (
+    OperationBudgetEnded,
+    OperationBudgetSet,
+    OperationHeld,
+    OperationJoined,
+    SizedOperationHeld,
+    WindowKind,
+)
+from ledger.core.identity import KEY_BYTES
+from ledger.core.limits import (
+    BUDGET_THRESHOLDS_MAX,
+    INT64_MAX,
+    OPERATION_BUDGETS_MAX,
+    OPERATION_IDLE_MAX_US,
+    OPERATIONS_KNOWN_MAX,
+)
+from ledger.core.state import State
+from ledger.verify.rules.decisions import hold_up_to, policy_held
+from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.operation_cover import above, ended, own_budget
+from ledger.verify.rules.sizes import hold_sized
+
+_FIXED = ("measure", "asset", "quantity", "products", "tags", "attributes")
+
+
+def operation_budget_set(judge: Judge, state: State, event: OperationBudgetSet) -> None:
+    account = state.accounts[event.account]
+    family = state.families[account.root]
+    terms = event.terms
+    judge.equal(state, "closed", 0, account.closed_at)
+    budget = own_budget(family, event.operation)
+    if budget is not None:
+        judge.equal(state, "number of the budget", budget.number, event.budget)
+        judge.equal(state, "version of the budget", budget.version + 1, event.version)
+        judge.equal(state, "account of the budget", budget.account.number, event.account)
+        if ended(budget, state.now):
+            judge.wrong(state, "budget of an operation", "one that has not ended", event.budget)
+        for field in _FIXED:
+            expected, found = getattr(budget.terms, field), getattr(terms, field)
+            judge.equal(state, f"{field} of the budget", expected, found)
+    else:
+        judge.equal(state, "number of the budget", state.next_budget, event.budget)
+        judge.equal(state, "version of the budget", 1, event.version)
+        if len(family.operation_budgets) >= OPERATION_BUDGETS_MAX:
+            judge.wrong(state, "operations with a budget", OPERATION_BUDGETS_MAX, "more")
+    judge.equal(state, "length of an operation", KEY_BYTES, len(event.operation))
+    judge.equal(state, "window of an operation", WindowKind.LIFETIME, terms.window.kind)
+    if not 0 < event.idle <= OPERATION_IDLE_MAX_US:
+        judge.wrong(state, "idle time of an operation", f"1 to {OPERATION_IDLE_MAX_US}", event.idle)
+    if not 0 <= terms.limit <= INT64_MAX:
+        judge.wrong(state, "limit of the budget", f"0 to {INT64_MAX}", terms.limit)
+    rising = sorted(set(terms.thresholds))
+    if list(terms.thresholds) != rising or len(rising) > BUDGET_THRESHOLDS_MAX:
+        judge.wrong(state, "thresholds of the budget", rising, terms.thresholds)
+
+
+def operation_joined(judge: Judge, state: State, event: OperationJoined) -> None:
+    """The entry that it is of names the operation, and a parent that the budget covers."""
+    family = state.families[state.accounts[event.account].root]
+    account, named = judge.named.get(event.entry, (0, b""))
+    of_call = (account, named[:KEY_BYTES])
+    judge.equal(state, "call of an operation", (event.account, event.operation), of_call)
+    budget = family.operations.get(named[KEY_BYTES:])
+    while budget is not None and ended(budget, state.now):
+        budget = above(budget)
+    number = budget.number if budget is not None else 0
+    judge.equal(state, "budget that covers the parent", number, event.budget)
+    known = family.operations.get(event.operation)
+    if known is not None and (own_budget(family, event.operation) is None or above(known)):
+        judge.wrong(state, "operation that joins", "one that no budget above covers", known.number)
+    if len(family.operations) >= OPERATIONS_KNOWN_MAX:
+        judge.wrong(state, "operations that are known", OPERATIONS_KNOWN_MAX, "more")
+
+
+def operation_budget_ended(judge: Judge, state: State, event: OperationBudgetEnded) -> None:
+    """Nothing pends in it, and it stood idle for as long as was said."""
+    family = state.families[state.accounts[event.account].root]
+    budget = family.budgets[event.budget]
+    assert budget.operation is not None
+    of = (budget.account.number, budget.operation.root)
+    judge.equal(state, "budget of an operation", of, (event.account, event.operation))
+    if not ended(budget, state.now):
+        judge.wrong(state, "budget of an operation", "one that stands idle", event.budget)
+
+
+def operation_held(judge: Judge, state: State, event: OperationHeld) -> None:
+    """A hold of an operation, which a policy may have had a say in."""
+    if event.ruling is not None:
+        policy_held(judge, state, event)
+    else:
+        hold_up_to(judge, state, event)
+    _look_at(judge, state, event.operation)
+
+
+def sized_operation_held(judge: Judge, state: State, event: SizedOperationHeld) -> None:
+    """The same for what is learned."""
+    hold_sized(judge, state, event)
+    _look_at(judge, state, event.operation)
+
+
+def _look_at(judge: Judge, state: State, operation: bytes) -> None:
+    if len(operation) not in (KEY_BYTES, 2 * KEY_BYTES):
+        judge.wrong(state, "operation", "a digest, and one of its parent", operation)

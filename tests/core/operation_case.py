@@ -1,0 +1,74 @@
+"""Ledgers with budgets of operations, in the language of `budget_case`:
+
+    cap     ACCOUNT/OPERATION LIMIT [idle=DURATION] and what `budget` takes
+    expect  spent ~OPERATION N | pends ~OPERATION N | covered ~OPERATION N
+
+Usage, debits, holds and captures take `in=OPERATION` or `in=OPERATION@PARENT`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from budget_case import BudgetCase, terms_of
+from core_world import FAMILY, duration_us
+from ledger_case import told_to
+
+from ledger.core import commands as c
+from ledger.core import events as e
+from ledger.core.budgets.budgets import Budget
+from ledger.core.budgets.operation_budgets import own_budget
+
+
+class OperationCase(BudgetCase):
+    """Tells stories of operations."""
+
+    def _cap(self, options: dict[str, str], place: str, limit: str, *flags: str) -> str:
+        name, _, operation = place.partition("/")
+        command = c.SetOperationBudget(
+            self._request(options),
+            self.accounts.get(name, 404),
+            FAMILY.operation(operation),
+            terms_of(options, limit, "soft" in flags),
+            duration_us(options["idle"]) if "idle" in options else 0,
+            int(options.get("version", 0)),
+        )
+        return self.execute(command)[1]
+
+    def budget(self, place: str) -> Budget:
+        if not place.startswith("~"):
+            return super().budget(place)
+        found = [
+            own_budget(family, FAMILY.operation(place[1:]))
+            for family in self.core.state.families.values()
+        ]
+        assert found[0] is not None, place
+        return found[0]
+
+    def _seen_spent(self, name: str, product: str) -> int:
+        if name.startswith("~"):
+            return self.budget(name).counter.posted
+        return super()._seen_spent(name, product)
+
+    def _seen_covered(self, name: str, product: str) -> int:
+        operation = self.budget(name).operation
+        assert operation is not None
+        return len(operation.below)
+
+    def tell(self, event: e.Event) -> str:
+        match event:
+            case e.OperationBudgetSet():
+                return f"cap {event.version}"
+            case e.OperationBudgetEnded():
+                return "cap ended"
+            case e.OperationJoined():
+                return "joined"
+            case e.WorkDenied(limit=e.Limit(kind=e.LimitKind.OPERATION) as limit):
+                assert event.reason == "OPERATION_BUDGET_EXCEEDED"
+                return f"denied by its operation, {limit.left} left"
+        return super().tell(event)
+
+
+def operation_case(test: Callable[[OperationCase], None]) -> Callable[[], None]:
+    """As `ledger_case`, for ledgers with budgets of operations."""
+    return told_to(OperationCase, test)  # type: ignore[arg-type]

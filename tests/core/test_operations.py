@@ -1,0 +1,282 @@
+"""Budgets of operations: one user action with all its calls stays within its cap (rule H4)."""
+
+from __future__ import annotations
+
+from operation_case import OperationCase, operation_case
+
+
+@operation_case
+def test_no_authorisation_or_debit_of_an_operation_passes_its_cap(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run  100  -> cap 1
+    hold    acme  60 as=H1 in=run
+    expect  pends ~run  60
+    hold    acme  41 as=H2 in=run  -> denied by its operation, 40 left
+    debit   acme  30 in=run
+    expect  spent ~run  30
+    debit   acme  11 in=run  -> denied by its operation, 10 left
+    debit   acme  41 in=other
+    capture H1  25
+    expect  spent ~run  55
+    expect  pends ~run  0
+    debit   acme  46 in=run  -> denied by its operation, 45 left
+    debit   acme  45 in=run
+    """
+
+
+@operation_case
+def test_as_much_as_the_operation_affords(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run  100
+    debit   acme  150 least=10 in=run
+    expect  spent ~run  100
+    hold    acme  150 least=10 as=H in=run  -> denied by its operation, 0 left
+    """
+
+
+@operation_case
+def test_recorded_usage_counts_and_may_exceed(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run  100
+    usage   acme  130 in=run
+    expect  spent ~run  130
+    hold    acme  1 as=H in=run  -> denied by its operation, 0 left
+    """
+
+
+@operation_case
+def test_operations_below_count_once_a_call_has_named_their_parent(case: OperationCase) -> None:
+    """
+    # `tool` names its parent in its first call alone; `deep` is below `tool`; nobody said where
+    # `apart` belongs, so the cap does not cover it.
+    account acme
+    grant   acme  1000
+    cap     acme/run  100
+    usage   acme  10 in=tool@run  -> drawn 10 from acme; joined
+    usage   acme  10 in=tool      -> drawn 10 from acme
+    debit   acme  10 in=deep@tool
+    hold    acme  10 as=H in=deep
+    usage   acme  10 in=apart
+    expect  spent ~run  30
+    expect  pends ~run  10
+    expect  covered ~run  2
+    debit   acme  61 in=deep  -> denied by its operation, 60 left
+    capture H  10
+    expect  spent ~run  40
+    """
+
+
+@operation_case
+def test_a_denied_first_call_makes_its_operation_known(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run  100
+    debit   acme  101 in=tool@run  -> denied by its operation, 100 left; joined
+    debit   acme  101 in=tool      -> denied by its operation, 100 left
+    hold    acme  101 as=H in=deep@tool  -> denied by its operation, 100 left; joined
+    expect  covered ~run  2
+    """
+
+
+@operation_case
+def test_an_operation_with_a_cap_below_another_with_one_has_to_keep_both(
+    case: OperationCase,
+) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run   100
+    cap     acme/tool   50
+    debit   acme  40 in=tool@run
+    expect  spent ~run   40
+    expect  spent ~tool  40
+    debit   acme  11 in=tool  -> denied by its operation, 10 left
+    debit   acme  60 in=run
+    debit   acme  1 in=tool   -> denied by its operation, 0 left
+    """
+
+
+@operation_case
+def test_no_operation_is_below_itself(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/a  100
+    cap     acme/b  100
+    debit   acme  10 in=a@b
+    debit   acme  10 in=b@a
+    debit   acme  10 in=a@a
+    expect  spent ~a  30
+    expect  spent ~b  30
+    """
+
+
+@operation_case
+def test_accounts_below_count_and_those_beside_do_not(case: OperationCase) -> None:
+    """
+    account acme
+    account bot   parent=acme
+    account other parent=acme
+    grant   bot    1000
+    grant   other  1000
+    grant   acme   1000
+    cap     bot/run  100
+    debit   bot    40 in=run
+    debit   other  90 in=run
+    debit   other  90 in=tool@run
+    debit   bot    61 in=run  -> denied by its operation, 60 left
+    cap     other/run  10  -> refused BUDGET_FIXED account
+    expect  covered ~run  0
+    """
+
+
+@operation_case
+def test_another_limit_keeps_what_was_counted(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run  100
+    debit   acme  90 in=run
+    cap     acme/run  80 version=2  -> refused VERSION_MISMATCH expected_version
+    cap     acme/run  80 version=1  -> cap 2
+    debit   acme  1 in=run  -> denied by its operation, 0 left
+    cap     acme/run  120
+    debit   acme  30 in=run
+    cap     acme/run  120 of=requests  -> refused BUDGET_FIXED budget.measure
+    cap     acme/new  120 each=day     -> refused BUDGET_INVALID budget.window
+    """
+
+
+@operation_case
+def test_thresholds_are_told_and_a_soft_one_refuses_nothing(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run  100 at=50,100 soft
+    usage   acme  50 in=run
+    debit   acme  60 in=run
+    expect  spent ~run  110
+    """
+
+
+@operation_case
+def test_what_is_given_back_lowers_what_had_counted(case: OperationCase) -> None:
+    """
+    # What `early` used before anybody said that it is below `run` never counted there.
+    account acme
+    grant   acme  1000
+    cap     acme/run  100
+    usage   acme  20 in=early id=E
+    usage   acme  30 in=run id=R
+    usage   acme  10 in=early@run id=J
+    expect  spent ~run  40
+    reverse R
+    expect  spent ~run  10
+    reverse E
+    expect  spent ~run  10
+    reverse J
+    expect  spent ~run  0
+    """
+
+
+@operation_case
+def test_a_hold_is_captured_under_its_operation(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run  100
+    hold    acme  50 as=H in=run
+    capture H  10 in=other  -> refused OPERATION_DIFFERS operation
+    capture H  10 open in=run
+    capture H  10 open
+    expect  spent ~run  20
+    expect  pends ~run  30
+    hold    acme  50 as=P
+    capture P  10 in=run  -> refused OPERATION_DIFFERS operation
+    release H
+    expect  pends ~run  0
+    expect  spent ~run  20
+    """
+
+
+@operation_case
+def test_an_expired_hold_counts_no_more_and_a_late_capture_does(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run  100
+    hold    acme  50 as=H in=run lifetime=1m
+    clock   +2m
+    debit   acme  60 in=run
+    expect  pends ~run  0
+    capture H  20
+    expect  spent ~run  80
+    """
+
+
+@operation_case
+def test_a_cap_ends_once_it_stands_idle(case: OperationCase) -> None:
+    """
+    # An open hold keeps it; what comes after its end is outside of it; another begins at nothing.
+    account acme
+    grant   acme  1000
+    cap     acme/run  100 idle=1h
+    debit   acme  90 in=run
+    hold    acme  10 as=H in=tool@run lifetime=3h
+    clock   +2h
+    debit   acme  1 in=tool  -> denied by its operation, 0 left
+    release H
+    clock   +59m
+    debit   acme  11 in=run  -> denied by its operation, 10 left
+    clock   +61m
+    debit   acme  200 in=run
+    cap     acme/other  100  -> cap ended; cap 1
+    debit   acme  200 in=tool
+    cap     acme/run  100    -> cap 1
+    expect  spent ~run  0
+    expect  covered ~run  0
+    """
+
+
+@operation_case
+def test_what_an_ended_cap_covered_falls_to_the_one_above(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run   100 idle=10h
+    cap     acme/tool   50 idle=1h
+    debit   acme  10 in=tool@run
+    debit   acme  10 in=deep@tool
+    clock   +2h
+    debit   acme  10 in=new@deep
+    cap     acme/other  100  -> cap ended; cap 1
+    debit   acme  10 in=deep
+    debit   acme  10 in=tool
+    expect  spent ~run  50
+    debit   acme  51 in=deep  -> denied by its operation, 50 left
+    """
+
+
+@operation_case
+def test_a_repeat_is_compared_with_its_operation(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run  100 id=c  -> cap 1
+    cap     acme/run  100 id=c  -> replayed: cap 1
+    cap     acme/run  100 id=c idle=1h  -> refused CONFLICT idle_us
+    cap     acme/own  100 id=c  -> refused CONFLICT operation
+    hold    acme  10 as=H in=run@top id=h
+    hold    acme  10 as=H in=run id=h      -> refused CONFLICT operation_parent
+    hold    acme  10 as=H in=other id=h    -> refused CONFLICT operation
+    hold    acme  10 as=H id=h             -> refused CONFLICT operation
+    capture H  5 id=k
+    capture H  5 id=k in=other  -> refused CONFLICT operation
+    """
