@@ -88,3 +88,19 @@ def test_budgets_by_value_are_set_and_their_values_listed(opened: Server) -> Non
     assert "each user, region: 1" in " ".join(listed.stdout.split()), listed.stdout
     wrong = drawdown("budget", "set", "spender", "x", "1", "--value-limit", "ada", *where)
     assert wrong.returncode != 0 and "VALUE=LIMIT" in wrong.stderr
+
+
+def test_an_operation_is_given_a_budget_and_shown(opened: Server) -> None:
+    where = ("--tenant", TENANT, "--address", opened.address)
+    made = run(opened, "set-operation", "spender", "run-1", "5", "--measure", "requests")
+    assert (made["budget"]["limit"], made["idle_us"]) == ("5", str(86_400_000_000))
+    shown = run(opened, "show-operation", "spender", "run-1")
+    assert (shown["budget"]["left"], shown["operation_key"]) == ("5", made["operation_key"])
+    told = drawdown("budget", "show-operation", "spender", "run-1", *where)
+    assert "used 0, held 0, left 5 of 5; 0 operations below it" in told.stdout
+    again = drawdown(
+        "budget", "set-operation", "spender", "run-1", "9", "--measure", "requests", *where
+    )
+    assert "budget of operation run-1: version 2" in again.stdout
+    unknown = drawdown("budget", "show-operation", "spender", "run-2", *where)
+    assert unknown.returncode != 0 and "no budget covers the operation" in unknown.stderr

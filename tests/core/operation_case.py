@@ -35,6 +35,14 @@ class OperationCase(BudgetCase):
         )
         return self.execute(command)[1]
 
+    def told(self, line: str) -> str:
+        """What came of one line, whatever it was."""
+        verb, *words = line.split()
+        options = dict(word.split("=", 1) for word in words if "=" in word)
+        names = [word for word in words if "=" not in word]
+        found: str = getattr(self, f"_{verb}")(options, *names)
+        return found
+
     def budget(self, place: str) -> Budget:
         if not place.startswith("~"):
             return super().budget(place)

@@ -36,6 +36,7 @@ from ledger.core.state import Account, Grant
 
 T = TypeVar("T", bound=Callable[..., None])
 OF_BUDGETS = {c.SetBudget, c.RemoveBudget}  # test_budget_properties draws them
+OF_BUDGETS |= {c.SetOperationBudget}  # and test_operation_properties
 OF_PACKAGES = {c.Subscribe, c.ChangePackage, c.CancelSubscription}  # and test_packages these
 OF_PACKAGES |= {c.SignContract, c.AmendContract, c.EndContract}  # and test_contracts these
 OF_SEATS = {  # and test_seat_properties these
@@ -879,6 +880,13 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.LeaseRecalled,
     }
     elsewhere |= of_budgets | of_caps
+    elsewhere |= {  # and test_operations
+        e.OperationBudgetSet,
+        e.OperationBudgetEnded,
+        e.OperationHeld,
+        e.OperationJoined,
+        e.SizedOperationHeld,
+    }
     elsewhere |= {e.MandateGranted, e.MandateRevoked}  # and test_mandates
     elsewhere |= {e.BuyingMandateGranted, e.PurchaseRequested}  # and test_mandate_purchases
     elsewhere |= {  # and test_seats

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+from core_world import FAMILY
 from operation_case import OperationCase, operation_case
+
+from ledger.core.budgets import operation_budgets, operations
 
 
 @operation_case
@@ -280,3 +284,59 @@ def test_a_repeat_is_compared_with_its_operation(case: OperationCase) -> None:
     capture H  5 id=k
     capture H  5 id=k in=other  -> refused CONFLICT operation
     """
+
+
+def test_no_more_operations_are_known_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would have to be known to be covered may not run; recorded usage counts all the same."""
+    monkeypatch.setattr(operations, "OPERATIONS_KNOWN_MAX", 2)
+    case = OperationCase()
+    case.run(
+        """
+        account acme
+        grant   acme  1000
+        cap     acme/run  100 idle=1h
+        debit   acme  10 in=tool@run
+        debit   acme  10 in=more@run   -> refused OPERATIONS_LIMIT operation
+        hold    acme  10 as=H in=more@tool  -> refused OPERATIONS_LIMIT operation
+        usage   acme  10 in=more@run   -> drawn 10 from acme
+        debit   acme  10 in=tool
+        expect  spent ~run  30
+        cap     acme/next  100  -> refused OPERATIONS_LIMIT operation
+        clock   +1h
+        cap     acme/next  100  -> cap ended; cap 1
+        """
+    )
+    case.finish()
+
+
+def test_no_more_operations_have_a_budget_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operation_budgets, "OPERATION_BUDGETS_MAX", 2)
+    case = OperationCase()
+    case.run(
+        """
+        account acme
+        cap     acme/one  100 idle=2h
+        cap     acme/two  100 idle=1h
+        cap     acme/three  100  -> refused OPERATIONS_LIMIT operation
+        clock   +1h
+        cap     acme/three  100  -> cap ended; cap 1
+        """
+    )
+    case.finish()
+
+
+def test_an_operation_without_a_budget_leaves_nothing_in_the_state() -> None:
+    case = OperationCase()
+    case.run(
+        """
+        account acme
+        grant   acme  1000
+        usage   acme  10 in=tool@run
+        hold    acme  10 as=H in=tool@run
+        """
+    )
+    family = next(iter(case.core.state.families.values()))
+    assert not family.operations and not family.budgets
+    (hold,) = case.core.state.holds.values()
+    assert hold.operation == FAMILY.operation("tool", "run")
+    case.finish()

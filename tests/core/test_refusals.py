@@ -920,6 +920,9 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
 # What the engine answers after it has looked a key up, what is recorded, not refused, and what
 # test_quotes tells of quotes.
 ELSEWHERE = {
+    Reason.OPERATION_BUDGET_EXCEEDED,  # these of test_operations
+    Reason.OPERATION_DIFFERS,
+    Reason.OPERATIONS_LIMIT,
     Reason.CHARGE_UNKNOWN,  # these of test_charges
     Reason.CHARGE_ENDED,
     Reason.CHARGE_NAME_TAKEN,

@@ -7,10 +7,13 @@ import json
 from msgspec.structs import replace
 
 from ledger.core.commands import (
+    AuthorizeHold,
     CancelSubscription,
     ChangePackage,
+    DebitWork,
     RemoveBudget,
     SetBudget,
+    SetOperationBudget,
     Subscribe,
 )
 from ledger.core.events import (
@@ -193,3 +196,42 @@ async def test_tables_of_budgets_of_a_package(database: str) -> None:
         ("calls", 2, 50), ("calls", None, None),
     ]  # fmt: skip
     assert int(posted[0]["posted"]) == 2
+
+
+async def test_tables_of_an_operations_budget(database: str) -> None:
+    """By its digest for a name, until it ends; what holds reserve for it pends there (rule H4)."""
+    async with open_books(database) as books:
+        acme = await books.account("acme")
+        account = acme.number
+        await books.grant(acme, 1_000_000, lifetime_us=9 * DAY_US)
+        run = b"r" * 16
+        terms = BudgetTerms(BudgetMeasure.REQUESTS, 2, thresholds=(100,))
+
+        async def ask(command: object) -> None:
+            (outcome,) = await books.ask(acme, command)  # type: ignore[arg-type]
+            assert not isinstance(outcome, Refusal), outcome
+
+        await ask(SetOperationBudget(books.key(acme), account, run, terms, idle=DAY_US))
+        shape = Shape("chat", (), ("input_tokens", "output_tokens"))
+        for operation in (run, b"c" * 16 + run):
+            await ask(DebitWork(books.key(acme), account, shape, (10, 10), operation=operation))
+        await project(database)
+        report = await verify(database)
+        assert report.ok, report.findings
+        books.clock.ahead_us += 2 * DAY_US
+        await ask(SetOperationBudget(books.key(acme), account, b"n" * 16, terms))
+        held = AuthorizeHold(books.key(acme), account, shape, (10, 10), 0, operation=b"n" * 16)
+        await ask(held)
+        await project(database)
+    report = await verify(database)
+    assert report.ok, report.findings
+    async with looking(database) as connection:
+        rows = await connection.fetch(
+            "SELECT name, version FROM projection.budgets ORDER BY entry_seq"
+        )
+        named = [(row["name"], row["version"]) for row in rows]
+        assert named == [(run.hex(), 1), (run.hex(), None), ((b"n" * 16).hex(), 1)]
+        windows = await connection.fetch(
+            "SELECT posted, pending FROM projection.budget_windows ORDER BY number"
+        )
+        assert [(int(row["posted"]), int(row["pending"])) for row in windows] == [(2, 0), (0, 1)]

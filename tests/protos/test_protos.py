@@ -124,6 +124,7 @@ WITHOUT_REQUEST_ID = {
     "ReportUsage",
     "ReverseUsage",
     "GetExposure",
+    "GetOperationBudget",
     "Get",
     "Check",
     "CheckMany",
@@ -337,7 +338,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 87
+    assert len(mutations) == 88
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name

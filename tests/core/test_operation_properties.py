@@ -1,0 +1,113 @@
+"""Budgets of operations against a plain model: whatever calls come, no authorisation or debit of an
+operation passes its cap, and what counts is what the calls have said (rule H4)."""
+
+from __future__ import annotations
+
+from core_world import FAMILY
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from minimum_world import packed_and_back
+from operation_case import OperationCase
+from test_verify_rules import judged
+
+from ledger.core.budgets.operation_budgets import own_budget
+from ledger.core.identity import KEY_BYTES
+
+NAMES = ("a", "b", "c", "d", "e")
+LIMITS = {"a": 60, "b": 40}
+CALLS = st.tuples(
+    st.sampled_from(("usage", "debit", "hold", "capture", "release")),
+    st.sampled_from(NAMES),
+    st.sampled_from(("", *NAMES)),
+    st.integers(1, 30),
+)
+
+
+class Model:
+    """The tree as calls tell it, and what each cap has counted, with nothing shared with the core.
+
+    `above` of an operation is what it joined; a cap counts what is at or below it.
+    """
+
+    def __init__(self) -> None:
+        self.above: dict[str, str] = {}  # operation that joined -> the one whose cap it joined
+        self.spent = dict.fromkeys(LIMITS, 0)
+        self.holds: dict[str, tuple[list[str], int, str]] = {}
+
+    def cap_of(self, operation: str) -> str:
+        """The nearest cap that is known to cover an operation; "" = none."""
+        return operation if operation in LIMITS else self.above.get(operation, "")
+
+    def covering(self, operation: str, parent: str) -> list[str]:
+        found: list[str] = []
+        cap = self.cap_of(operation) or (self.cap_of(parent) if parent else "")
+        while cap and cap not in found:
+            found.append(cap)
+            over = self.above.get(cap, "")
+            if not over and cap == operation and parent:
+                over = self.cap_of(parent)
+            cap = over
+        return found
+
+    def join(self, operation: str, parent: str) -> None:
+        cap = self.cap_of(parent) if parent else ""
+        if not cap or operation in self.above:
+            return
+        line = [cap]
+        while line[-1] in self.above:
+            line.append(self.above[line[-1]])
+        if operation not in line:
+            self.above[operation] = cap
+
+    def left(self, cap: str) -> int:
+        held = sum([amount for caps, amount, _ in self.holds.values() if cap in caps])
+        return LIMITS[cap] - self.spent[cap] - held
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(CALLS, max_size=25))
+def test_no_decision_passes_a_cap_and_all_that_was_said_counts(
+    calls: list[tuple[str, str, str, int]],
+) -> None:
+    case, model = OperationCase(), Model()
+    case.run("account acme\ngrant acme 100000\n")
+    for name, limit in LIMITS.items():
+        case.run(f"cap acme/{name} {limit}")
+    for number, (verb, operation, parent, amount) in enumerate(calls):
+        said = f"in={operation}@{parent}" if parent else f"in={operation}"
+        if verb in ("capture", "release"):
+            if not model.holds:
+                continue
+            name, (_, _, of) = next(iter(model.holds.items()))
+            del model.holds[name]
+            if verb == "release":
+                case.run(f"release {name}")
+                continue
+            own, _, over = of.partition("@")
+            for cap in model.covering(own, over):
+                model.spent[cap] += amount
+            model.join(own, over)
+            case.run(f"capture {name} {amount}")
+            continue
+        caps = model.covering(operation, parent)
+        allowed = verb == "usage" or all(amount <= model.left(cap) for cap in caps)
+        told = "" if allowed else "  -> denied"
+        line = f"{verb} acme {amount} {said}" + (f" as=H{number}" if verb == "hold" else "")
+        outcome = case.told(line)
+        assert outcome.startswith("denied by its operation") == bool(told), (line, outcome)
+        if allowed and verb == "hold":
+            model.holds[f"H{number}"] = (caps, amount, said.removeprefix("in="))
+        elif allowed:
+            for cap in caps:
+                model.spent[cap] += amount
+        model.join(operation, parent)
+    family = next(iter(case.core.state.families.values()))
+    for name in LIMITS:
+        budget = own_budget(family, FAMILY.operation(name))
+        assert budget is not None
+        held = sum([amount for caps, amount, _ in model.holds.values() if name in caps])
+        assert (budget.counter.posted, budget.counter.pending) == (model.spent[name], held)
+    covered = {name for name in NAMES if FAMILY.operation(name)[:KEY_BYTES] in family.operations}
+    assert covered == {*LIMITS, *model.above}
+    assert judged(case.core) == []
+    packed_and_back(case.core)

@@ -1,0 +1,125 @@
+"""What verify says of budgets of operations: each rule broken once in a journal that is in order
+otherwise; and that their entries are read as the commands that they answered (rule H4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from core_world import FAMILY
+from msgspec.structs import replace
+from operation_case import OperationCase
+from replaying import counters, replayed, totals
+
+from ledger.core import events as e
+from ledger.core.catalog import Catalog
+from ledger.core.evolve import evolve
+from ledger.core.state import State
+from ledger.verify.report import Findings, ShardReport
+from ledger.verify.rules import Rules
+from ledger.verify.rules.budgets import look_for_uncounted
+
+STORY = """
+account acme
+grant   acme  1000
+cap     acme/run   100 at=50
+cap     acme/tool   60 idle=1h
+cap     acme/run   120
+hold    acme  40 as=H in=run
+debit   acme  30 in=tool@run
+hold    acme  31 as=N in=tool  -> denied by its operation, 30 left
+debit   acme  21 in=leaf@tool
+usage   acme   5 in=leaf@tool id=U
+capture H  20 open
+capture H  10
+reverse U
+clock   +2h
+cap     acme/late  10
+"""
+
+
+def lived() -> OperationCase:
+    case = OperationCase()
+    case.run(STORY)
+    return case
+
+
+def test_the_story_breaks_no_rule() -> None:
+    """So whatever is found below was broken there."""
+    lived().finish()
+
+
+def test_unchanged_prices_make_the_journals_own_entries() -> None:
+    """Each entry of an operation is read as the command that it answered."""
+    core = lived().core
+    replay = replayed(core, plainly=True, faithfully=True)
+    assert counters(replay.state) == counters(core.state)
+    assert totals(replay.state) == totals(core.state)
+
+
+TERMS = e.BudgetTerms(e.BudgetMeasure.CHARGE, 10, 1)
+DAILY = e.Window(e.WindowKind.CALENDAR, e.WindowUnit.DAY, "UTC")
+OTHER = FAMILY.operation("other")
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "changes", "what"),
+    [
+        (e.OperationBudgetSet, 0, {"budget": 9}, "number of the budget"),
+        (e.OperationBudgetSet, 0, {"version": 2}, "version of the budget"),
+        (e.OperationBudgetSet, 2, {"version": 1}, "version of the budget"),
+        (e.OperationBudgetSet, 2, {"budget": 2}, "number of the budget"),
+        (e.OperationBudgetSet, 2, {"terms": replace(TERMS, asset=2)}, "asset of the budget"),
+        (e.OperationBudgetSet, 0, {"terms": replace(TERMS, window=DAILY)}, "window"),
+        (e.OperationBudgetSet, 0, {"terms": replace(TERMS, limit=-1)}, "limit of the budget"),
+        (e.OperationBudgetSet, 0, {"terms": replace(TERMS, thresholds=(9, 8))}, "thresholds"),
+        (e.OperationBudgetSet, 0, {"idle": 0}, "idle time of an operation"),
+        (e.OperationBudgetSet, 0, {"operation": b"x"}, "length of an operation"),
+        (e.OperationJoined, 0, {"operation": OTHER}, "call of an operation"),
+        (e.OperationJoined, 0, {"entry": 0}, "call of an operation"),
+        (e.OperationJoined, 1, {"budget": 1}, "budget that covers the parent"),
+        (e.OperationBudgetEnded, 0, {"budget": 1}, "budget of an operation"),
+        (e.OperationBudgetEnded, 0, {"operation": OTHER}, "budget of an operation"),
+        (e.WorkDenied, 0, {"limit": {"left": 9}}, "left"),
+        (e.WorkDenied, 0, {"limit": {"name": "other"}}, "budget"),
+        (e.WorkDenied, 0, {"limit": {"kind": e.LimitKind.BUDGET}}, "operation's budget denies"),
+        (e.WorkDenied, 0, {"reason": "BUDGET_EXCEEDED"}, "reason"),
+        (e.OperationHeld, 0, {"operation": b"x"}, "operation"),
+        (e.BudgetsCounted, 0, {"move": {"pending": 121}}, "held of budget"),
+        (e.BudgetsCounted, 1, {"move": {"posted": 29}}, "posted in budget"),
+        (e.BudgetsCounted, 1, {"moves": ()}, "posted in budget"),
+        (e.BudgetsCounted, 2, None, "budgets of UsageDebited"),
+        (e.BudgetsCounted, 5, {"move": {"posted": -4}}, "posted in budget"),
+    ],
+)
+def test_an_entry_that_breaks_a_rule_is_named(
+    kind: type, place: int, changes: dict[str, Any] | None, what: str
+) -> None:
+    """That of its kind, changed or left out (None): `verify` says which rule it breaks."""
+    findings = Findings(ShardReport(0))
+    rules, state, seen = Rules(findings), State(0, Catalog()), 0
+    for batch_seq, (recorded_at, events) in enumerate(lived().core.batches, start=1):
+        state.begin_batch(batch_seq, recorded_at)
+        for event in events:
+            if type(event) is kind:
+                seen += 1
+                if seen == place + 1:
+                    if changes is not None:
+                        rules.before(state, replace(event, **_made(event, changes)))
+                    evolve(state, event)
+                    continue
+            rules.before(state, event)
+            evolve(state, event)
+    look_for_uncounted(rules, state)
+    assert seen > place
+    assert any(what in f"{found.what} {found.expected}" for found in findings.found), findings.found
+
+
+def _made(event: e.Event, changes: dict[str, Any]) -> dict[str, Any]:
+    if "limit" in changes:
+        assert isinstance(event, e.WorkDenied) and event.limit is not None
+        return {"limit": replace(event.limit, **changes["limit"])}
+    if "move" in changes:
+        assert isinstance(event, e.BudgetsCounted)
+        return {"moves": (replace(event.moves[0], **changes["move"]), *event.moves[1:])}
+    return changes
