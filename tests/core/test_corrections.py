@@ -161,6 +161,45 @@ def test_what_rounding_put_elsewhere_never_comes_back_to_a_grant_that_could_not_
 
 
 @ledger_case
+def test_a_total_that_runs_on_under_another_price_gives_all_back_in_the_reverse_order(
+    case: LedgerCase,
+) -> None:
+    """
+    # rule R1: F(Q) = Q / 2 up to Q = 2, then 2Q / 3 over the same total
+    account acme
+    grant   acme 100 as=G
+    usage   acme 2 of=half id=a  -> drawn 1 from G
+    override acme half:2/3
+    usage   acme 5 of=half id=b  -> drawn 4 from G
+    usage   acme 9 of=half id=c  -> drawn 6 from G
+    reverse c                    -> 6 to G
+    reverse b                    -> 4 to G
+    reverse a                    -> 1 to G
+    expect  left G 100
+    """
+
+
+@ledger_case
+def test_a_total_that_ran_on_under_another_price_keeps_its_remainder_in_another_order(
+    case: LedgerCase,
+) -> None:
+    """
+    # the 14 at 2/3 are 28/3: 10 where the total went from 2 to 16, 9 where it goes from 14 to 0.
+    # Less than a unit for each change of the price stays drawn (rules N2, R1)
+    account acme
+    grant   acme 100 as=G
+    usage   acme 2 of=half id=a  -> drawn 1 from G
+    override acme half:2/3
+    usage   acme 5 of=half id=b  -> drawn 4 from G
+    usage   acme 9 of=half id=c  -> drawn 6 from G
+    reverse a                    -> 1 to G
+    reverse b                    -> 3 to G
+    reverse c                    -> 6 to G
+    expect  left G 99
+    """
+
+
+@ledger_case
 def test_what_rounding_put_on_overage_or_overdraft_comes_back_from_there(case: LedgerCase) -> None:
     """
     # no grant paid for it: the month's overage takes it back, else what is owed in advance
