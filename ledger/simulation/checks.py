@@ -212,7 +212,7 @@ class Judge:
         number = self.numbers.get((record.tenant, record.account))
         if number is None:
             return None
-        source = SOURCE if record.kind in ("usage", "linked") else ""
+        source = SOURCE if record.kind in ("usage", "linked", "leased") else ""
         return record.tenant, self.roots[number], source, record.identity
 
     def time_before(self, record: Record) -> int:

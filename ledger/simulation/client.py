@@ -17,7 +17,7 @@ from ledger.client.retry import Attempts, Failure, FailureKind, RetryPolicy
 from ledger.client.routing import Routing
 from ledger.client.sender import Sender
 from ledger.core.limits import SECOND_US
-from ledger.simulation.draws import TENANTS, At, Listed, Made, Ref
+from ledger.simulation.draws import REPORTED, TENANTS, At, Listed, Made, Ref
 from ledger.simulation.loop import US_A_SECOND
 from ledger.simulation.messages import (
     Answer,
@@ -265,7 +265,7 @@ class SimulatedClient:
         if body is None:
             return None
         if place < 0:
-            return "", f"r{operation}"
+            return SOURCE if place == REPORTED else "", f"r{operation}"
         identity = body["usage"] if "usage" in body else body["events"][place][0]
         return SOURCE, identity
 

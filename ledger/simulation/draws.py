@@ -29,6 +29,10 @@ EUROPE: Final = (("region", "eu"),)
 SIZES: Final = (1, 2, 3, 7, 40, 100)
 
 
+REPORTED: Final = -2
+"""The place of an event that is the whole of its operation, where it is usage by its own id."""
+
+
 @dataclass(frozen=True)
 class At:
     """So long after the moment in which the operation is first sent."""

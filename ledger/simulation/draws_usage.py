@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ledger.core.events import EndedGrants
 from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US
-from ledger.simulation.draws import LIFETIMES, PARENTS, At, Draw, Drawn, Ref, again_of
+from ledger.simulation.draws import LIFETIMES, PARENTS, REPORTED, At, Draw, Drawn, Ref, again_of
 from ledger.simulation.prices import PRODUCTS
 
 
@@ -146,14 +146,16 @@ _ENDED: Final = (EndedGrants.RESTORE, EndedGrants.RESTORE, EndedGrants.ONWARD)
 
 def _original(draw: Draw) -> tuple[int, str, Any, tuple[str, ...]] | None:
     """(tenant, account, place of a recorded event or capture, its product's quantities)."""
-    first = draw.earlier("usage", "usage", "capture", "linked", "amend", "quoted", "debit")
+    first = draw.earlier(
+        "usage", "usage", "capture", "linked", "amend", "quoted", "debit", "leased"
+    )
     if first is None:
         return None
-    if first.kind in ("quoted", "debit"):
+    if first.kind in ("quoted", "debit", "leased"):
         return (
             first.tenant,
             first.account,
-            (first.number, -1),
+            (first.number, REPORTED if first.kind == "leased" else -1),
             PRODUCTS[first.fields["product"]],
         )
     if first.kind == "capture":

@@ -112,7 +112,11 @@ def _check_accounts(model: ShardModel, state: State) -> None:
             raise Violation(
                 Rule.BOOKS_EQUAL_MODEL, f"account {number}: expected {expected}, found {found}"
             )
-    left = [hold.number for hold in model.holds.values() if not hold.ended]
+    left = [
+        hold.number
+        for hold in model.holds.values()
+        if not hold.ended and not (hold.lease is not None and hold.lease.lapsed)
+    ]
     if left:
         raise Violation(Rule.HOLD_SETTLED_ONCE, f"holds {left} never ended")
 

@@ -11,6 +11,7 @@ from typing import Final
 from ledger.simulation.mutants_credits import CREDITS, GRANTS
 from ledger.simulation.mutants_decisions import DECISIONS
 from ledger.simulation.mutants_engine import ENGINE_MUTANTS
+from ledger.simulation.mutants_leases import CREDIT_LEASES
 from ledger.simulation.mutants_months import MONTHS, TRANSFERS
 from ledger.simulation.mutants_usage import USAGE
 from ledger.simulation.mutants_waterfall import WATERFALL
@@ -24,6 +25,7 @@ MUTANTS: Final = (
     *GRANTS,
     *CREDITS,
     *DECISIONS,
+    *CREDIT_LEASES,
     *ENGINE,
     *LEASES,
     *JOURNAL,

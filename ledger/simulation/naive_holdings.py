@@ -191,6 +191,19 @@ class Use(NamedTuple):
 
 
 @dataclass
+class NaiveLease:
+    """What makes a hold a lease (rule H7)."""
+
+    wanted: int
+    minimum: int
+    term: int
+    on_lapse: int
+    recalled: int = -1  # units that it is to come down to
+    lapsed: bool = False  # and stays charged
+    unreported: int = 0  # of one that lapsed and was returned: what late reports may take of it
+
+
+@dataclass
 class NaiveHold:
     """A hold: what it reserves, and how it ended ("" = open)."""
 
@@ -211,6 +224,7 @@ class NaiveHold:
     ended_at: int = 0
     late: bool = False
     quote: int = 0  # that prices its capture
+    lease: NaiveLease | None = None  # with whom it is in escrow
 
     @property
     def reserved(self) -> int:

@@ -259,10 +259,10 @@ class SimulatedTables:
         for key, transfer in sorted(work.rows.items(), key=lambda item: str(item[0])):
             found = dict(zip(c.TRANSFERS, transfer, strict=True)) if key[0] == "transfers" else {}
             if found and found["entry_seq"] == row["entry_seq"] and found["phase"] == c.PENDING:
-                if row["reserved"] is not None:
-                    found["amount"] = row["reserved"][found["line"]]
                 lines.append((found["line"], found))
         lines.sort(key=lambda pair: pair[0])
+        for (_, found), amount in zip(lines, row["reserved"] or (), strict=False):
+            found["amount"] = amount  # of each slice in its order, wherever its line is
         return HoldFact(
             row["tenant"],
             row["asset"],

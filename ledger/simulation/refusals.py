@@ -34,6 +34,10 @@ from ledger.core.events import (
     HoldExtended,
     HoldReleased,
     HoldUpTo,
+    LeaseGranted,
+    LeaseRecalled,
+    LeaseRenewed,
+    LeaseReturned,
     PaymentRecorded,
     PolicyDebited,
     PolicyDenied,
@@ -55,6 +59,7 @@ from ledger.core.events import (
     TopUpRuleSet,
     UsageCaptured,
     UsageDebited,
+    UsageLeased,
     UsageQuarantined,
     UsageQuoted,
     UsageRecorded,
@@ -65,6 +70,7 @@ from ledger.simulation import naive
 from ledger.simulation.messages import Record
 from ledger.simulation.model import WINDOW_US, ShardModel
 from ledger.simulation.model.accounts import goes_on, still_open
+from ledger.simulation.model.holds import open_holds
 from ledger.simulation.model.overrides import are_wrong
 from ledger.simulation.model.rulings import are_wrong as rules_wrong
 from ledger.simulation.naive import own_quantities
@@ -86,6 +92,11 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
     "range": (HoldUpTo, PolicyHeld, WorkDenied, PolicyDenied),
     "debit": (UsageDebited, PolicyDebited, WorkDenied, PolicyDenied),
     "rules": (DecisionPolicySet,),
+    "acquire": (LeaseGranted,),
+    "renew": (LeaseRenewed,),
+    "leased": (UsageLeased, UsageQuarantined),
+    "return": (LeaseReturned,),
+    "recall": (LeaseRecalled,),
     "capture": (UsageRecorded, UsageCaptured),
     "extend": (HoldExtended,),
     "release": (HoldReleased,),
@@ -155,6 +166,7 @@ SAID: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
     ("close", "note"): lambda event: getattr(event, "note", b""),
     ("override", "overrides"): lambda event: tuple(each.override for each in event.overrides),
     ("quote", "tolerance"): lambda event: event.tolerance_given,
+    ("return", "write_off"): lambda event: bool(event.written_off),
     ("quote", "held"): lambda event: event.hold > 0,
     **{
         (kind, name): said
@@ -262,7 +274,17 @@ def _conflict(record: Record, number: int, standing: Any) -> str:
     return "" if in_plan else "no field differs"
 
 
-PRICED: Final = ("usage", "linked", "authorize", "range", "debit", "quote", "quoted")
+PRICED: Final = (
+    "usage",
+    "linked",
+    "leased",
+    "acquire",
+    "authorize",
+    "range",
+    "debit",
+    "quote",
+    "quoted",
+)
 IN_PLAN: Final = frozenset({"product", "quantities", "attributes"})
 
 
@@ -311,6 +333,22 @@ def _contradicts(model: ShardModel, record: Record, account: NaiveAccount | None
     names = record.body.get("quantity_names") or PRODUCTS[record.body["product"]]
     found = dict(zip(names, record.body["quantities"], strict=False))
     return bool(found.get("cached", 0) > found.get("input", 0))
+
+
+def _lease(model: ShardModel, record: Record) -> Any:
+    return model.holds[record.body["hold"]]
+
+
+def _lease_unknown(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
+    hold = model.holds.get(record.body["hold"])
+    if hold is None or hold.lease is None or account is None or hold.account != account.number:
+        return True
+    return bool(hold.ended) and model.recorded_at - hold.ended_at > WINDOW_US
+
+
+def _other_work(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
+    use, body = _lease(model, record).use, record.body
+    return use.product != body["product"] or not set(use.attributes) <= set(body["attributes"])
 
 
 def _range_invalid(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
@@ -401,13 +439,19 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
     ),
     "HOLD_SETTLED": _hold_ended,
     "HOLDS_LIMIT": lambda model, record, account: (
-        account is not None and len(account.holds) >= account.policy.holds_open_max
+        account is not None and open_holds(account) >= account.policy.holds_open_max
     ),
     "ASSET_UNKNOWN": _asset_unknown,
     "EXPIRY_INVALID": lambda model, record, account: (
         record.body["expires_at"] <= max(model.recorded_at, _at(model, record))
     ),
     "POLICY_RULE_INVALID": lambda model, record, account: rules_wrong(record.body["rules"]),
+    "LEASE_UNKNOWN": _lease_unknown,
+    "LEASE_ENDED": lambda model, record, account: _lease(model, record).ended != "",
+    "LEASE_OVERDUE": lambda model, record, account: _lease(model, record).lease.lapsed,
+    "LEASE_RUNS": lambda model, record, account: not _lease(model, record).lease.lapsed,
+    "LEASE_OTHER_WORK": _other_work,
+    "LEASE_TERM_INVALID": lambda model, record, account: 0 < record.body["lifetime"] < 5_000_000,
     "UP_TO_INVALID": _range_invalid,
     "QUANTITIES_ALL_ZERO": lambda model, record, account: not any(record.body["quantities"]),
     "SUBSET_EXCEEDS_PARENT": _contradicts,

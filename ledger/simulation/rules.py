@@ -40,6 +40,9 @@ class Rule(StrEnum):
     GRANT_FIGURES = "rules B3, B4: issue, backfill, void and expiry move what is there"
     RATED_IN_ORDER = "rule B8: what waits is rated once, in order, when it has a price"
     RULED = "rule D4: what rules for shortage come to is said, and is what runs"
+    LEASED = (
+        "rule H7: a lease has its fair share in escrow, until it is reported, returned or lapses"
+    )
     QUOTED = "rule H9: a quote prices one piece of its own work, up to its tolerance, in time"
     GIVEN_BACK = "rules D3, R1: a correction gives back what was drawn, to whom it was drawn from"
     VERIFY_FINDS_NOTHING = "`verify` finds no fault with the journal that is left"

@@ -55,6 +55,8 @@ from ledger.simulation.rules import Rule
 from ledger.simulation.views import view_of
 from ledger.simulation.workload import ENTRIES
 
+SHAPED: Final = ("authorize", "range", "debit", "quote", "quoted", "acquire", "leased")
+LEASED_NAMES: Final = ("leased",)
 _OUTCOMES: Final = {
     Reason.CONFLICT: Outcome.CONFLICT,
     Reason.ACCOUNT_UNKNOWN: Outcome.ACCOUNT_UNKNOWN,
@@ -179,9 +181,13 @@ class SimulatedServer:
             return await self._correction(call, entry)
         digest = self.ledger.family(entry)
         fields = dict(call.fields)
-        if call.kind in ("authorize", "range", "debit", "quote", "quoted"):
+        key, names = digest.request(call.request_id), Names("", call.request_id)
+        if call.kind == "leased":
+            key, names = digest.usage(SOURCE, call.request_id), Names(SOURCE, call.request_id)
+        if call.kind in SHAPED:
             product, attributes = fields.pop("product"), fields.pop("attributes", ())
-            fields["shape"] = self._shape(product, PRODUCTS[product], attributes)
+            quantities = LEASED_NAMES if call.kind == "acquire" else PRODUCTS[product]
+            fields["shape"] = self._shape(product, quantities, attributes)
         if call.kind == "end_commitment":
             name = fields["target_account"]
             there = await self.ledger.resolve(call.tenant, name) if name else None
@@ -190,12 +196,7 @@ class SimulatedServer:
             fields["external_key"] = digest.external(fields["external_key"])
         command = ENTRIES[call.kind].command
         assert command is not None
-        made: Command = command(
-            key=digest.request(call.request_id),
-            account=entry.number,
-            names=Names("", call.request_id),
-            **fields,
-        )
+        made: Command = command(key=key, account=entry.number, names=names, **fields)
         return made
 
     async def _correction(self, call: Call, entry: Entry) -> Command | None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from ledger.core.commands import (
     AbandonRequest,
+    AcquireLease,
     AddSegment,
     AdjustBalance,
     AmendUsage,
@@ -37,16 +38,20 @@ from ledger.core.commands import (
     FreezeAccount,
     IssueCreditNote,
     IssueGrant,
+    LeasedUsage,
     LinkedUsage,
     PauseRecurring,
     QuotedUsage,
+    RecallLease,
     RecordPayment,
     RecordUsage,
     RefundGrant,
     ReleaseHold,
     RemoveTopUpRule,
+    RenewLease,
     ReopenAccount,
     ResumeRecurring,
+    ReturnLease,
     ReverseUsage,
     SetDecisionPolicy,
     SetPriceOverrides,
@@ -82,6 +87,15 @@ from ledger.simulation.draws_decisions import (
     draw_debit,
     draw_range,
     draw_rules,
+)
+from ledger.simulation.draws_leases import (
+    LEASED_WORLD,
+    LEASED_WORLDS,
+    draw_acquire,
+    draw_leased,
+    draw_recall,
+    draw_renew,
+    draw_return,
 )
 from ledger.simulation.draws_money import (
     draw_adjust,
@@ -192,12 +206,18 @@ ENTRIES: Final[dict[str, Entry]] = {
     "debit": Entry(20, draw_debit, DebitWork, topic="decisions", added=True),
     "range": Entry(12, draw_range, AuthorizeHold, topic="decisions", added=True),
     "rules": Entry(10, draw_rules, SetDecisionPolicy, topic="rules", added=True),
+    "acquire": Entry(10, draw_acquire, AcquireLease, topic="leases", added=True),
+    "renew": Entry(10, draw_renew, RenewLease, topic="leases", added=True),
+    "leased": Entry(16, draw_leased, LeasedUsage, topic="leases", added=True),
+    "return": Entry(4, draw_return, ReturnLease, topic="leases", added=True),
+    "recall": Entry(3, draw_recall, RecallLease, topic="leases", added=True),
 }
 """Every command of the core, and the reads."""
 
 QUOTES: Final = "quotes"
 DECISIONS: Final = "decisions"
 RULES: Final = "rules"
+LEASES: Final = "leases"
 TOPICS: Final = tuple(
     dict.fromkeys(each.topic for each in ENTRIES.values() if each.topic and not each.added)
 )
@@ -222,6 +242,8 @@ def draw_topics(seed: int, random: Random) -> tuple[str, ...]:
         topics = tuple(random.sample(TOPICS, random.choice((1, 2, 3))))
     if seed % DECIDED_WORLDS == DECIDED_WORLD:
         topics = (*topics, DECISIONS)
+    if seed % LEASED_WORLDS == LEASED_WORLD:
+        topics = (*topics, LEASES)
     if seed % DECIDED_WORLDS == RULED_WORLD:  # what a rule asks of top-ups has tests of its own
         topics = (*[each for each in topics if each != "top-ups"], DECISIONS, RULES)
     return (*topics, QUOTES) if seed % QUOTED_WORLDS == QUOTED_WORLD else topics
@@ -235,7 +257,7 @@ def draw_operations(
     draw.requests, draw.ruled = REQUESTS, RULES in topics
     count = random.choice((20, 40, 70, 70) if topics else (8, 20, 40, 70))
     drawn_of = [kind for kind, entry in ENTRIES.items() if entry.topic in ("", *topics)]
-    always = ("usage", "read", "quote", "quoted", "debit", "range", "rules")
+    always = ("usage", "read", "quote", "quoted", "debit", "range", "rules", "acquire")
     kinds = [kind for kind in drawn_of if kind in always or draw.chance(80)]
     weights = [ENTRIES[kind].weight * random.choice((1, 1, 3)) for kind in kinds]
     for place, kind in enumerate(kinds):

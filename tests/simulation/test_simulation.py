@@ -65,14 +65,6 @@ OF_SEATS = {
 OF_STATEMENTS = {commands.SetStatements, commands.EndStatement, commands.CloseStatement}
 """tests/core/test_statements draws them."""
 OF_JOBS = {commands.RepriceUsage}  # a job's; tests/core/test_repricing draws it
-OF_LEASES = {
-    commands.AcquireLease,
-    commands.RenewLease,
-    commands.ReturnLease,
-    commands.RecallLease,
-    commands.LeasedUsage,
-}
-"""tests/core/test_lease_properties and the worlds of their holders draw them."""
 OF_MANDATES = {commands.GrantMandate, commands.RevokeMandate, commands.RequestTopUp}
 """tests/core/test_mandates and test_mandate_purchases draw them."""
 SEEDS = 100
@@ -88,7 +80,6 @@ ELSEWHERE = (
     | OF_CONTRACTS
     | OF_JOBS
     | OF_SEATS
-    | OF_LEASES
     | OF_MANDATES
 )
 ELSEWHERE |= OF_STATEMENTS

@@ -11,6 +11,7 @@ and none of the core's code. Raises Violation where an entry contradicts a rule.
     decisions    what may run: within every limit, as much as is affordable
     rulings      what rules make of what may not run as it was asked for
     holds        authorised, denied, extended, settled
+    leases       in escrow, renewed, reported on, given back, lapsed
     quotes       promised, used, expired
     usage        priced and drawn; captures, charges of expired holds
     suspense     what waited for a price, rated
@@ -31,6 +32,7 @@ from ledger.simulation.model import (
     corrections,
     grants,
     holds,
+    leases,
     money,
     overrides,
     quotes,
@@ -125,13 +127,13 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.UsageCosted: usage.unexpected,
     e.UsageConverted: usage.unexpected,
     e.ConversionReversed: usage.unexpected,
-    e.LeaseGranted: usage.unexpected,  # leases are of `simulation.leases`
-    e.LeaseRenewed: usage.unexpected,
-    e.UsageLeased: usage.unexpected,
-    e.LeaseReturned: usage.unexpected,
-    e.LeaseLapsed: usage.unexpected,
-    e.LeaseOverdue: usage.unexpected,
-    e.LeaseRecalled: usage.unexpected,
+    e.LeaseGranted: leases.granted,
+    e.LeaseRenewed: leases.renewed,
+    e.UsageLeased: usage.reported,
+    e.LeaseReturned: leases.returned,
+    e.LeaseLapsed: leases.lapsed,
+    e.LeaseOverdue: leases.overdue,
+    e.LeaseRecalled: leases.recalled,
     e.MandateGranted: usage.unexpected,  # mandates are of tests/core/test_mandates
     e.MandateRevoked: usage.unexpected,
     e.BuyingMandateGranted: usage.unexpected,

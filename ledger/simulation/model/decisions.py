@@ -195,7 +195,7 @@ def _funds_at(m: Shard, account: NaiveAccount, asset: int) -> int:
     """The next instant at which a hold gives back, a grant takes effect or one is issued."""
     now, times = m.recorded_at, []
     for hold in list(account.holds.values())[:HOLDS_LOOKED_AT]:
-        if hold.asset == asset and hold.reserved:
+        if hold.asset == asset and hold.reserved and hold.expires_at < FOREVER:
             times.append(hold.expires_at)
     for each in m.line(account):
         own = each is account

@@ -7,6 +7,7 @@ from ledger.core.events import BookKind
 from ledger.simulation import naive
 from ledger.simulation.model.decisions import allowed
 from ledger.simulation.model.holds import due_hold, end_hold, reserve
+from ledger.simulation.model.leases import over, reported_of
 from ledger.simulation.model.priced import by_quote, priced
 from ledger.simulation.model.quotes import used
 from ledger.simulation.model.rulings import ruled
@@ -73,6 +74,24 @@ def debited(m: Shard, event: e.UsageDebited) -> None:
     overdrawn = ruled(m, account, event) if isinstance(event, e.PolicyDebited) else None
     allowed(m, account, event, plan, overdrawn)
     _charge(m, account, event, price, use, None, True, overdrawn)
+    follows(m, account, event, price.asset)
+
+
+def reported(m: Shard, event: e.UsageLeased) -> None:
+    """Usage of a lease: from its slice, what is above that as any usage (rule H7)."""
+    account = m.deciding(event.account)
+    plan, at = m.plans[event.plan], event.effective_at
+    hold = reported_of(m, event, account)
+    if not m.recorded_at - WINDOW_US <= at <= m.recorded_at + 5 * MINUTE_US:
+        m.fail(Rule.WINDOW, f"usage of {at} is charged at {m.recorded_at}")
+    complaint = closed_then(m, account, at)
+    if complaint or (hold is None and m.frozen(account)):
+        m.fail(Rule.CLOSED_TAKES_NOTHING, f"usage of {at}, {complaint or 'frozen'}")
+    price, use = priced(m, account, plan, event.quantities, at)
+    first = _charge(m, account, event, price, use, hold)
+    over(m, event, price.total, sum(piece.amount for piece in first))
+    if hold is not None:
+        _take_part(m, hold, event, first)
     follows(m, account, event, price.asset)
 
 
