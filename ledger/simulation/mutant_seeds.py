@@ -173,7 +173,7 @@ SEEDS: Final[dict[str, int]] = {
     "checkpoints not claimed by a successor": 59,
     "checkpoint that moved on while it was read not noticed": 125,
     "opening of which nobody knows taken for done": 7,
-    "family that a waiting ticket needs leaves memory": 54,
+    "family that a waiting ticket needs leaves memory": 1421,
     "what comes back goes before what came back earlier": 72,
     "what waits blocks nothing that comes later": 1,
     "what waits for a store that stays away waits for ever": 170,
