@@ -150,7 +150,7 @@ def _buys_nothing(account: Account) -> Refusal:
 def _refuse_price(
     bearers: list[tuple[Account, Mandate]], terms: PurchaseTerms, price: int
 ) -> Refusal | None:
-    for account, mandate in bearers:
+    for _, mandate in bearers:
         assert mandate.purchase is not None, terms
         left = max(0, mandate.purchase.limit - mandate.purchased)
         if price > left:
@@ -158,8 +158,8 @@ def _refuse_price(
                 Reason.MANDATE_PURCHASE_EXCEEDED,
                 "amount",
                 str(left),
-                f"it costs {price}, and the mandate of account {account.number} has only so much "
-                "of its purchase limit left",
+                f"it costs {price}, and the mandate, or one above it, has only so much of its "
+                "purchase limit left",
             )
     for account, mandate in bearers:
         if mandate.pending >= MANDATE_PURCHASES_MAX:

@@ -168,9 +168,9 @@ def refuse_mandate(
 def _refuse_more(above: Account, outermost: Account) -> Refusal | None:
     """Why there is room for no other below a mandate: whoever holds a token says how many there
     are, and all of a family are in memory together."""
-    for account, below, most, where in (
-        (above, above.children, MANDATES_BELOW_MAX, "right below it"),
-        (outermost, outermost.below()[1:], MANDATES_IN_ALL_MAX, "below it in all"),
+    for below, most, where in (
+        (above.children, MANDATES_BELOW_MAX, "right below it"),
+        (outermost.below()[1:], MANDATES_IN_ALL_MAX, "below the outermost at any depth"),
     ):
         count = sum([each.mandate is not None for each in below])
         if count >= most:
@@ -178,8 +178,7 @@ def _refuse_more(above: Account, outermost: Account) -> Refusal | None:
                 Reason.MANDATES_LIMIT,
                 "account",
                 str(count),
-                f"a mandate has at most {most} {where}, ended ones too; so many has that of "
-                f"account {account.number}",
+                f"a mandate has at most {most} {where}, ended ones too",
             )
     return None
 
