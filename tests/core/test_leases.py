@@ -471,3 +471,16 @@ def test_the_margin_is_a_tenth_of_the_term_within_bounds() -> None:
     assert margin_of(5 * SECOND_US) == SECOND_US
     assert margin_of(MINUTE_US) == 6 * SECOND_US
     assert margin_of(60 * MINUTE_US) == 30 * SECOND_US
+
+
+@lease_case
+def test_a_lease_below_another_account_grows_into_the_first_debt_of_its_own(
+    case: LeaseCase,
+) -> None:
+    """
+    account  acme
+    account  app parent=acme overdraft=30
+    grant    app 20
+    lease    app 20 as=l                  -> leased 20 from app
+    renew    l 50                         -> leased 20 from app, overdraft 30
+    """

@@ -258,7 +258,8 @@ def _within_caps(state: State, account: Account, hold: Hold, slices: list[Slice]
         for cap in _caps_on(state, account, piece):
             taken[cap] = taken.get(cap, 0) + units
         if units:
-            grant = state.books.accounts[piece.book].grant
+            book = state.books.accounts.get(piece.book)  # or it is among those to be opened
+            grant = book.grant if book is not None else None
             value = grant.value_of(units) if grant is not None else piece.value
             found.append(Slice(piece.pot, piece.book, units, value))
     return found

@@ -448,7 +448,7 @@ def roll_over(m: Shard, event: e.GrantRolledOver, grant: NaiveGrant, unheld: int
         else:
             m.expect(RULE, "money that rolls over", False, bool(value and grant.deferred))
 
-    m.then(f"{amount} of grant {grant.number} issued anew", anew)
+    m.at_once(f"{amount} of grant {grant.number} issued anew", anew)
 
 
 # -- payments that do not come ---------------------------------------------------------------------

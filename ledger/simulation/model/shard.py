@@ -134,6 +134,10 @@ class Shard:
         """This must be the next entry, but for openings and what was announced before."""
         self.due.append((what, judge))
 
+    def at_once(self, what: str, judge: Next) -> None:
+        """The same, before what was announced before: it belongs to the present entry."""
+        self.due.insert(0, (what, judge))
+
     def explained(self, kind: Any, number: int) -> Any:
         """The entry of that kind about that grant which the present one explains."""
         found = [each for each in self.ahead if isinstance(each, kind) and each.grant == number]
