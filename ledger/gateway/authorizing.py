@@ -28,7 +28,16 @@ INSTEAD: Final = (pb.DECISION_DOWNGRADE, pb.DECISION_DEFER)
 class Asked:
     """What a request is, by its route; made by `asked`."""
 
-    __slots__ = ("account", "attributes", "product", "quantities", "route", "up_to")
+    __slots__ = (
+        "account",
+        "attributes",
+        "operation",
+        "operation_parent",
+        "product",
+        "quantities",
+        "route",
+        "up_to",
+    )
 
     def __init__(
         self,
@@ -38,6 +47,8 @@ class Asked:
         attributes: dict[str, str],
         quantities: dict[str, int],
         up_to: pb.UpTo | None = None,
+        operation: str = "",
+        operation_parent: str = "",
     ) -> None:
         self.route = route
         self.account = account
@@ -45,6 +56,8 @@ class Asked:
         self.attributes = attributes
         self.quantities = quantities
         self.up_to = up_to
+        self.operation = operation
+        self.operation_parent = operation_parent
 
 
 def asked(route: Route, seen: Seen) -> Asked | Reply:
@@ -74,7 +87,11 @@ def asked(route: Route, seen: Seen) -> Asked | Reply:
         up_to = pb.UpTo(quantity=route.up_to, minimum=min(least, quantities[route.up_to]))
     given = ((name, source.of(seen)) for name, source in route.attributes)
     attributes = {name: value for name, value in given if value}
-    return Asked(route, account, product, attributes, quantities, up_to)
+    operation = route.operation.of(seen) if route.operation is not None else ""
+    parent = ""
+    if operation and route.operation_parent is not None:
+        parent = route.operation_parent.of(seen)
+    return Asked(route, account, product, attributes, quantities, up_to, operation, parent)
 
 
 def _number(field: str, source: Source, seen: Seen) -> int | Reply:
@@ -98,6 +115,8 @@ async def authorize(inside: Inside, call: Call, work: Asked, key: str) -> Reply:
         quantities=work.quantities,
         lifetime_us=route.lifetime_us,
         up_to=work.up_to,
+        operation=work.operation,
+        operation_parent=work.operation_parent,
     )
     try:
         found = await inside.authorize(request, call)

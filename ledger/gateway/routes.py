@@ -25,6 +25,8 @@ KEYS: Final = frozenset(
         "account",
         "product",
         "mode",
+        "operation",
+        "operation_parent",
         "lifetime_s",
         "settles",
         "unit",
@@ -74,6 +76,12 @@ class Route(NamedTuple):
     minimum: Source
     """The least of it that is of any use."""
 
+    operation: Source | None
+    """The user action that the request is part of; None = holds name none."""
+
+    operation_parent: Source | None
+    """What caused that one."""
+
 
 class Routes:
     """Routes by what was said of them: the same few, again and again."""
@@ -117,6 +125,14 @@ def route_of(said: Mapping[str, str], defaults: Defaults) -> Route:
     mode = said.get("mode", MODES[0])
     if mode not in MODES:
         raise RouteInvalid(f"context_extensions.mode is {mode!r}: write hold or check")
+    if "operation" in said and mode != MODES[0]:
+        raise RouteInvalid(
+            "context_extensions.operation goes with mode=hold: advice knows no operations"
+        )
+    if "operation_parent" in said and "operation" not in said:
+        raise RouteInvalid(
+            "context_extensions.operation_parent goes with operation: say of which it is"
+        )
     settles = said.get("settles", quantities[0][0] if len(quantities) == 1 else "")
     return Route(
         tenant=said.get("tenant", defaults.tenant),
@@ -132,6 +148,10 @@ def route_of(said: Mapping[str, str], defaults: Defaults) -> Route:
         pay_url=said.get("pay_url", defaults.pay_url),
         up_to=_up_to(said, quantities),
         minimum=_source(said, "up_to_minimum", "0"),
+        operation=_source(said, "operation", "") if "operation" in said else None,
+        operation_parent=(
+            _source(said, "operation_parent", "") if "operation_parent" in said else None
+        ),
     )
 
 

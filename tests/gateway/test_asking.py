@@ -28,6 +28,7 @@ from ledger.journal.storage import MemoryStorage
 from ledger.v1 import (
     account_pb2,
     balance_pb2,
+    budget_pb2,
     clock_pb2,
     decision_pb2,
     decision_policy_pb2,
@@ -238,6 +239,28 @@ async def test_a_denial_names_the_limit_that_decided(asking: Asking) -> None:
     assert limit["id"].startswith("grant_")
 
 
+async def test_requests_of_one_operation_stay_within_its_budget(asking: Asking) -> None:
+    """What a filter that is trusted says of the operation is passed on (rule H4)."""
+    served = asking.served
+    cap = budget_pb2.Budget(
+        measure=budget_pb2.BUDGET_MEASURE_CHARGE, asset="credit", limit=HELD + 1
+    )
+    await served.budgets.SetOperationBudget(
+        budget_pb2.SetOperationBudgetRequest(
+            tenant="default", request_id="cap", account="acme", operation="run", budget=cap
+        )
+    )
+    route = ROUTE | {"operation": "header:x-step", "operation_parent": "header:x-run"}
+    first = await asking.check(asking.request(route=route, x_step="one", x_run="run"))
+    assert first.dynamic_metadata["hold_id"]
+    more = asking.request(route=route, x_step="one")
+    reply = await asking.check(more)
+    assert body_of(reply) == (402, "OPERATION_BUDGET_EXCEEDED")
+    headers = {each.header.key: each.header.value for each in reply.denied_response.headers}
+    assert headers["x-drawdown-limit"] == "OPERATION"
+    assert (await asking.check(asking.request(route=route))).dynamic_metadata["hold_id"]
+
+
 # -- whose request it is ---------------------------------------------------------------------------
 
 
@@ -307,6 +330,8 @@ async def test_an_account_that_no_header_can_carry_is_encoded_in_it(asking: Aski
         {"tenant": "nowhere"},
         {"up_to": "output_tokens"},
         {"up_to_minimum": "5"},
+        {"operation": "header:x-run", "mode": "check"},
+        {"operation_parent": "header:x-run"},
     ],
 )
 async def test_a_route_that_makes_no_sense_lets_nothing_through(
