@@ -6,6 +6,8 @@ import pytest
 from core_world import FAMILY
 from operation_case import OperationCase, operation_case
 
+from ledger.core import commands as c
+from ledger.core import events as e
 from ledger.core.budgets import operation_budgets, operations
 
 
@@ -339,4 +341,56 @@ def test_an_operation_without_a_budget_leaves_nothing_in_the_state() -> None:
     assert not family.operations and not family.budgets
     (hold,) = case.core.state.holds.values()
     assert hold.operation == FAMILY.operation("tool", "run")
+    case.finish()
+
+
+@operation_case
+def test_what_an_expiry_charges_is_usage_of_the_operation(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run  100
+    hold    acme  50 as=H of=agent in=run lifetime=1m
+    clock   +2m
+    usage   acme  1 in=run  -> hold expired, charged, drawn 50 from acme; drawn 1 from acme
+    expect  pends ~run  0
+    expect  spent ~run  51
+    debit   acme  50 in=run  -> denied by its operation, 49 left
+    """
+
+
+@operation_case
+def test_a_cap_that_ended_is_set_anew_in_one_call(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run  100 idle=1h  -> cap 1
+    debit   acme  100 in=run
+    clock   +1h
+    cap     acme/run  100 version=1  -> refused VERSION_MISMATCH expected_version
+    cap     acme/run  100 of=requests  -> cap ended; cap 1
+    expect  spent ~run  0
+    debit   acme  100 in=run
+    expect  spent ~run  1
+    """
+
+
+def test_what_runs_instead_is_within_the_cap_too() -> None:
+    case = OperationCase()
+    case.run("account acme\ngrant acme 1000\ncap acme/run 10")
+    for permille, allowed in ((800, False), (500, True)):
+        instead = e.Alternative(
+            "", (("tier", "small"),), (e.QuantityMap("tokens", "tokens", permille),)
+        )
+        command = c.DebitWork(
+            FAMILY.request(str(permille)),
+            case.accounts["acme"],
+            case.core.shape("chat", "tokens"),
+            (20,),
+            operation=FAMILY.operation("run"),
+            alternatives=(instead,),
+        )
+        outcome, _ = case.execute(command)
+        assert isinstance(outcome, e.PolicyDebited if allowed else e.PolicyDenied), outcome
+    assert case.budget("~run").counter.posted == 10
     case.finish()
