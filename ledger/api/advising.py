@@ -20,11 +20,16 @@ from ledger.api.rendering.render_policy import (
     decided_by,
     render_ruling,
 )
-from ledger.api.requests import seated, shape_of, up_to_of
+from ledger.api.requests import check_operation, seated, shape_of, up_to_of
 from ledger.api.sizing import sized
 from ledger.core.commands import Sizing
 from ledger.core.decisions.affording import Afforded
-from ledger.core.decisions.authorizing import assess_up_to, parts_within, range_of
+from ledger.core.decisions.authorizing import (
+    assess_up_to,
+    operation_refused,
+    parts_within,
+    range_of,
+)
 from ledger.core.decisions.holds import holds_limit
 from ledger.core.decisions.rule_faults import alternatives_invalid
 from ledger.core.decisions.ruling import rule
@@ -59,6 +64,7 @@ def advise(
     ranged: tuple[str, int],
     alternatives: tuple[Alternative, ...] = (),
     sizing: Sizing | None = None,
+    operation: bytes = b"",
 ) -> Advice | Refusal:
     """What Authorize would say now, by the speculative state; changes nothing."""
     account = state.accounts.get(number)
@@ -78,12 +84,17 @@ def advise(
     invalid = alternatives_invalid(alternatives, Reason.ALTERNATIVES_INVALID)
     if invalid is not None:
         return invalid
-    afforded = assess_up_to(state, account, shape, values, up_to, now)
+    invalid = operation_refused(state, account, operation)
+    if invalid is not None:
+        return invalid
+    afforded = assess_up_to(state, account, shape, values, up_to, now, operation=operation)
     if isinstance(afforded, Refusal):
         return afforded
     ruling, as_asked = None, afforded
     if (account.rules is not None or alternatives) and afforded.found.bound.terms.outcome is None:
-        ruled = rule(state, account, shape, values, up_to, alternatives, 0, afforded, now)
+        ruled = rule(
+            state, account, shape, values, up_to, alternatives, 0, afforded, now, operation
+        )
         if ruled is not None:
             afforded, ruling = ruled.afforded, ruled.ruling
     limit = afforded.limit
@@ -127,6 +138,14 @@ async def look(edge: Edge, request: pb.CheckRequest | pb.ExplainDecisionRequest)
         tenant = tenant or await edge.tenant(request.tenant)
         entry = await edge.account(tenant, request.account)
         values, sizing = await sized(edge, entry, shape, values, request.sizing, ranged)
+    operation = b""
+    if isinstance(request, pb.CheckRequest) and (request.operation or request.operation_parent):
+        check = Checked()
+        check_operation(check, request)
+        check.done()
+        tenant = tenant or await edge.tenant(request.tenant)
+        family = edge.ledger.family(await edge.account(tenant, request.account))
+        operation = family.operation(request.operation, request.operation_parent)
     writer = edge.ledger.writers[shard]
     clock_us = edge.ledger.clock.now_us()
     if number in writer.state.paged:
@@ -137,7 +156,7 @@ async def look(edge: Edge, request: pb.CheckRequest | pb.ExplainDecisionRequest)
         check_alternatives(check, request.alternatives)
         check.done()
         listed = alternatives_of(request.alternatives)
-    found = advise(writer.state, number, shape, values, clock_us, ranged, listed, sizing)
+    found = advise(writer.state, number, shape, values, clock_us, ranged, listed, sizing, operation)
     if isinstance(found, Refusal):
         raise refused(found, {"account": request.account})
     return Looked(number, writer, shape, ranged, sizing, found)

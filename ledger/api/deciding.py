@@ -18,7 +18,7 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault
 from ledger.api.ids import HOLD, quote_number
 from ledger.api.intake.parse_plain import effective_at_fault
-from ledger.api.limits import Checked, id_fault, text_fault
+from ledger.api.limits import Checked, id_fault
 from ledger.api.rendering.render_decision import (
     DECISIONS,
     HOLD_STATE_OPEN,
@@ -34,7 +34,14 @@ from ledger.api.rendering.render_decision import (
     say_ruling,
 )
 from ledger.api.rendering.render_policy import alternatives_of, check_alternatives
-from ledger.api.requests import quantities_of, raise_first, seated, shape_of, up_to_of
+from ledger.api.requests import (
+    check_operation,
+    quantities_of,
+    raise_first,
+    seated,
+    shape_of,
+    up_to_of,
+)
 from ledger.api.sizing import sized
 from ledger.core.commands import (
     AuthorizeHold,
@@ -54,7 +61,7 @@ from ledger.core.events import (
     UsageRecorded,
     WorkDenied,
 )
-from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US, ID_BYTES_MAX
+from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US
 from ledger.journal.directory import Entry
 from ledger.v1 import decision_pb2 as pb
 
@@ -94,7 +101,7 @@ async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -
     check = Checked()
     check.ids(request_id=request.request_id)
     check.between("lifetime_us", request.lifetime_us, 0, HOLD_LIFETIME_BATCH_MAX_US)
-    _check_operation(check, request)
+    check_operation(check, request)
     check_alternatives(check, request.alternatives)
     check.one_of("sizing", request.sizing, pb.Sizing.DESCRIPTOR.values_by_number)
     check.done()
@@ -139,14 +146,6 @@ async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -
     return Asked(entry, command, {"account": request.account, "quote_id": request.quote_id})
 
 
-def _check_operation(
-    check: Checked, request: pb.AuthorizeRequest | pb.DebitRequest | pb.CaptureRequest
-) -> None:
-    operation, parent = request.operation, request.operation_parent
-    check.fault(text_fault("operation", operation, ID_BYTES_MAX, empty=not parent))
-    check.fault(text_fault("operation_parent", parent, ID_BYTES_MAX, empty=True))
-
-
 async def _say_authorize(edge: Edge, asked: Asked, answer: Answer) -> pb.AuthorizeResponse:
     event, plan, entry = answer.event, answer.plan, asked.entry
     assert isinstance(event, HoldAuthorized | AuthorizeDenied) and plan is not None, event
@@ -182,7 +181,7 @@ async def _ask_debit(edge: Edge, request: pb.DebitRequest, call: Call) -> Asked:
     shape, values = shape_of(edge.shapes, request)
     check = Checked()
     check.ids(request_id=request.request_id)
-    _check_operation(check, request)
+    check_operation(check, request)
     check_alternatives(check, request.alternatives)
     check.done()
     entry = await edge.account(tenant, request.account)
@@ -258,7 +257,7 @@ async def _ask_capture(edge: Edge, request: pb.CaptureRequest, call: Call) -> As
     operation, parent = request.operation, request.operation_parent
     if operation or parent:
         check = Checked()
-        _check_operation(check, request)
+        check_operation(check, request)
         check.done()
     minted, entry = await edge.minted(tenant, HOLD, request.hold_id)
     family = edge.ledger.family(entry)

@@ -8,8 +8,9 @@ from typing import Literal, Protocol
 from ledger.api.assets import Assets
 from ledger.api.errors import CallFailed, Fault, invalid
 from ledger.api.intake.shapes import ShapeCache, quantities_fault, quantity_names_fault
-from ledger.api.limits import Checked, id_fault
+from ledger.api.limits import Checked, id_fault, text_fault
 from ledger.core.events import Rollover
+from ledger.core.limits import ID_BYTES_MAX
 from ledger.core.shapes import Shape
 from ledger.journal.directory import Entry
 from ledger.v1 import decision_pb2, types_pb2
@@ -154,3 +155,16 @@ def rollover_of(given: types_pb2.Rollover) -> Rollover:
     """A rollover as the core takes it."""
     cap = given.cap if given.HasField("cap") else -1
     return Rollover(given.numerator, given.denominator, cap, given.lifetime_us, given.again)
+
+
+def check_operation(
+    check: Checked,
+    request: decision_pb2.AuthorizeRequest
+    | decision_pb2.CaptureRequest
+    | decision_pb2.CheckRequest
+    | decision_pb2.DebitRequest,
+) -> None:
+    """The operation that a request names, and what caused that."""
+    operation, parent = request.operation, request.operation_parent
+    check.fault(text_fault("operation", operation, ID_BYTES_MAX, empty=not parent))
+    check.fault(text_fault("operation_parent", parent, ID_BYTES_MAX, empty=True))

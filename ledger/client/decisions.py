@@ -38,11 +38,13 @@ class DecisionCalls:
         up_to: tuple[str, int] | None = None,
         alternatives: Sequence[pb.Alternative] = (),
         sizing: pb.Sizing.ValueType = pb.SIZING_UNSPECIFIED,
+        operation: str = "",
+        operation_parent: str = "",
     ) -> pb.CheckResponse:
         """What authorize would say now; advisory, nothing is held or recorded. `up_to`,
         `alternatives` and `sizing`: see authorize."""
         asked = self._asked(account, product, quantities, attributes, up_to, alternatives, sizing)
-        request = pb.CheckRequest(**asked)
+        request = pb.CheckRequest(**asked, operation=operation, operation_parent=operation_parent)
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).Check, request, account
         )

@@ -163,6 +163,8 @@ async def check(inside: Inside, call: Call, work: Asked) -> Reply:
         attributes=work.attributes,
         quantities=work.quantities,
         up_to=work.up_to,
+        operation=work.operation,
+        operation_parent=work.operation_parent,
     )
     try:
         found = await inside.check(request, call)

@@ -125,10 +125,6 @@ def route_of(said: Mapping[str, str], defaults: Defaults) -> Route:
     mode = said.get("mode", MODES[0])
     if mode not in MODES:
         raise RouteInvalid(f"context_extensions.mode is {mode!r}: write hold or check")
-    if "operation" in said and mode != MODES[0]:
-        raise RouteInvalid(
-            "context_extensions.operation goes with mode=hold: advice knows no operations"
-        )
     if "operation_parent" in said and "operation" not in said:
         raise RouteInvalid(
             "context_extensions.operation_parent goes with operation: say of which it is"

@@ -67,6 +67,13 @@ async def test_holds_debits_and_usage_of_an_operation_share_its_cap(funded: Serv
     assert (denied.decision, denied.reason) == (
         decision_pb2.DECISION_DENY, "OPERATION_BUDGET_EXCEEDED",
     )  # fmt: skip
+    named = asked(funded, "tool")
+    del named["request_id"]
+    advised = await funded.decisions.Check(decision_pb2.CheckRequest(**named))
+    assert (advised.reason, advised.limit) == ("OPERATION_BUDGET_EXCEEDED", denied.limit)
+    del named["operation"], named["operation_parent"]
+    apart = await funded.decisions.Check(decision_pb2.CheckRequest(**named))
+    assert apart.decision == decision_pb2.DECISION_ALLOW
     limit = denied.limit
     assert (limit.kind, limit.account, limit.name, limit.left) == (
         decision_pb2.LIMIT_KIND_OPERATION, "acme", made.operation_key, 300,

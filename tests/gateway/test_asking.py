@@ -258,6 +258,8 @@ async def test_requests_of_one_operation_stay_within_its_budget(asking: Asking) 
     assert body_of(reply) == (402, "OPERATION_BUDGET_EXCEEDED")
     headers = {each.header.key: each.header.value for each in reply.denied_response.headers}
     assert headers["x-drawdown-limit"] == "OPERATION"
+    advised = await asking.check(asking.request(route=route | {"mode": "check"}, x_step="one"))
+    assert body_of(advised) == (402, "OPERATION_BUDGET_EXCEEDED")
     assert (await asking.check(asking.request(route=route))).dynamic_metadata["hold_id"]
 
 
@@ -330,7 +332,6 @@ async def test_an_account_that_no_header_can_carry_is_encoded_in_it(asking: Aski
         {"tenant": "nowhere"},
         {"up_to": "output_tokens"},
         {"up_to_minimum": "5"},
-        {"operation": "header:x-run", "mode": "check"},
         {"operation_parent": "header:x-run"},
     ],
 )
