@@ -227,7 +227,8 @@ class Unwinding:
     def to_advance(self, owner: int, take: int) -> None:
         """What is still owed of it is owed no more; the rest goes to who repaid it, the last first
         (rule D3)."""
-        self.kept += self.to_run(owner, self.used.run, take)
+        left = self.to_run(owner, self.used.run, take)  # which may keep some by itself
+        self.kept += left
 
     def to_run(self, owner: int, run: int, take: int) -> int:
         """The same for one run of debt; returns what is left."""
