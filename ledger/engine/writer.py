@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from ledger.core.commands import NO_NAMES, AmendUsage, Command, LinkedUsage
 from ledger.core.decide import execute
+from ledger.core.decisions.usual_debits import decide_usual
 from ledger.core.due import sweep
 from ledger.core.events import (
     ConfigurationApplied,
@@ -27,7 +28,6 @@ from ledger.core.events import (
 from ledger.core.limits import MILLISECOND_US, SWEEP_ENTRIES_MAX
 from ledger.core.metering.linked import refuse_linked
 from ledger.core.metering.suspense import rated_by
-from ledger.core.metering.usual import record_usual
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.state import State
 from ledger.core.upcast import UPCASTS
@@ -644,11 +644,13 @@ class Writer:
         place, patience, plain = 0, 1, 0
         while place < len(commands) and plain < PLAIN_SLICE:
             start, known = place, len(indexes)
-            place = record_usual(state, commands, start, events, indexes)
+            place = decide_usual(state, commands, start, events, indexes)
             if place > start:
                 patience = 1
                 ticket.outcomes += map(events.__getitem__, indexes[known:])
                 batch.names += [command.names for command in commands[start:place]]
+                if ticket.actor:
+                    batch.actors |= dict.fromkeys(indexes[known:], ticket.actor)
             end = min(place + patience, len(commands))
             while place < end:
                 command = commands[place]

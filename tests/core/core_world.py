@@ -22,13 +22,13 @@ from ledger.core import decide
 from ledger.core.catalog import Asset, Catalog, asset_number
 from ledger.core.commands import ApplyConfiguration, Command, Original
 from ledger.core.decide import execute
+from ledger.core.decisions.usual_debits import decide_usual
 from ledger.core.due import sweep
 from ledger.core.events import Event, PlanDeclared, UsageConverted
 from ledger.core.evolve import evolve
 from ledger.core.identity import FamilyDigest
 from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from ledger.core.metering.levels import metered_before
-from ledger.core.metering.usual import record_usual
 from ledger.core.outcomes import Known, split_locator
 from ledger.core.repeats import first_difference
 from ledger.core.shapes import Shape
@@ -214,13 +214,13 @@ class Core:
         """What a writer does with one command."""
         batch = self.batches[-1][1]
         recorded: list[int] = []
-        if not self.plainly and record_usual(self.state, [command], 0, batch, recorded):
+        if not self.plainly and decide_usual(self.state, [command], 0, batch, recorded):
             return batch[recorded[0]]
         return execute(self.state, command, batch)
 
     def run_usual(self, commands: Sequence[Command]) -> int:
-        """How many of these are usual usage; they are recorded."""
-        return record_usual(self.state, commands, 0, self.batches[-1][1], [])
+        """How many of these are usual; they are recorded."""
+        return decide_usual(self.state, commands, 0, self.batches[-1][1], [])
 
     def sweep(self, entries_max: int = 256) -> list[Event]:
         batch = self.batches[-1][1]

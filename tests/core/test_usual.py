@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ usage = st.tuples(
     st.lists(st.sampled_from([0, 1, 1, 2, 3, 7, 1_001]), min_size=3, max_size=3),
     st.sampled_from([0, 0, 0, 1, 5, -MINUTE_US, -20 * HOUR_US, HOUR_US]),
     st.integers(0, 400),  # its id: some come again
+    st.sampled_from([False, False, True]),  # as a debit
 )
 grant = st.tuples(
     st.sampled_from(ACCOUNTS),
@@ -130,8 +132,16 @@ class Usage:
             self.core.advance(given_)
 
     def usage(
-        self, account: int, product: str, amounts: list[int], ago: int, event: int
-    ) -> c.RecordUsage:
+        self,
+        account: int,
+        product: str,
+        amounts: list[int],
+        ago: int,
+        event: int,
+        debit: bool = False,
+    ) -> c.RecordUsage | c.DebitWork:
+        if debit:
+            return self.debit(account, product, amounts, event)
         names = QUANTITIES[product]
         return c.RecordUsage(
             FAMILY.usage("tests", str(event)),
@@ -142,7 +152,15 @@ class Usage:
             c.NO_NAMES,
         )
 
-    def record(self, commands: list[c.RecordUsage]) -> None:
+    def debit(
+        self, account: int, product: str, amounts: list[int], event: int, **more: Any
+    ) -> c.DebitWork:
+        names = QUANTITIES[product]
+        shape = self.core.shape(product, *names)
+        key = FAMILY.request(str(event))
+        return c.DebitWork(key, account, shape, tuple(amounts[: len(names)]), **more)
+
+    def record(self, commands: Sequence[c.RecordUsage | c.DebitWork]) -> None:
         """As a writer does: as many as are usual, then one by one until the next is."""
         place = 0
         while place < len(commands):
@@ -215,6 +233,49 @@ def test_most_usage_is_usual(rate_card: str) -> None:
     assert made.core.run_usual(events) == len(events)
 
 
+def test_most_debits_are_usual() -> None:
+    """Beside each other and beside usage: a run is of one kind."""
+    made = paid_for()
+    made.core.advance(HOUR_US)
+    debits = [
+        made.debit(1, product, [20, 3, 9], number)
+        for number, product in enumerate(("chat", "half", "gpt") * 3)
+    ]
+    events = [made.usage(1, "chat", [1], 0, number) for number in (90, 91)]
+    assert made.core.run_usual([*debits, *events]) == len(debits)
+    assert made.core.run_usual([*events, *debits]) == len(events)
+    kinds = [type(event) for event in made.core.batches[-1][1]]
+    assert kinds.count(e.UsageDebited) == len(debits)
+
+
+@pytest.mark.parametrize(
+    ("account", "product", "amounts", "more"),
+    [
+        (9, "chat", [1], {}),  # nobody knows the account
+        (2, "chat", [1], {}),  # it has no grant
+        (1, "chat", [0], {}),
+        (1, "gpt", [20, 0, 1], {}),  # each quantity of a debit is above 0
+        (1, "chat", [-1], {}),
+        (1, "priceless", [1], {}),
+        (1, "free", [1], {}),
+        (1, "huge", [7], {}),
+        (1, "gpt", [1, 2, 1], {}),
+        (1, "chat", [1_000_001], {}),  # more than the grant has
+        (1, "chat", [1], {"up_to": "tokens"}),
+        (1, "chat", [1], {"alternatives": (e.Alternative(product="half"),)}),
+    ],
+)
+def test_what_is_no_usual_debit_is_left_alone(
+    account: int, product: str, amounts: list[int], more: dict[str, Any]
+) -> None:
+    made = paid_for()
+    before, entries = digest(made.core.state), len(made.core.batches[-1][1])
+    sound = made.debit(1, "chat", [1], 1)
+    assert made.core.run_usual([made.debit(account, product, amounts, 0, **more), sound]) == 0
+    assert digest(made.core.state) == before
+    assert len(made.core.batches[-1][1]) == entries
+
+
 def test_usage_of_many_zones_is_usual() -> None:
     """Neighbours in a batch may be of months that began at other instants (rule T1)."""
     made = Usage(plainly=False, zones=("", "America/New_York", "Pacific/Kiritimati"))
@@ -276,10 +337,10 @@ def test_what_is_not_usual_is_left_alone(
 def test_what_is_frozen_is_left_alone_and_what_is_not_is_usual_again() -> None:
     made = paid_for()
     made.ask(c.FreezeAccount, 1)
-    event = made.usage(1, "chat", [1], 0, 1)
-    assert made.core.run_usual([event]) == 0
+    event, debit = made.usage(1, "chat", [1], 0, 1), made.debit(1, "chat", [1], 2)
+    assert made.core.run_usual([event]) == made.core.run_usual([debit]) == 0
     made.ask(c.UnfreezeAccount, 1)
-    assert made.core.run_usual([event]) == 1
+    assert made.core.run_usual([event]) == made.core.run_usual([debit]) == 1
 
 
 def test_after_a_reopening_what_was_before_it_is_looked_at() -> None:
@@ -313,6 +374,17 @@ def test_what_is_known_is_left_alone() -> None:
     keys.newest_max = len(keys.newest) + 1
     third, fourth = (made.usage(1, "chat", [1], 0, number) for number in (3, 4))
     assert made.core.run_usual([third, fourth]) == 1
+
+
+def test_a_debit_that_is_known_is_left_alone() -> None:
+    made = paid_for()
+    debit = made.debit(1, "chat", [1], 1)
+    assert made.core.run_usual([debit, debit]) == 1
+    keys = made.core.state.keys
+    keys.freeze()
+    assert made.core.run_usual([debit]) == 0
+    keys.newest_max = len(keys.newest) + 1
+    assert made.core.run_usual([made.debit(1, "chat", [1], number) for number in (3, 4)]) == 1
 
 
 def test_what_a_grant_is_restricted_to() -> None:

@@ -75,7 +75,7 @@ def _record(
 ) -> int:
     """The loop of `record_usual`."""
     if state.offsets:
-        commands = commands[: _of_one_time(state, commands, place)]
+        commands = commands[: of_one_time(state, commands, place)]
     keys = state.keys
     newest, find_older = keys.newest, keys.find_older
     older = bool(keys.older or keys.found)
@@ -200,7 +200,7 @@ def _record(
             return place
         index = plan_indexes.get(bound)
         if index is None:
-            index = plan_indexes[bound] = _declared(state, bound.declaration, add)
+            index = plan_indexes[bound] = declared(state, bound.declaration, add)
         if cost is None:
             recorded = UsageRecorded(
                 key,
@@ -228,7 +228,7 @@ def _record(
             priced = cost.bound
             cost_plan = plan_indexes.get(priced)
             if cost_plan is None:
-                cost_plan = plan_indexes[priced] = _declared(state, priced.declaration, add)
+                cost_plan = plan_indexes[priced] = declared(state, priced.declaration, add)
             debit, credit = state.cost_books[priced] if cost.total else _NO_BOOKS
             recorded = UsageCosted(
                 key,
@@ -260,7 +260,7 @@ def _record(
     return place
 
 
-def _declared(state: State, declared: PlanDeclared, add: Callable[[Event], None]) -> int:
+def declared(state: State, declared: PlanDeclared, add: Callable[[Event], None]) -> int:
     """Index in the batch of a plan's declaration, said once a batch."""
     index = state.vocabulary.get(declared)
     if index is None:
@@ -270,7 +270,7 @@ def _declared(state: State, declared: PlanDeclared, add: Callable[[Event], None]
     return index
 
 
-def _of_one_time(state: State, commands: Sequence[Command], place: int) -> int:
+def of_one_time(state: State, commands: Sequence[Command], place: int) -> int:
     """Where those end that are of the time that the batch's entries are recorded at now (rule T4):
     another tenant's time is an entry before them."""
     state.record_at(state.offset)  # nothing that was looked at before is decided
