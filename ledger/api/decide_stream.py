@@ -18,11 +18,13 @@ from google.rpc import code_pb2
 
 from ledger.api.answers import answer_at, entry_seqs
 from ledger.api.calls import Call, failure_in
-from ledger.api.deciding import CHECK_METHOD, KINDS, Asked, Kind
+from ledger.api.deciding import CHECK_METHOD, DEBIT, KINDS, Asked, Kind
 from ledger.api.edge import Edge
 from ledger.api.errors import TABLE, CallFailed
 from ledger.api.forward import Forwarder
+from ledger.api.usual_debits import ask_at_once, is_usual, say_at_once
 from ledger.core.commands import Command
+from ledger.core.events import UsageDebited
 from ledger.engine.ticket import NotApplied, NotOwner, OutcomeUnknown, Ticket
 from ledger.engine.underway import Work
 from ledger.journal.errors import JournalError
@@ -128,7 +130,8 @@ class DecideStream:
                         self._room.clear()
                         await self._room.wait()
                     self._unanswered += 1
-                    await self._take(item)
+                    if not self._take_at_once(item):
+                        await self._take(item)
             self._end(True)
         except Exception as error:
             self._end(error)
@@ -142,6 +145,23 @@ class DecideStream:
         if not self._ended:
             self._ended = how
         self._wake.set()
+
+    def _take_at_once(self, item: pb.DecideItem) -> bool:
+        """Have a usual debit wait for its writer; False: it takes more than that."""
+        if self._ended or self._call.gate is not None or not item.HasField("debit"):
+            return False
+        request = item.debit
+        asked = ask_at_once(self._edge, request, self._call)
+        if asked is None:
+            return False
+        shard = asked.entry.shard
+        if not self._edge.ledger.shards.owns(shard) or (self._behind and self._is_behind(asked)):
+            return False
+        lane = self._lane(shard)
+        if lane.working is None:
+            lane.working = self._edge.ledger.underway.begin()
+        self._wait_in_lane(shard, lane, Item(item.number, DEBIT, request, asked), asked)
+        return True
 
     async def _take(self, item: pb.DecideItem) -> None:
         """Hand an item on; what is wrong with it is its answer."""
@@ -163,9 +183,10 @@ class DecideStream:
             asked = await kind.ask(self._edge, request, self._call)
             shard = asked.entry.shard
             if self._edge.ledger.shards.owns(shard) and not self._is_behind(asked):
-                working = self._wait_in_lane(
-                    shard, Item(number, kind, request, asked), asked, working
-                )
+                lane = self._lane(shard)
+                if lane.working is None:
+                    lane.working, working = working, None
+                self._wait_in_lane(shard, lane, Item(number, kind, request, asked), asked)
                 return None
             refused = NotOwner(shard, RETRY_AFTER_US)
         except NotOwner as error:
@@ -184,21 +205,18 @@ class DecideStream:
 
     # -- decided here ------------------------------------------------------------------------------
 
-    def _wait_in_lane(
-        self, shard: int, item: Item, asked: Asked, working: Work | None
-    ) -> Work | None:
-        """Gives back `working` where the lane has its own already."""
+    def _lane(self, shard: int) -> Lane:
         lane = self._lanes.get(shard)
         if lane is None:
             lane = self._lanes[shard] = Lane()
-        if lane.working is None:
-            lane.working, working = working, None
+        return lane
+
+    def _wait_in_lane(self, shard: int, lane: Lane, item: Item, asked: Asked) -> None:
         lane.waiting.append(item)
         lane.commands.append(asked.command)
         if not lane.deciding and lane.tickets < TICKETS_MAX:
             lane.deciding = True  # with whatever else has come by then
             asyncio.get_running_loop().call_soon(self._flush, shard, lane)
-        return working
 
     def _handed_over(self, lane: Lane) -> None:
         if lane.working is not None:
@@ -322,8 +340,20 @@ class DecideStream:
                 reply.replies.append(ready)
                 continue
             items, ticket = ready
+            usual = 0
             for place, (item, entry_seq) in enumerate(zip(items, entry_seqs(ticket), strict=True)):
-                reply.replies.append(await self._say(item, ticket, place, entry_seq))
+                outcome = ticket.outcomes[place]
+                if type(outcome) is UsageDebited and is_usual(outcome):
+                    added = reply.replies.add(number=item.number)
+                    try:
+                        say_at_once(self._edge, added.debit, ticket, outcome, entry_seq)
+                        usual += 1
+                    except Exception as error:
+                        added.CopyFrom(_failed(item.number, error))
+                else:
+                    reply.replies.append(await self._say(item, ticket, place, entry_seq))
+            if usual:
+                self._edge.telemetry.decided("Debit", "ALLOW", usual)
 
     async def _say(self, item: Item, ticket: Ticket, place: int, entry_seq: int) -> pb.DecideReply:
         asked = item.asked

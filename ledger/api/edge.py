@@ -125,6 +125,14 @@ class Edge:
             )
         return entry
 
+    def known(self, tenant_name: str, name: str) -> Entry | None:
+        """The same by the names of both, as far as they are in memory; None: ask `tenant` and
+        `account`. A tenant with a clock of its own is always asked for."""
+        tenant = self._tenants.get(tenant_name)
+        if tenant is None or tenant in self._sandboxes:
+            return None
+        return self.ledger.cached(tenant, name, self.now_us(tenant))
+
     async def own_account(self, tenant: int, account_id: str) -> Entry:
         """The same for a field that takes no alias."""
         entry = await self.account(tenant, account_id)

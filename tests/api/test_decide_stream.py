@@ -284,6 +284,7 @@ class NoCall:
     span = None
     trace = b""
     forwarded = False
+    gate = None
 
     class principal:
         actor = ""
