@@ -157,7 +157,7 @@ class Usage:
     ) -> c.DebitWork:
         names = QUANTITIES[product]
         shape = self.core.shape(product, *names)
-        key = FAMILY.request(str(event))
+        key = FAMILY.request(f"debit {event}")
         return c.DebitWork(key, account, shape, tuple(amounts[: len(names)]), **more)
 
     def record(self, commands: Sequence[c.RecordUsage | c.DebitWork]) -> None:
