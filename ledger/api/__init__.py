@@ -11,6 +11,7 @@
     requests, rendering, published, erasing     parts of the services
     card_check                  what a rate card must pass, asked here or in another process
     deciding, decide_stream     recorded decisions, one by one and many on a stream
+    usual_debits                what a stream takes and says of most debits, at once
     check_many                  advice on many pieces of work at once
     balance_figures, watching   what an account can still spend, and as it changes
     showing_usage               one recorded event, with what rated it since
