@@ -30,7 +30,7 @@ from ledger.client.calls import monotonic_us
 from ledger.client.errors import CallError, ClientClosed, Denied, NotApplied, OutcomeUnknown
 from ledger.client.events import UsageEvent
 from ledger.client.metered import LIFETIME_US, MeteredCall, Request, Settling, request_of
-from ledger.client.spool_files import SpooledCapture
+from ledger.client.spool_files import SpooledCapture, record_of
 from ledger.v1 import decision_pb2 as pb
 from ledger.v1 import fail_mode_pb2
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 PATIENCE_US: Final = 2_000_000
 AGAIN_US: Final = 1_000_000
 ACCOUNTS_MAX: Final = 100_000  # with usage that is not recorded yet; x ~500 B = 50 MB
+RECORDS_PROMISED: Final = 2  # x the estimate's record: use may be of more quantities than it named
 MARK: Final = "decided_by"
 """Attribute of usage that was let in while no server answered; its value is `fail_open`."""
 _log: Final = logging.getLogger("ledger.client")
@@ -127,6 +128,8 @@ class Guard:
         self._learning = False
         self._leases: dict[tuple[str, str], HeldLease] = {}
         self._exposures: dict[str, _Exposure] = {}
+        self._promised_events = 0
+        self._promised_bytes = 0
         self._path = spool.folder / "fail_modes.json"
         self._modes = _read(self._path)
 
@@ -200,8 +203,12 @@ class Guard:
         finally:
             self._learning = False
 
-    def let_in(self, account: str, estimate: Mapping[str, int]) -> bool:
-        """Whether an open product's work is within bounds; then it counts."""
+    def let_in(self, account: str, estimate: Mapping[str, int], kept_bytes: int) -> bool:
+        """Whether an open product's work is within bounds, and the spool has room for its usage
+        beside that of all that runs; then it counts."""
+        promised = self._promised_bytes + kept_bytes
+        if not self.spool.has_room(self._promised_events + 1, promised):
+            return False
         exposure = self._exposures.get(account)
         if exposure is None:
             if len(self._exposures) >= ACCOUNTS_MAX:
@@ -210,10 +217,16 @@ class Guard:
         if not exposure.has_room(self._bounds, estimate):
             return False
         exposure.running.append(estimate)
+        self._promised_events += 1
+        self._promised_bytes = promised
         return True
 
-    def ended(self, account: str, estimate: Mapping[str, int], used: Mapping[str, int]) -> None:
+    def ended(
+        self, account: str, estimate: Mapping[str, int], used: Mapping[str, int], kept_bytes: int
+    ) -> None:
         """Work that was let in has ended, with so much used."""
+        self._promised_events -= 1
+        self._promised_bytes -= kept_bytes
         exposure = self._exposures[account]
         exposure.running.remove(estimate)
         if used:
@@ -239,9 +252,10 @@ class GuardedCall(MeteredCall):
         self._began_us = 0
         self._lease: HeldLease | None = None
         self._spent = 0
+        self._kept_bytes = 0
 
     async def __aenter__(self) -> GuardedCall:
-        """Hold, or decide by the fail mode. Raises Denied, Refused, ClientClosed."""
+        """Hold, or decide by the fail mode. Raises Denied, Refused, InvalidEvent, ClientClosed."""
         guard, request = self._guard, self._request
         mode = guard.mode_of(request.product)
         decision = None if guard.is_away else await self._asked()
@@ -299,7 +313,9 @@ class GuardedCall(MeteredCall):
         """Why it may not run without a server; "" = it may."""
         guard, request = self._guard, self._request
         if self.decided_by is DecidedBy.FAIL_OPEN:
-            return "" if guard.let_in(request.account, request.estimate) else "FAIL_OPEN_BOUND"
+            self._kept_bytes = RECORDS_PROMISED * len(record_of(self._event(request.estimate)))
+            let_in = guard.let_in(request.account, request.estimate, self._kept_bytes)
+            return "" if let_in else "FAIL_OPEN_BOUND"
         if self.decided_by is DecidedBy.LEASE:
             lease = guard.lease_of(request.account, request.product)
             if lease is None:
@@ -341,7 +357,7 @@ class GuardedCall(MeteredCall):
                 if not self.kept:
                     counted = {}
         finally:
-            guard.ended(request.account, request.estimate, counted)
+            guard.ended(request.account, request.estimate, counted, self._kept_bytes)
 
     def _settle_lease(self, lease: HeldLease, used: dict[str, int]) -> None:
         if not used:

@@ -91,6 +91,10 @@ class Spool:
         """Events on the disk, those of the oldest segment included that are settled already."""
         return self._files.events
 
+    def has_room(self, events: int, more_bytes: int) -> bool:
+        """Whether so many more events, of so many bytes, would be kept."""
+        return self._files.has_room(events, more_bytes)
+
     @property
     def kept_bytes(self) -> int:
         """Bytes on the disk."""

@@ -23,6 +23,7 @@ from ledger.client.events import UsageEvent, event_bytes, shape_bytes, shape_key
 
 SEGMENT_BYTES: Final = 4 << 20  # x ~250 B an event = 16,000 that may be sent again
 RECORD_BYTES_MAX: Final = 1 << 20
+DISK_SPARE_BYTES: Final = 1 << 20  # for the file system's own blocks, and a last segment
 _HEAD: Final = 8  # bytes of length and CRC-32, big-endian
 _SUFFIX: Final = ".spool"
 
@@ -81,6 +82,9 @@ class SpoolFiles:
             raise SpoolBusy(f"{folder} is another process's or client's spool") from error
         try:
             self._open()
+        except OSError as error:
+            os.close(self._lock)
+            raise SpoolFailed(f"{folder} cannot be read: {error}") from error
         except BaseException:
             os.close(self._lock)
             raise
@@ -114,6 +118,16 @@ class SpoolFiles:
         segment.events += len(records)
         self.bytes += len(more)
         self.events += len(records)
+
+    def has_room(self, events: int, more_bytes: int) -> bool:
+        """Whether so much more is within the bounds, and on the disk itself."""
+        if self.events + events > self._events_max or self.bytes + more_bytes > self._bytes_max:
+            return False
+        try:
+            disk = os.statvfs(self._folder)
+        except OSError:
+            return False
+        return more_bytes + DISK_SPARE_BYTES <= disk.f_bavail * disk.f_frsize
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -174,8 +188,13 @@ class SpoolFiles:
             self.events += segment.events
 
     def _set_aside(self, segment: Segment, torn: bytes) -> None:
-        """The end of a write that was cut short is kept beside, for whoever wants to look."""
-        segment.path.with_suffix(".torn").write_bytes(torn)
+        """The end of a write that was cut short is kept beside, for whoever wants to look, where
+        the disk has room for it: on a full one what is kept can be sent all the same."""
+        beside = segment.path.with_suffix(".torn")
+        try:
+            beside.write_bytes(torn)
+        except OSError:
+            beside.unlink(missing_ok=True)
         with segment.path.open("r+b") as file:
             file.truncate(segment.bytes)
             os.fsync(file.fileno())

@@ -176,6 +176,33 @@ async def test_what_is_not_recorded_is_bounded_an_account_and_room_comes_back(
     assert (await charged(client), await charged(client, "beta")) == (202, 100)
 
 
+async def test_no_work_is_let_in_whose_usage_the_spool_has_no_room_for(
+    client: DrawdownClient, proxy: CuttingProxy, tmp_path: Path
+) -> None:
+    """
+    spool  3 events
+    acme   one has ended, two run: a fourth is denied before it runs, of whichever account;
+           room that one did not use is for another; all that ran is charged
+    """
+    await client.set_fail_mode("chat", FAIL_MODE_OPEN)
+    away_client = DrawdownClient(proxy.address, source="test", retry=IMPATIENT)
+    async with Spool(away_client, tmp_path, patience_us=AWAY_US, events_max=3) as spool:
+        guard = away_client.guard(spool, again_us=1)
+        await learned(guard)
+        away(proxy)
+        await run(guard, 10)
+        async with guard.metered("acme", "chat", estimate={"output_tokens": 5}) as first:
+            async with guard.metered("acme", "chat", estimate={"output_tokens": 5}):
+                assert (await denied(guard, 1)).reason == "FAIL_OPEN_BOUND"
+                assert (await denied(guard, 1, "beta")).reason == "FAIL_OPEN_BOUND"
+            await run(guard, 7)
+            assert (await denied(guard, 1)).reason == "FAIL_OPEN_BOUND"
+            first.add(output_tokens=3)
+        await back(proxy, guard)
+    await away_client.close()
+    assert (await charged(client), await charged(client, "beta")) == (1 + 10 + 7 + 3, 0)
+
+
 async def test_a_lease_decides_where_one_covers_it(
     client: DrawdownClient, proxy: CuttingProxy, tmp_path: Path
 ) -> None:

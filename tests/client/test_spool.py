@@ -175,6 +175,61 @@ def test_a_disk_that_does_not_write_fails_the_event_and_not_the_next(
     kept.close()
 
 
+def test_a_full_disk_does_not_stop_the_next_process_from_sending_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write is cut short by a full disk, and the process killed: what was kept still opens."""
+    kept = files(tmp_path)
+    kept.append([record_of(usage(1))])
+    kept.close()
+    [path] = tmp_path.glob("*.spool")
+    path.write_bytes(path.read_bytes() + record_of(usage(2))[:20])
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "write_bytes", full)
+        again = files(tmp_path)
+    assert list(tmp_path.glob("*.torn")) == []
+    assert stored(again) == ["e-1"]
+    again.close()
+
+
+def test_a_directory_that_does_not_read_is_said_and_let_go_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = files(tmp_path)
+    kept.append([record_of(usage(1))])
+    kept.close()
+
+    def broken_disk(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "read_bytes", broken_disk)
+        with pytest.raises(SpoolFailed, match="Input/output error"):
+            files(tmp_path)
+    again = files(tmp_path)
+    assert stored(again) == ["e-1"]
+    again.close()
+
+
+def test_room_is_of_the_bounds_and_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = files(tmp_path, 1_000, 3)
+    kept.append([record_of(usage(1))])
+    left = 1_000 - kept.bytes
+    assert kept.has_room(2, left)
+    assert not kept.has_room(3, left)
+    assert not kept.has_room(2, left + 1)
+    found = os.statvfs(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((*found[:4], 0, *found[5:])))
+    assert not kept.has_room(1, 1)
+    kept.close()
+
+
 # -- with a server, and without --------------------------------------------------------------------
 
 
