@@ -162,13 +162,15 @@ class DecisionCalls:
             request_id=request_id or self._caller.new_id(),
             account=account,
             product=product,
-            attributes=dict(attributes or {}),
-            quantities=dict(quantities),
             operation=operation,
             operation_parent=operation_parent,
             up_to=_range(up_to),
             alternatives=alternatives,
         )
+        for name, value in attributes.items() if attributes else ():  # half the time of a dict
+            request.attributes[name] = value
+        for quantity, amount in quantities.items():
+            request.quantities[quantity] = amount
         return await self._caller.decide(
             lambda channel: DecisionServiceStub(channel).Debit,
             "debit",
