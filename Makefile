@@ -16,7 +16,7 @@ RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 PIP := PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q
 SOURCES := ledger rating tests bench protos build_compiled.py hatch_build.py client/hatch_build.py
-JOBS ?= 3
+JOBS ?= 4
 SEEDS ?= 10000
 KILLS ?= 500
 FAST_TESTS := $(wildcard tests/core tests/rating tests/telemetry tests/docs)
@@ -33,7 +33,7 @@ demo: $(RUNTIME) ## Meter, charge and gate a real AI workload, in about a minute
 serve: $(RUNTIME) ## Serve on 127.0.0.1:8433 with a PostgreSQL of its own (or with DATABASE_URL)
 	@$(BIN)/drawdown serve
 
-test: $(DEVELOPMENT) ## Run the whole suite, against a real PostgreSQL, in JOBS processes (3: many tests wait)
+test: $(DEVELOPMENT) ## Run the whole suite, against a real PostgreSQL, in JOBS processes (4: many tests wait)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: check-static ## Format, lint, strict types and the fast tests, in a few minutes

@@ -20,7 +20,14 @@ from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from ledger.client.decisions import ALLOWED, RUNS_INSTEAD, DecisionCalls
-from ledger.client.errors import CallError, ClientClosed, Denied, OutcomeUnknown, Refused
+from ledger.client.errors import (
+    CallError,
+    ClientClosed,
+    Denied,
+    NotApplied,
+    OutcomeUnknown,
+    Refused,
+)
 from ledger.client.reads import ReadCalls
 from ledger.v1 import decision_pb2 as pb
 
@@ -206,13 +213,36 @@ class MeteredCall:
             _log.warning("hold %s could not be settled: %s", self.hold_id, settling.exception())
 
     async def _settle(self) -> None:
+        """Capture what was metered, or release. What no server has answered in time is said, and
+        settled once one answers, under the same id: the work has been done."""
+        try:
+            await self._settle_once()
+        except (NotApplied, OutcomeUnknown):
+            self._settling.begin_patient(self._settled_at_last())
+            raise
+
+    async def _settled_at_last(self) -> None:
+        while True:
+            await asyncio.sleep(AGAIN_S)
+            try:
+                await self._settle_once()
+                return
+            except (Refused, ClientClosed) as failure:
+                _log.warning("hold %s could not be settled: %s", self.hold_id, failure)
+                return
+            except CallError:
+                continue
+
+    async def _settle_once(self) -> None:
         used = {name: quantity for name, quantity in self.used.items() if quantity}
         if used:
             self.settled = await self._calls.capture(
                 self.hold_id, used, request_id=f"{self._request.request_id}/used"
             )
         else:
-            self.settled = await self._calls.release(self.hold_id)
+            self.settled = await self._calls.release(
+                self.hold_id, request_id=f"{self._request.request_id}/free"
+            )
 
     async def _release_later(self, asking: asyncio.Task[pb.AuthorizeResponse]) -> None:
         """Whoever asked has gone: what was held meanwhile goes back."""

@@ -20,7 +20,7 @@ async def test_more_overdue_holds_than_a_batch_takes_are_posted_in_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No decision sees an overdue pot, and no batch outgrows its index."""
-    monkeypatch.setattr("ledger.core.decide.SETTLED_A_TOUCH_MAX", 2)
+    monkeypatch.setattr("ledger.core.due.SETTLED_A_TOUCH_MAX", 2)
     world = World()
     ledger, entry = await world.funded()
     digest = ledger.family(entry)

@@ -86,7 +86,7 @@ def test_an_io_that_fails_does_so_at_its_turn() -> None:
 @pytest.mark.parametrize("step", STEPS)
 def test_every_step_stands_somewhere(step: str) -> None:
     found = subprocess.run(
-        ["grep", "-rl", f'reached("{step}")', "ledger"],
+        ["grep", "-rl", f'reached("{step}"', "ledger"],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         check=False,
