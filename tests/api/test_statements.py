@@ -104,8 +104,14 @@ class Box(Served):
         )
 
     async def close(self, account: str, **fields: Any) -> Any:
-        async with self.projecting():
-            return await self.statements.Close(self.closing(account, **fields))
+        closing = self.closing(account, **fields)
+        async with self.projecting(), asyncio.timeout(60):
+            while True:
+                try:
+                    return await self.statements.Close(closing)
+                except grpc.aio.AioRpcError as error:  # a slow projector: the same is sent again
+                    if "READ_MODELS_BEHIND" not in str(error.trailing_metadata()):
+                        raise
 
     async def roll_up(self, account: str, **fields: Any) -> pb.RollUpResponse:
         await self.project()
