@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+import pytest
 
 from ledger.core import decide
 from ledger.core.catalog import Asset, Catalog, asset_number
@@ -38,6 +39,9 @@ from rating.compile import CompiledCard
 from rating.models import CostPlus, Scope
 from rating.versions import CardVersion
 
+WITH_OTHER_LIMITS = pytest.mark.skipif(
+    not decide.__file__.endswith(".py"), reason="limits are constants of the compiled build"
+)
 TENANT = 1
 CREDITS = asset_number(TENANT, 1)
 USD = asset_number(TENANT, 2)

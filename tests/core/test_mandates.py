@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from core_world import CREDITS
+from core_world import CREDITS, WITH_OTHER_LIMITS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mandate_case import MandateCase, mandate_case
@@ -227,6 +227,7 @@ def test_a_mandate_has_so_many_right_below_it() -> None:
     assert isinstance(far, e.MandateGranted)
 
 
+@WITH_OTHER_LIMITS
 def test_a_mandate_has_so_many_below_it_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """At any depth: else each of a thousand sub-agents would have a thousand of its own."""
     monkeypatch.setattr(mandating, "MANDATES_IN_ALL_MAX", 4)

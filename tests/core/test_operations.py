@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from core_world import FAMILY
+from core_world import FAMILY, WITH_OTHER_LIMITS
 from operation_case import OperationCase, operation_case
 
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.budgets import operation_budgets, operations
-
-WITH_OTHER_LIMITS = pytest.mark.skipif(
-    not operations.__file__.endswith(".py"), reason="limits are constants of the compiled build"
-)
 
 
 @operation_case
