@@ -3,4 +3,5 @@
 budgets, budget_faults, budgeting   as state, what is valid, set and asked
 budget_values           limits for each value of an attribute: who has which counter
 budget_counts, tallies  what they count: behind an entry, behind a run
+operations, operation_budgets   of one action with all its calls: as state, set and ended
 """

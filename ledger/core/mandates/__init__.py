@@ -1,4 +1,5 @@
 """Agents' mandates (rule H4).
 
 mandates, mandating     as state; granted, delegated, revoked and asked
+buying                  a top-up within them, which waits for its payment
 """
