@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from bench.callers import Plan, Result
 from bench.gateway_callers import GatewayPlan, GatewayResult
 from bench.history import Fill, Filled
 from bench.plain_postgres.plan import PostgresPlan
+from bench.ports import free_port
 
 READY_TIMEOUT_S: Final = 60
 RUN_TIMEOUT_S: Final = 420
@@ -29,9 +29,7 @@ STOP_TIMEOUT_S: Final = 30
 
 def free_address() -> str:
     """A loopback address that nobody listens on just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{listener.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 class Reference:

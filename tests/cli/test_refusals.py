@@ -1,27 +1,21 @@
 """What goes wrong at a start or on the way to a server: the message, the value, the exit code."""
 
 import socket
-import time
 from pathlib import Path
 
 import click
 import pytest
 
+from bench.ports import free_port
 from cli.processes import drawdown
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def test_help_is_for_newcomers_and_quick() -> None:
-    started = time.monotonic()
-    done = drawdown("--help")
+    done = drawdown("--help", PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
-    assert time.monotonic() - started < 2  # nothing slow is imported
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "ledger.cli.app" in imported
+    assert not imported & {"grpc", "asyncpg", "ledger.core", "opentelemetry.sdk"}  # slow
     for word in ("serve", "demo", "import-prices", "balance", "verify", "Exit codes"):
         assert word in done.stdout
 

@@ -6,25 +6,22 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import grpc
 import psutil
 
+from bench.ports import free_port
 from ledger.journal.embedded import EmbeddedPostgres
 from ledger.v1 import journal_pb2, journal_pb2_grpc
 
 HANGS_S = 120  # what takes longer has stopped for ever; a machine may be busy
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+ANSWERS_S = 20
+UNSHARED = (("grpc.use_local_subchannel_pool", 1),)
+NOT_YET = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def discard(postgres: EmbeddedPostgres) -> None:
@@ -88,23 +85,20 @@ class ServerProcess:
             )
 
     async def ready(self) -> None:
-        """Return when every shard answers a durable read."""
-        async with (
-            asyncio.timeout(HANGS_S),
-            grpc.aio.insecure_channel(self.address) as channel,
-        ):
-            stub = journal_pb2_grpc.JournalServiceStub(channel)
-            while True:
-                assert self._process is not None
-                assert self._process.poll() is None, self.log.read_text()
+        """Return when every shard answers a durable read; say what it logged if it ends before."""
+        deadline = time.monotonic() + HANGS_S
+        while True:  # a channel each time: one that was turned away waits longer and longer
+            assert self.running and time.monotonic() < deadline, self.log.read_text()
+            async with grpc.aio.insecure_channel(self.address, UNSHARED) as channel:
+                stub = journal_pb2_grpc.JournalServiceStub(channel)
                 try:
                     await stub.TrialBalance(
-                        journal_pb2.TrialBalanceRequest(tenant="default"), wait_for_ready=True
+                        journal_pb2.TrialBalanceRequest(tenant="default"), timeout=ANSWERS_S
                     )
                 except grpc.aio.AioRpcError as error:
-                    if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    if error.code() not in NOT_YET:
                         raise
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(0.05)
                 else:
                     return
 

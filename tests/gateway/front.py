@@ -16,11 +16,12 @@ from typing import Any
 import httpx
 import yaml
 
+from bench.ports import free_port
 from bench.programs import ROOT, find_envoy
 from ledger.client import DrawdownClient
 from ledger.v1 import decision_pb2, types_pb2
 from rating.v1 import card_pb2, pricing_pb2
-from tests.crash.processes import HANGS_S, ServerProcess, free_port
+from tests.crash.processes import HANGS_S, ServerProcess
 from tests.gateway.upstream import Upstream
 
 CONFIGURATION = ROOT / "deploy" / "envoy.yaml"

@@ -19,9 +19,10 @@ from typing import NamedTuple
 
 import httpx
 
+from bench.ports import free_port
 from bench.programs import CADDY, NGINX, ROOT, TRAEFIK, Program, find
 from ledger.client import DrawdownClient
-from tests.crash.processes import HANGS_S, ServerProcess, free_port
+from tests.crash.processes import HANGS_S, ServerProcess
 from tests.gateway.front import SHORT_TERM, Caller
 from tests.gateway.upstream import Upstream
 
