@@ -21,6 +21,10 @@ SEEDS ?= 10000
 KILLS ?= 500
 FAST_TESTS := $(wildcard tests/core tests/rating tests/telemetry tests/docs)
 
+# Bytecode is kept, also where the environment says that it is not (images of Python often do): a server is
+# three processes of hundreds of modules, and each would compile them all anew, longer than it works.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo serve test check check-static format simulate faults bench protos compiled wheels clean
 .DEFAULT_GOAL := help
 
