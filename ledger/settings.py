@@ -14,14 +14,13 @@ from typing import Any, Final, Self, TypeVar
 from pydantic import AliasChoices, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ledger.auth.opening import REFRESH_S_DEFAULT, Asked
-from ledger.auth.tokens import LEEWAY_S_DEFAULT
+from ledger.auth.asked import LEEWAY_S_DEFAULT, REFRESH_S_DEFAULT, Asked
 from ledger.engine.upkeep import Upkeep
 from ledger.gateway.routes import Defaults
 from ledger.gateway.sources import SourceInvalid, source_of
 from ledger.journal.embedded_host import default_data_directory
 from ledger.loopback import is_loopback
-from ledger.projections.shard import LAG_MAX_US
+from ledger.projections.lag import LAG_MAX_US
 
 LISTEN_DEFAULT: Final = "127.0.0.1:8433"
 METRICS_PORT_DEFAULT: Final = 9464  # the usual one of OpenTelemetry's Prometheus exporters

@@ -14,6 +14,7 @@ Read in this order:
     certificates    client certificates (mTLS) that stand for principals
     passing         a principal that one server hands to another, sealed
     authenticator   one door: headers and peer in, principal out
+    asked           what an operator asks of callers
     opening         all of it from what an operator set
     signing         key pairs and tokens of our own, for `drawdown token`
 

@@ -6,36 +6,17 @@ issuer's keys are named; certificates where TLS asks for them.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final, Protocol
 
-import msgspec
-
 from ledger.auth.api_keys import Clock, KeyFinder, KeyVerifier
+from ledger.auth.asked import Asked
 from ledger.auth.authenticator import Authenticator
 from ledger.auth.certificates import Certificates, read_certificates
 from ledger.auth.key_sources import KeySet, MonotonicClock
 from ledger.auth.passing import PrincipalSeal
-from ledger.auth.tokens import LEEWAY_S_DEFAULT, TokenVerifier
+from ledger.auth.tokens import TokenVerifier
 
-REFRESH_S_DEFAULT: Final = 60
 US_A_SECOND: Final = 1_000_000
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """How callers prove who they are.
-
-    `jwks`: file or URL of an issuer's public keys; `certificates`: the file that maps names of
-    client certificates; `any_certificate`: without such a file each one is an operator's.
-    """
-
-    jwks: str | None = None
-    issuer: str = ""
-    audience: str = ""
-    leeway_s: int = LEEWAY_S_DEFAULT
-    refresh_s: int = REFRESH_S_DEFAULT
-    certificates: Path | None = None
-    any_certificate: bool = False
 
 
 class Clocks(Clock, MonotonicClock, Protocol):

@@ -18,7 +18,6 @@ from ledger.auth.principal import Principal, lasting
 from ledger.auth.refusals import AuthRefused, Unproven
 
 TOKEN_BYTES_MAX: Final = 8_192
-LEEWAY_S_DEFAULT: Final = 30
 TYPES: Final = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
 US_A_SECOND: Final = 1_000_000
 

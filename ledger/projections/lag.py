@@ -9,6 +9,9 @@ from msgspec import Struct
 from ledger.journal.connection import Pool, borrow
 from ledger.projections.sql import load
 
+LAG_MAX_US: Final = 60_000_000
+"""So far behind they may fall while the writers need the machine, unless told otherwise."""
+
 _SQL: Final = load("reads")
 
 

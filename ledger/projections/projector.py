@@ -17,8 +17,8 @@ from ledger.journal.connection import AWAY_ERRORS, CONNECT_ERRORS, describe
 from ledger.journal.errors import JournalUnavailable
 from ledger.journal.migrate import read_settings
 from ledger.journal.postgres import PostgresJournal
-from ledger.projections.lag import Lag
-from ledger.projections.shard import LAG_MAX_US, OnLag, ShardBusy, TableProjector, follow
+from ledger.projections.lag import LAG_MAX_US, Lag
+from ledger.projections.shard import OnLag, ShardBusy, TableProjector, follow
 from ledger.projections.store import SCHEMA, ProjectionStore
 from ledger.sizing.learning import Learner, learn
 

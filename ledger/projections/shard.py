@@ -19,7 +19,7 @@ from ledger.journal.protocol import Journal, JournalRow
 from ledger.projections.changes import Changes
 from ledger.projections.facts import Facts
 from ledger.projections.fold import Fold
-from ledger.projections.lag import Lag
+from ledger.projections.lag import LAG_MAX_US, Lag
 from ledger.projections.tables import Position, ProjectionDamaged, Tables
 
 STEP_EVENTS: Final = 32_768  # a transaction stops taking batches here; x ~1.5 kB of rows = 50 MB
@@ -27,11 +27,10 @@ POLL_MIN_S: Final = 0.02  # also what gathers small batches into one transaction
 POLL_MAX_S: Final = 0.1
 GATHER_MAX_S: Final = 2.0
 YIELD: Final = 3
-LAG_MAX_US: Final = 60_000_000  # unless told otherwise
 """While the writers are busy, this process works on one shard at a time and then rests YIELD times
 as long as that transaction took: decisions have the machine, and each counter changes once a larger
-transaction. No shard falls much more than that behind, and when the writers are quiet all catch up
-at full speed."""
+transaction. No shard falls much more than LAG_MAX_US behind, and when the writers are quiet all
+catch up at full speed."""
 
 AWAY_MAX_S: Final = 2.0  # between two tries while the database is away
 BUSY_S: Final = 1.0  # before looking again at a shard that another projector has

@@ -16,10 +16,10 @@ from ledger.journal.directory import TENANT_DEFAULT
 from ledger.journal.errors import JournalUnavailable
 from ledger.projections import fold
 from ledger.projections import shard as shard_module
-from ledger.projections.lag import Lag, Reached, read_lag
+from ledger.projections.lag import LAG_MAX_US, Lag, Reached, read_lag
 from ledger.projections.projector import ShardBusy, ShardProjector, run_projector
 from ledger.projections.reads import find_usage, list_suspense, list_usage, trial_balance
-from ledger.projections.shard import LAG_MAX_US, catches_up
+from ledger.projections.shard import catches_up
 from ledger.projections.store import ProjectionDamaged, ProjectionStore
 from ledger.verify import verify
 from tests.projections.books import CREDIT, DRAW, TOKENS, Books, open_books
