@@ -22,6 +22,8 @@ from ledger.core.events import (
     AccountPolicy,
     AccountPolicyUpdated,
     Backfill,
+    BudgetMove,
+    BudgetsTallied,
     Committed,
     ContractAmended,
     ContractSigned,
@@ -182,6 +184,14 @@ class ContractAmended1(msgspec.Struct, frozen=True, array_like=True, gc=False, t
     trace: bytes = b""
 
 
+class BudgetsTallied1(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=116):
+    """A tally of budgets, a move at a time."""
+
+    account: int
+    first: int
+    moves: tuple[BudgetMove, ...]
+
+
 def _policy(old: Policy) -> AccountPolicy:
     return AccountPolicy(*msgspec.structs.astuple(old))
 
@@ -306,6 +316,20 @@ def _contract_amended(old: ContractAmended1) -> ContractAmended:
     )
 
 
+def _budgets_tallied(old: BudgetsTallied1) -> BudgetsTallied:
+    spans = [(move.since, move.end) for move in old.moves]
+    windows = tuple(dict.fromkeys(spans))
+    places = {span: place for place, span in enumerate(windows)}
+    return BudgetsTallied(
+        old.account,
+        old.first,
+        windows,
+        tuple([move.budget for move in old.moves]),
+        tuple([places[span] for span in spans]),
+        tuple([move.posted for move in old.moves]),
+    )
+
+
 UPCASTS: Final[Upcasts] = MappingProxyType(
     {
         AccountCreated1: _account_created,
@@ -316,6 +340,7 @@ UPCASTS: Final[Upcasts] = MappingProxyType(
         GrantExpired1: _grant_expired,
         ContractSigned1: _contract_signed,
         ContractAmended1: _contract_amended,
+        BudgetsTallied1: _budgets_tallied,
     }
 )
 """Every retired class of a journal."""

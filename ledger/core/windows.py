@@ -127,6 +127,15 @@ class Counter:
             cells.insert(place, Cell(*shared_span(since, end), posted, pending))
         self._forget(window, now)
 
+    def add(self, window: Window, since: int, end: int, posted: int, now: int) -> None:
+        """The same of usage in a window that is open. Nothing is forgotten by it, as usage that is
+        recorded many at a time looks at one window alone."""
+        for cell in reversed(self.cells):
+            if cell.since == since and end:
+                cell.posted += posted
+                return
+        self.count(window, since, end, posted, 0, now)
+
     def _forget(self, window: Window, now: int) -> None:
         """Drop windows that ended before the last that did; buckets that no window reaches."""
         cells = self.cells

@@ -136,11 +136,12 @@ def said(events: list[e.Event]) -> list[tuple[str, dict[str, Any]]]:
             fields = {k: v for k, v in asdict(event).items() if k not in ELSEWHERE}
             if fields.get("cost") is not None:
                 fields["cost"] = replace(fields["cost"], plan=0)
-            counted = isinstance(event, e.BudgetsCounted) and event.hold == 0
-            if counted or isinstance(
-                event, e.BudgetsTallied
-            ):  # of one event the same, in each form
+            # Of one event the same, in each form.
+            if isinstance(event, e.BudgetsCounted) and event.hold == 0:
                 found.append(("counts", {"moves": sorted(event.moves, key=repr)}))
+                continue
+            if isinstance(event, e.BudgetsTallied):
+                found.append(("counts", {"moves": sorted(event.moves(), key=repr)}))
                 continue
             if isinstance(event, e.UsageReversed | e.UsageRerated):
                 fields["given_back"] = [replace(part, debt=0) for part in event.given_back]

@@ -19,6 +19,8 @@ from ledger.core.digest import digest
 from ledger.core.limits import DAY_US, HOUR_US, INT64_MAX, MINUTE_US
 from ledger.core.metering.usual import record_usual
 from ledger.core.packing import drop_family, pack_family, unpack_family
+from ledger.core.upcast import UPCASTS, BudgetsTallied1
+from ledger.core.windows import FOR_EVER
 
 ROOT, TEAM, BOT, OTHER = 1, 2, 3, 9  # two families
 WINDOWS = (
@@ -46,6 +48,8 @@ FOR: tuple[dict[str, Any], ...] = (
     {"attributes": (("region", "eu"),)},
 )
 
+
+DAY = (1767222000000000, 1767308400000000)  # in Berlin
 
 VALUES: tuple[e.BudgetValues | None, ...] = (
     None,
@@ -207,8 +211,10 @@ def test_a_run_is_said_once_a_family_behind_it() -> None:
     family.use([*commands, bot(family.core, 9, OTHER)])
     *_, tallied = family.core.batches[-1][1]
     assert isinstance(tallied, e.BudgetsTallied)
-    first, *rest = tallied.moves
-    assert (tallied.account, first.posted, [each.posted for each in rest]) == (ROOT, 50, [5])
+    assert (tallied.account, tallied.budgets, tallied.posted) == (ROOT, (1, 2), (50, 5))
+    assert [tallied.windows[place] for place in tallied.counted_in] == [
+        FOR_EVER, DAY,
+    ]  # fmt: skip
     kinds = [type(each).__name__ for each in family.core.batches[-1][1]]
     assert kinds == ["PlanDeclared", *["UsageRecorded"] * 6, "BudgetsTallied"]
     assert judged(family.core) == []
@@ -266,17 +272,20 @@ def test_a_move_fits_64_bits() -> None:
     family.ask(c.SetBudget, BOT, "b0", replace(CHARGES, thresholds=()))
     assert count(INT64_MAX - 5)
     assert not count(6)
-    assert [move.posted for each in tallies.entries() for move in each.moves] == [INT64_MAX - 5]
+    assert [each.posted for each in tallies.entries()] == [(INT64_MAX - 5,)]
 
 
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"posted": 51}, "posted in budget 1"),
-        ({"budget": 2}, "posted in budget 1"),
-        ({"pending": 1}, "pending in budget 1"),
-        ({"end": 5}, "window of budget 1"),
-        ({"posted": 10**6}, "threshold 50 of budget 1"),
+        ({"posted": (51, 5)}, "posted in budget 1"),
+        ({"budgets": (2, 2)}, "posted in budget 1"),
+        ({"windows": ((0, 5), DAY)}, "window of budget 1"),
+        ({"posted": (10**6, 5)}, "threshold 50 of budget 1"),
+        (
+            {"budgets": (1, 1, 2), "counted_in": (0, 0, 1), "posted": (10**6 - 1, 1, 5)},
+            "threshold 50 of budget 1",
+        ),
         (None, "budgets of UsageRecorded"),
     ],
 )
@@ -289,8 +298,7 @@ def test_verify_finds_what_was_not_tallied_so(changes: dict[str, Any] | None, wh
     if changes is None:
         del events[-1]
     else:
-        first, *rest = tallied.moves
-        events[-1] = replace(tallied, moves=(replace(first, **changes), *rest))
+        events[-1] = replace(tallied, **changes)
     family.core.advance(1)
     family.use([bot(family.core, 90)])
     found = judged(family.core, replays=False)
@@ -308,3 +316,30 @@ def test_an_entry_is_counted_once() -> None:
     family.core.advance(DAY_US)
     family.use([bot(family.core, 90)])
     assert [each.what for each in judged(family.core, replays=False)]
+
+
+def test_a_tally_of_before_says_the_same_in_columns() -> None:
+    """It said a move at a time, tag 116."""
+    old = BudgetsTallied1(
+        1, 7, (e.BudgetMove(4, 0, 50, 3), e.BudgetMove(5, 10, 20, 1), e.BudgetMove(6, 0, 50, 9))
+    )
+    told = UPCASTS[BudgetsTallied1](old)
+    assert told == e.BudgetsTallied(1, 7, ((0, 50), (10, 20)), (4, 5, 6), (0, 1, 0), (3, 1, 9))
+    assert told.moves() == list(old.moves)
+
+
+def test_a_run_forgets_no_window_that_a_replay_keeps() -> None:
+    """Usage of half a minute ahead opens the next day's window on two evenings. A run that counts
+    in the third day's leaves the first's, which is over too long: in a replay as well."""
+    family = opened(REQUESTS)
+    core = family.core
+    counter = core.state.families[ROOT].budgets[1].counter
+    for number in range(2):
+        core.advance(counter.cells[-1].end - MINUTE_US // 2 - core.now)
+        family.use([replace(bot(core, 50 + number), effective_at=core.now + MINUTE_US)])
+    core.advance(MINUTE_US)
+    family.use([bot(core, 70)])
+    assert type(core.batches[-1][1][-1]) is e.BudgetsTallied
+    assert [cell.posted for cell in counter.cells] == [1, 1, 2]
+    assert digest(replay(core.journal())) == digest(core.state)
+    assert judged(core) == []

@@ -6,7 +6,7 @@ from typing import get_args
 
 from ledger.core import events as e
 from ledger.core.digest import DIGEST_VERSION
-from ledger.core.upcast import UPCASTS, ContractAmended1, ContractSigned1
+from ledger.core.upcast import UPCASTS, BudgetsTallied1, ContractAmended1, ContractSigned1
 from ledger.journal.protocol import check_row
 from ledger.verify import verify
 from tests.formats import journal
@@ -28,6 +28,7 @@ LATER = {  # classes that came after the first version
     e.BudgetRemoved,
     e.BudgetsCounted,
     e.BudgetsTallied,
+    BudgetsTallied1,
     e.BudgetCrossed,
     e.BudgetDenied,
     e.GroupedBudgetSet,

@@ -90,7 +90,7 @@ class Values:
         others = self.others
         if others is None or original < others.created_by:
             return None
-        return others if self.budget.window != WindowKind.FIXED else None
+        return others if self.budget.terms.window.kind != WindowKind.FIXED else None
 
     def opening(self, value: Value, now: int, number: int, entry: int) -> BudgetValueOpened:
         """What opens a counter for the value, or for it and others where it is one too many."""

@@ -30,39 +30,35 @@ def _set_of(values: tuple[Any, ...]) -> frozenset[Any]:
     return frozenset(values)
 
 
-class Budget:
+class _Counted:
+    """What usage that is recorded many at a time looks at of a budget, side by side: a family may
+    have many thousand, and memory is what they cost. (Attributes lie in the order of their names,
+    but those of a base come first.)"""
+
+    __slots__ = ("alarm", "asset", "for_all", "measure", "met", "number", "place", "run", "values")
+
+
+class Budget(_Counted):
     """One budget of an account, or what one has counted of one of its values."""
 
     __slots__ = (
         "account",
-        "alarm",
-        "alarm_cell",
-        "asset",
         "attributes",
         "counter",
         "created_at",
         "created_by",
         "crossed",
-        "for_all",
         "held",
-        "measure",
         "name",
-        "number",
         "of",
         "operation",
         "packaged",
         "products",
         "queued",
-        "run",
-        "run_cell",
-        "run_posted",
         "tags",
         "terms",
-        "told",
         "value",
-        "values",
         "version",
-        "window",
     )
 
     def __init__(
@@ -99,15 +95,12 @@ class Budget:
         # Of its terms, for who looks at them with each event:
         self.measure = int(terms.measure)
         self.asset = terms.asset
-        self.window = int(terms.window.kind)
-        self.told = bool(terms.thresholds)
-        # Derived, for `tallies`: the use at which one tells next, as of a window; and what the
-        # present run of usage has counted in one, where any has.
-        self.alarm_cell: Cell | None = None
+        # Derived, for `tallies`: the window that was met last and is open, and at which use of it
+        # a threshold is told; the run that counted in it, and where what it did stands there.
+        self.met: Cell | None = None
         self.alarm = 0
         self.run = -1
-        self.run_cell: Cell | None = None
-        self.run_posted = 0
+        self.place = 0
 
     def applies(self, use: Use) -> bool:
         """Whether it is for such usage, whoever's of the subtree."""
@@ -122,8 +115,7 @@ class Budget:
     def change(self, terms: BudgetTerms, version: int) -> None:
         """Another limit, hardness or other thresholds; what it counts stays what it is."""
         self.terms = _same(terms)
-        self.told = bool(terms.thresholds)
-        self.alarm_cell = None
+        self.met = None
         self.version = version
         self.crossed = {
             each: self.crossed[each] for each in sorted(self.crossed) if each in terms.thresholds

@@ -3,7 +3,8 @@
 Usage that is recorded many at a time is counted here as it is decided: in windows that are open,
 where no threshold is reached. Whatever is otherwise is for `budget_counts`, an entry at a time. A
 tally is one entry a family, and stands behind its run before anything else is decided; so whoever
-asks a budget finds all of it counted. Changes no state.
+asks a budget finds all of it counted. What is counted is posted at once, as usual usage is: a child
+of a large family is out of the processor's caches by the end of the run.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 
 from ledger.core.budgets.budgets import Budget
 from ledger.core.catalog import Bound
-from ledger.core.events import BudgetMeasure, BudgetMove, BudgetsTallied, GrantKind, WindowKind
+from ledger.core.events import BudgetMeasure, BudgetsTallied, GrantKind, WindowKind
 from ledger.core.limits import INT64_MAX
 from ledger.core.shapes import Shape
 from ledger.core.state import Account, Grant
@@ -22,32 +23,49 @@ _CHARGE: Final = int(BudgetMeasure.CHARGE)
 _NET_CHARGE: Final = int(BudgetMeasure.NET_CHARGE)
 _COST: Final = int(BudgetMeasure.COST)
 _REQUESTS: Final = int(BudgetMeasure.REQUESTS)
-_FIXED: Final = int(WindowKind.FIXED)
 _SLIDING: Final = int(WindowKind.SLIDING)
 _PROMOTIONAL: Final = int(GrantKind.PROMOTIONAL)
 NEVER_REACHED: Final = 1 << 200  # no use of a window is so much: each of its entries fits int64
 
 
 class Tally:
-    """What a run has counted in the budgets of one family."""
+    """What a run has counted in the budgets of one family, in columns as the entry says it."""
 
-    __slots__ = ("budgets", "first", "others", "root")
+    __slots__ = ("budgets", "counted_in", "earlier", "first", "posted", "root", "windows")
 
     def __init__(self, root: int) -> None:
         self.root = root
         self.first = -1  # index in the batch of its first entry that counts
-        self.budgets: list[
-            Budget
-        ] = []  # each with what was counted in the window that it met first
-        # What was counted in others: near the end of a window, and in the buckets of sliding ones.
-        self.others: dict[Cell, tuple[Budget, int]] = {}
+        self.windows: list[tuple[int, int]] = []
+        self.budgets: list[int] = []
+        self.counted_in: list[int] = []  # the place of the window
+        self.posted: list[int] = []
+        # Where windows stand that a budget has met before another: near the end of one, and
+        # buckets of sliding ones.
+        self.earlier: dict[Cell, int] = {}
+
+    def begin(self, number: int, cell: Cell) -> int:
+        """Place of what is counted of a budget in a window from now on."""
+        since, end = cell.since, cell.end
+        place = 0
+        for window in self.windows:
+            if window[1] == end and window[0] == since:
+                break
+            place += 1
+        else:
+            self.windows.append((since, end))
+        self.budgets.append(number)
+        self.counted_in.append(place)
+        self.posted.append(0)
+        return len(self.posted) - 1
 
 
 class Tallies:
     """The tallies of a run, one a family.
 
-    While it lasts, what a run has counted of a budget stands with the budget (`Budget.run`), which
-    no decision reads: it is found at once there, and a run that came to nothing leaves nothing.
+    While it lasts, where it has counted of a budget stands with the budget (`Budget.run`, `place`),
+    which no decision reads: it is found at once there, and a run that came to nothing leaves
+    nothing.
     """
 
     __slots__ = ("families", "found", "run")
@@ -76,7 +94,7 @@ class Tallies:
         tally = self.families.get(account.root)
         if tally is None:
             tally = self.families[account.root] = Tally(account.root)
-        run, found = self.run, self.found
+        run, found, posted = self.run, self.found, tally.posted
         found.clear()
         node: Account | None = account
         while node is not None:
@@ -107,80 +125,77 @@ class Tallies:
                     if kept is None:  # it is to be opened
                         return False
                     budget = kept
-                counter = budget.counter
-                cell = counter.met
+                cell = budget.met
                 if cell is None or not cell.since <= at < cell.end or now >= cell.end:
-                    cell = open_cell(budget, at, now)
+                    cell = self._meet(tally, budget, at, now)
                     if cell is None:
                         return False
-                    counter.met = cell
-                posted = amount
-                if budget.run == run and budget.run_cell is cell:
-                    posted += budget.run_posted
-                elif tally.others:
-                    posted += tally.others.get(cell, (budget, 0))[1]
-                if posted > INT64_MAX:  # a move fits int64 (rule N1): a new run begins
+                if cell.posted + amount >= budget.alarm:
                     return False
-                if budget.told and (
-                    (budget.run == run and budget.run_cell is not cell)
-                    or reaches(budget, cell, cell.posted + posted, now)
-                ):
-                    return False
-                found.append((budget, cell, posted))
+                if budget.run == run and posted[budget.place] + amount > INT64_MAX:
+                    return False  # what is said fits int64 (rule N1): a new run begins
+                found.append((budget, cell, amount))
             node = node.parent
         if found and tally.first < 0:
             tally.first = index
-        for budget, cell, posted in found:
+        for budget, cell, amount in found:
             if budget.run != run:
-                budget.run, budget.run_cell = run, cell
-                tally.budgets.append(budget)
-            if budget.run_cell is cell:
-                budget.run_posted = posted
-            else:
-                tally.others[cell] = (budget, posted)
+                budget.run, budget.place = run, tally.begin(budget.number, cell)
+            posted[budget.place] += amount
+            cell.posted += amount
         return True
+
+    def _meet(self, tally: Tally, budget: Budget, at: int, now: int) -> Cell | None:
+        """Where usage of an instant counts now, if no threshold that is to be told looks on but
+        that of the window of now: a window that stays with the budget until it is over."""
+        cell = open_cell(budget, at, now)
+        if cell is None:
+            return None
+        alarm = NEVER_REACHED
+        if budget.terms.thresholds:
+            if budget.terms.window.kind == _SLIDING or now < cell.since:
+                return None
+            alarm = next_told(budget, now)
+        before = budget.met
+        if before is not None and budget.run == self.run:
+            tally.earlier[before] = budget.place
+        place = tally.earlier.get(cell, -1)
+        budget.run, budget.place = (self.run, place) if place >= 0 else (-1, 0)
+        budget.met, budget.alarm = cell, alarm
+        return cell
 
     def entries(self) -> list[BudgetsTallied]:
         """What is to be said of them, in the order in which families came."""
-        entries: list[BudgetsTallied] = []
-        for tally in self.families.values():
-            moves: list[BudgetMove] = []
-            for budget in tally.budgets:
-                cell = budget.run_cell
-                assert cell is not None
-                moves.append(BudgetMove(budget.number, cell.since, cell.end, budget.run_posted))
-            for cell, (budget, posted) in tally.others.items():
-                moves.append(BudgetMove(budget.number, cell.since, cell.end, posted))
-            if moves:
-                entries.append(BudgetsTallied(tally.root, tally.first, tuple(moves)))
-        return entries
+        return [
+            BudgetsTallied(
+                tally.root,
+                tally.first,
+                tuple(tally.windows),
+                tuple(tally.budgets),
+                tuple(tally.counted_in),
+                tuple(tally.posted),
+            )
+            for tally in self.families.values()
+            if tally.budgets
+        ]
 
 
 def open_cell(budget: Budget, at: int, now: int) -> Cell | None:
     """Where usage of an instant counts, if that window, or bucket, is open by now and there."""
-    kind = budget.window
+    window = budget.terms.window
+    sliding = window.kind == _SLIDING
     cells = budget.counter.cells
     place = len(cells)
     while place > 0:  # mostly the last
         place -= 1
         cell = cells[place]
         if cell.since <= at < cell.end:
-            if kind == _SLIDING:
-                return cell if cell.end > now - budget.terms.window.length else None
+            if sliding:
+                return cell if cell.end > now - window.length else None
             return cell if now < cell.end else None
-        if kind != _SLIDING:
+        if not sliding:
             return None
     return None
-
-
-def reaches(budget: Budget, cell: Cell, used: int, now: int) -> bool:
-    """Whether so much used in a window is a threshold that was not told in it. Of a sliding one,
-    and of one that does not hold now, that is for whoever looks at all of it to say."""
-    if budget.window == _SLIDING or not cell.since <= now < cell.end:
-        return True
-    if budget.alarm_cell is not cell:
-        budget.alarm_cell, budget.alarm = cell, next_told(budget, now)
-    return used >= budget.alarm
 
 
 def next_told(budget: Budget, now: int) -> int:

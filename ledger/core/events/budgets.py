@@ -132,15 +132,30 @@ class BudgetsCounted(Fact, frozen=True, tag=102):
     hold: int = 0
 
 
-class BudgetsTallied(Fact, frozen=True, tag=116):
+class BudgetsTallied(Fact, frozen=True, tag=186):
     """What a run of usage of one family counts in its budgets, added up: the entries of the family
     from `first` of this batch on that nothing has counted so far, each whole in the window of its
-    time. The moves have nothing that pends; `account` is the root.
+    time. `account` is the root.
+
+    In columns, since a run may be of as many accounts as events: each of `budgets` counts as much
+    of `posted` more, in the one of the few `windows`, [since, end), that `counted_in` places.
     """
 
     account: int
     first: int
-    moves: tuple[BudgetMove, ...]
+    windows: tuple[tuple[int, int], ...]
+    budgets: tuple[int, ...]
+    counted_in: tuple[int, ...]
+    posted: tuple[int, ...]
+
+    def moves(self) -> list[BudgetMove]:
+        """The same a budget and window at a time."""
+        moved: dict[tuple[int, int], int] = {}
+        for budget, place, by in zip(self.budgets, self.counted_in, self.posted, strict=True):
+            moved[budget, place] = moved.get((budget, place), 0) + by
+        return [
+            BudgetMove(budget, *self.windows[place], by) for (budget, place), by in moved.items()
+        ]
 
 
 class BudgetCrossed(Fact, frozen=True, tag=103):

@@ -117,20 +117,16 @@ def budgets_counted(state: State, event: BudgetsCounted) -> None:
 
 
 def budgets_tallied(state: State, event: BudgetsTallied) -> None:
-    """The same of a run of usage, of which nothing pends: mostly in the last window."""
+    """The same of a run of usage, of which nothing pends; `record_usual` has counted it itself."""
     budgets = state.families[state.accounts[event.account].root].budgets
-    for move in event.moves:
-        budget = budgets[move.budget]
-        counter = budget.counter
-        met = counter.met
-        if met is not None and met.since == move.since and move.end:
-            met.posted += move.posted
-        else:
-            counter.count(budget.terms.window, move.since, move.end, move.posted, 0, state.now)
+    windows = event.windows
+    for number, place, posted in zip(event.budgets, event.counted_in, event.posted, strict=True):
+        budget = budgets[number]
+        budget.counter.add(budget.terms.window, *windows[place], posted, state.now)
 
 
 def budget_crossed(state: State, event: BudgetCrossed) -> None:
     family = state.families[state.accounts[event.account].root]
     budget = family.budgets[event.budget]
     budget.crossed[event.threshold] = event.until
-    budget.alarm_cell = None
+    budget.met = None

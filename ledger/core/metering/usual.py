@@ -59,9 +59,9 @@ def record_usual(
     tallies = Tallies(state.locator)
     end = _record(state, commands, place, batch, recorded_at_index, tallies)
     if tallies.families:
-        for tallied in tallies.entries():
-            evolve(state, tallied)
-            batch.append(tallied)
+        tallied = tallies.entries()
+        state.locator += len(tallied)
+        batch.extend(tallied)
     return end
 
 

@@ -32,6 +32,7 @@ from ledger.projections.fold.budgets import (
     budget_set,
     budget_value_opened,
     budgets_counted,
+    budgets_tallied,
     operation_budget_ended,
     operation_budget_set,
 )
@@ -316,7 +317,7 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     e.OperationBudgetEnded: operation_budget_ended,
     e.BudgetRemoved: budget_removed,
     e.BudgetsCounted: budgets_counted,
-    e.BudgetsTallied: budgets_counted,
+    e.BudgetsTallied: budgets_tallied,
     e.BudgetCrossed: budget_crossed,
     e.MinimumCharged: minimum_charged,
     e.Subscribed: subscribed,

@@ -61,13 +61,23 @@ def _row(
     )  # fmt: skip
 
 
-def budgets_counted(fold: Folding, _: int, event: BudgetsCounted | BudgetsTallied) -> None:
+def budgets_counted(fold: Folding, _: int, event: BudgetsCounted) -> None:
     """Summed up by window, so that a hot budget costs one row a transaction."""
     tenant, windows = fold.facts.tenants[event.account], fold.changes.budget_windows
     for move in event.moves:
         place = (tenant, move.budget, move.since, move.end)
         posted, pending = windows.get(place, (0, 0))
         windows[place] = (posted + move.posted, pending + move.pending)
+
+
+def budgets_tallied(fold: Folding, _: int, event: BudgetsTallied) -> None:
+    """The same of a run of usage."""
+    tenant, windows = fold.facts.tenants[event.account], fold.changes.budget_windows
+    spans = event.windows
+    for budget, place, by in zip(event.budgets, event.counted_in, event.posted, strict=True):
+        window = (tenant, budget, *spans[place])
+        posted, pending = windows.get(window, (0, 0))
+        windows[window] = (posted + by, pending)
 
 
 def budget_crossed(fold: Folding, _: int, event: BudgetCrossed) -> None:
