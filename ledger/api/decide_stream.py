@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from google.rpc import code_pb2
@@ -51,10 +51,11 @@ class Item:
 class Lane:
     """What a stream asks of one shard of ours."""
 
-    __slots__ = ("commands", "deciding", "last", "tickets", "waiting", "working")
+    __slots__ = ("commands", "deciding", "last", "sent", "tickets", "waiting", "working")
 
     def __init__(self) -> None:
         self.waiting: list[Item] = []
+        self.sent = 0  # items that wait no more
         self.commands: list[Command] = []  # theirs
         self.tickets = 0  # in flight
         self.last: asyncio.Future[None] | None = None  # of the newest of them
@@ -215,8 +216,11 @@ class DecideStream:
         lane.waiting.append(item)
         lane.commands.append(asked.command)
         if not lane.deciding and lane.tickets < TICKETS_MAX:
-            lane.deciding = True  # with whatever else has come by then
-            asyncio.get_running_loop().call_soon(self._flush, shard, lane)
+            self._flush_soon(shard, lane)
+
+    def _flush_soon(self, shard: int, lane: Lane) -> None:
+        lane.deciding = True  # with whatever else has come by then
+        asyncio.get_running_loop().call_soon(self._flush, shard, lane)
 
     def _handed_over(self, lane: Lane) -> None:
         if lane.working is not None:
@@ -230,6 +234,7 @@ class DecideStream:
         commands, lane.commands = lane.commands[: len(items)], lane.commands[len(items) :]
         if not items:
             return
+        lane.sent += len(items)
         writer, call = self._edge.ledger.writers[shard], self._call
         actor = call.principal.actor
         try:
@@ -245,6 +250,8 @@ class DecideStream:
         finally:
             if not lane.waiting:
                 self._handed_over(lane)
+            elif not lane.tickets:  # whose end would bring on those that are left
+                self._flush_soon(shard, lane)
         lane.tickets += 1
         lane.last = ticket.future
         ticket.future.add_done_callback(lambda future: self._answered(shard, lane, items, ticket))
@@ -264,16 +271,18 @@ class DecideStream:
     # -- advice, and what is decided elsewhere -----------------------------------------------------
 
     def _advise(self, number: int, request: pb.CheckRequest) -> None:
-        """Advice comes after what was asked of its shard before it."""
-        _, shard = self._edge.seat(request.tenant, request.account)
-        lane = self._lanes.get(shard)
-        before = lane.last if lane is not None and (lane.tickets or lane.waiting) else None
+        """Advice comes after what was asked of its account before it."""
+        before = {
+            shard: lane.sent + len(lane.waiting)
+            for shard, lane in self._lanes.items()
+            if lane.tickets or lane.waiting
+        }
 
         async def work() -> pb.DecideReply:
-            if before is not None:
-                await asyncio.wait({before})
             try:
                 await self._call.let_in(CHECK_METHOD, request)
+                if before or self._behind:
+                    await self._turn(request, before)
                 found = await self._check(request, self._call)
             except NotOwner as error:
                 if self._call.forwarded:
@@ -284,6 +293,25 @@ class DecideStream:
             return pb.DecideReply(number=number, check=found)
 
         self._spawn(number, work)
+
+    async def _turn(self, request: pb.CheckRequest, before: Mapping[int, int]) -> None:
+        """Return when as many items of the account's shard as were asked `before` are decided,
+        here or elsewhere."""
+        try:
+            entry = await self._edge.account(
+                await self._edge.tenant(request.tenant), request.account
+            )
+        except CallFailed:
+            return  # nothing was asked of it, and `check` says so
+        upto, lane = before.get(entry.shard, 0), self._lanes.get(entry.shard)
+        while lane is not None and lane.sent < upto:
+            await (asyncio.sleep(0) if lane.last is None else asyncio.wait({lane.last}))
+        if lane is not None and lane.last is not None and upto:
+            await asyncio.wait({lane.last})
+        for place in (entry.number, ~entry.shard):
+            passed_on = self._behind.get(place)
+            if passed_on is not None:
+                await asyncio.wait({passed_on})
 
     def _pass_on(self, item: Item, refused: NotOwner) -> None:
         """Have the shard's owner decide, after what it was asked of the account before."""
