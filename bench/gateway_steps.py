@@ -25,9 +25,7 @@ from ledger.journal.connection import connect
 from ledger.journal.embedded import EmbeddedPostgres
 
 SERVER: Final = "bench.empty_ext_authz"
-PAIRS: Final = 5  # of a short run of the empty service and one of ours, compared pair by pair
 HOLDS: Final = 2
-ORDER: Final = ("first", *("empty", "check") * PAIRS, *("hold",) * HOLDS)
 ACCOUNTS_MAX: Final = 1_000
 CONNECTIONS: Final = 16
 RATE: Final = 200  # a second: below what any of the three can take, so that no queue is measured
@@ -44,7 +42,8 @@ def gateway(world: World) -> Figures:
     ledger, sizes = world.ledger, world.sizes
     runs: dict[str, list[Any]] = {"first": [], "empty": [], "check": [], "hold": []}
     accounts = list(account_ids(sizes))[:ACCOUNTS_MAX]
-    run_ms = max(sizes.unary_ms * 2 // PAIRS, RUN_MIN_MS)
+    order = ("first", *("empty", "check") * sizes.gateway_pairs, *("hold",) * HOLDS)
+    run_ms = max(sizes.unary_ms * 2 // sizes.gateway_pairs, RUN_MIN_MS)
     first_ms = len(accounts) * 1_000 // RATE
     ledger.catch_up()
     ledger.settle()
@@ -53,7 +52,7 @@ def gateway(world: World) -> Figures:
         envoy({EMPTY: empty.address, OURS: ledger.address}) as (fronts, envoy_pid),
     ):
         pids = {"envoy": envoy_pid}
-        for name in ORDER:
+        for name in order:
             service = EMPTY if name == "empty" else OURS
             plan = GatewayPlan(
                 target=fronts[service],

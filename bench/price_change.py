@@ -24,7 +24,6 @@ from ledger.v1 import usage_pb2
 from rating.v1 import card_pb2, pricing_pb2, pricing_pb2_grpc
 
 PREPARED: Final = 600
-SETTLE_S: Final = 1
 
 
 def price_change(world: World) -> Figures:
@@ -36,8 +35,7 @@ def price_change(world: World) -> Figures:
     try:
         return asyncio.run(_measure(world))
     finally:
-        ledger.stop()
-        ledger.start()
+        ledger.stop()  # no later step asks the ledger as it was served here
 
 
 async def _measure(world: World) -> Figures:
@@ -51,7 +49,7 @@ async def _measure(world: World) -> Figures:
         pricing = pricing_pb2_grpc.PricingServiceStub(channel)
         listing = pricing_pb2.ListRateCardsRequest(tenant=TENANT)
         try:
-            await asyncio.sleep(SETTLE_S)
+            await asyncio.sleep(sizes.priced_ms / 1_000)
             began_ns = time.monotonic_ns()
             await asyncio.sleep(sizes.unary_ms / 1_000)
             pause_ms, turn_ms = ledger.longest_pause_ms(began_ns, time.monotonic_ns())
@@ -65,7 +63,7 @@ async def _measure(world: World) -> Figures:
                 began_ns = time.monotonic_ns()
                 reply = await pricing.PublishRateCard(request, timeout=CALL_TIMEOUT_S)
                 ended_ns = time.monotonic_ns()
-                await asyncio.sleep(SETTLE_S)  # usage is priced by it from now on
+                await asyncio.sleep(sizes.priced_ms / 1_000)  # usage is priced by it from now on
                 pause_ms, turn_ms = ledger.longest_pause_ms(began_ns, time.monotonic_ns())
                 figures[f"{name}rows"] = reply.version.rows
                 figures[f"{name}publish_ms"] = (ended_ns - began_ns) // 1_000_000

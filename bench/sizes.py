@@ -33,6 +33,8 @@ class Sizes(Struct, frozen=True, kw_only=True):
     children: int = 1_000  # of the parent in the workload `family_shared`
     children_compared: tuple[int, int] = (100, 10_000)  # of a small one and a large one beside it
     lease_decisions: int = 100_000  # a round of the workload `lease_local`
+    gateway_pairs: int = 5  # short runs of the empty service and of ours, compared pair by pair
+    priced_ms: int = 1_000  # of usage before and after each card of the workload `price_change`
     anew_max: int = 1_000  # how often a ledger is put back before a step that wants it new
     in_flight: int = 8
     unary_callers: int = 64
@@ -87,11 +89,11 @@ TINY: Final = Sizes(
     family_accounts=10,
     template_batches=100,
     batch_events=100,
-    ingest_ms=300,
+    ingest_ms=100,
     ingest_distinct=500,
-    ingest_warmup_ms=100,
-    unary_ms=200,
-    unary_warmup_ms=50,
+    ingest_warmup_ms=30,
+    unary_ms=100,
+    unary_warmup_ms=30,
     history_events=5_000,
     history_distinct=2_000,
     history_upkeep=Upkeep(checkpoint_entries=200),
@@ -99,6 +101,8 @@ TINY: Final = Sizes(
     children=20,
     children_compared=(10, 40),
     lease_decisions=1_000,
+    gateway_pairs=1,
+    priced_ms=100,
     anew_max=1,
 )
 

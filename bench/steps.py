@@ -273,7 +273,6 @@ def _simulate(world: World) -> Figures:
     ledger = world.ledger
     ledger.stop()
     took_ms, cpu_ms, found = ledger.simulate(candidate_card(), world.opened_us)
-    ledger.start()
     for line in found["burn"]:
         if int(line["new"]) != 2 * int(line["old"]):
             raise WrongAnswers(f"simulate: {line}")
@@ -323,7 +322,8 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "simulate": _simulate,
     **HISTORY_STEPS,
 }
-"""In the order in which a round takes them: what is compared stands close together."""
+"""In the order in which a round takes them: what is compared stands close together. From
+`price_change` on a step starts the ledger itself where it asks one, and may leave it stopped."""
 
 WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
     "ingest_uniform": ("decode_only", "ingest_uniform", "plain_postgres"),
