@@ -27,7 +27,6 @@ from tests.crash.workload import Workload
 SENDERS = 4
 KILLS = 6
 BATCHES_BETWEEN_KILLS = 25
-SHORT_TERM = "--lease-term-ms=400"  # a restart waits for what is left of its predecessor's
 
 
 async def _run(workload: Workload, chaos: Awaitable[None]) -> None:
@@ -42,7 +41,7 @@ async def _run(workload: Workload, chaos: Awaitable[None]) -> None:
 
 async def test_the_server_is_killed_under_load(database: str, throwaway_log: Path) -> None:
     chance = random.Random(1)
-    server = ServerProcess(database, throwaway_log, SHORT_TERM, projector=True)
+    server = ServerProcess(database, throwaway_log, projector=True)
     server.start()
     try:
         await server.ready()
@@ -113,7 +112,7 @@ async def test_postgres_is_killed_under_load(
 ) -> None:
     await migrate(own_postgres.dsn, 4)
     chance = random.Random(3)
-    server = ServerProcess(own_postgres.dsn, throwaway_log, SHORT_TERM)
+    server = ServerProcess(own_postgres.dsn, throwaway_log)
     server.start()
     try:
         await server.ready()

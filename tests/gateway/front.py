@@ -26,7 +26,6 @@ from tests.gateway.upstream import Upstream
 
 CONFIGURATION = ROOT / "deploy" / "envoy.yaml"
 PORTS = {"front": 8080, "drawdown": 8433, "upstream": 8081, "admin": 9901}
-SHORT_TERM = "--lease-term-ms=400"
 
 
 class Front:
@@ -35,7 +34,7 @@ class Front:
     def __init__(self, dsn: str, folder: Path, *more: str, **settings: object) -> None:
         self.dsn = dsn
         self.folder = folder
-        self.server = ServerProcess(dsn, folder / "server.log", SHORT_TERM, *more, **settings)
+        self.server = ServerProcess(dsn, folder / "server.log", *more, **settings)
         self.upstream = Upstream()
         self.ports = {
             "front": free_port(),

@@ -23,7 +23,7 @@ from bench.ports import free_port
 from bench.programs import CADDY, NGINX, ROOT, TRAEFIK, Program, find
 from ledger.client import DrawdownClient
 from tests.crash.processes import HANGS_S, ServerProcess
-from tests.gateway.front import SHORT_TERM, Caller
+from tests.gateway.front import Caller
 from tests.gateway.upstream import Upstream
 
 PORTS = {"front": 8080, "drawdown": 9464, "upstream": 8081}
@@ -129,7 +129,7 @@ class Proxied:
         self.kind = kind
         self.folder = folder
         self.accounts = accounts
-        self.server = ServerProcess(dsn, folder / "server.log", SHORT_TERM, gateway_pay_url=PAY_URL)
+        self.server = ServerProcess(dsn, folder / "server.log", gateway_pay_url=PAY_URL)
         self.upstream = Upstream()
         self.ports = {
             "front": free_port(),

@@ -28,7 +28,7 @@ from ledger.client import DrawdownClient
 from ledger.verify import verify
 from tests.crash.processes import HANGS_S, ServerProcess
 from tests.docs import examples
-from tests.gateway.front import SHORT_TERM, Caller
+from tests.gateway.front import Caller
 from tests.gateway.litellm_environment import litellm_environment
 
 PROGRAM = Path(__file__).with_name("litellm_calls.py")
@@ -151,7 +151,7 @@ def spent(
 ) -> Iterator[tuple[dict[str, int], Model, str]]:
     """What each call was charged, after all of them; a last one while the server was away."""
     folder = tmp_path_factory.mktemp("litellm")
-    server = ServerProcess(module_database, folder / "server.log", SHORT_TERM)
+    server = ServerProcess(module_database, folder / "server.log")
     model = Model()
     calls: Calls | None = None
     try:

@@ -10,7 +10,7 @@ import grpc
 
 from ledger.v1 import usage_pb2, usage_pb2_grpc
 from ledger.verify import verify
-from tests.crash.processes import ServerProcess
+from tests.crash.processes import HANGS_S, ServerProcess
 from tests.crash.workload import (
     ACCOUNTS,
     AGAIN,
@@ -30,7 +30,6 @@ SENT_AGAIN = 3
 READS = (9, 10, 12)  # the clocks and heads of four shards are read first, then their pages
 SHARDS = 4
 NEVER = 10**9
-SHORT_TERM = "--lease-term-ms=400"
 
 REPLAYING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
@@ -46,7 +45,6 @@ async def test_kills_during_replay_leave_everything_as_it_was(
     server = ServerProcess(
         database,
         tmp_path / "log",
-        SHORT_TERM,
         checkpoint_entries=NEVER,
         checkpoint_interval_s=3_600,
     )
@@ -75,7 +73,7 @@ async def _killed_amid_replay(
     server: ServerProcess, admin: asyncpg.Connection[asyncpg.Record], read: int
 ) -> bool:
     """Killed at its n-th read of the journal; whether a shard was not open yet."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_S):
         while await admin.fetchval(REPLAYING):  # of the one before
             await asyncio.sleep(0.01)
         rows = await admin.fetchval(ROWS)
