@@ -193,6 +193,47 @@ def test_what_is_given_back_lowers_what_had_counted(case: OperationCase) -> None
 
 
 @operation_case
+def test_what_never_counted_is_not_given_back(case: OperationCase) -> None:
+    """
+    # Of an account beside, or of a product that the cap is not for.
+    account acme
+    account eu  parent=acme
+    grant   acme  1000 shared
+    cap     eu/run   40
+    cap     acme/say  40 for=chat
+    usage   acme  30 in=run id=U
+    usage   acme  30 in=say of=image id=S
+    reverse U
+    reverse S
+    expect  spent ~run  0
+    expect  spent ~say  0
+    """
+
+
+@operation_case
+def test_what_is_given_back_later_lowers_what_had_counted(case: OperationCase) -> None:
+    """
+    # A cap that came between, or one that has ended since, changes nothing of what another counted.
+    account acme
+    grant   acme  1000
+    cap     acme/run  100 idle=10h
+    debit   acme  10 in=tool@run
+    usage   acme  5 in=tool id=T
+    cap     acme/tool  50 idle=1h
+    debit   acme  10 in=deep@tool
+    usage   acme  10 in=deep id=D
+    expect  spent ~run  35
+    reverse T
+    expect  spent ~run  30
+    expect  spent ~tool  20
+    clock   +2h
+    cap     acme/other  100  -> cap ended; cap 1
+    reverse D
+    expect  spent ~run  20
+    """
+
+
+@operation_case
 def test_a_hold_is_captured_under_its_operation(case: OperationCase) -> None:
     """
     account acme
@@ -248,6 +289,50 @@ def test_a_cap_ends_once_it_stands_idle(case: OperationCase) -> None:
     cap     acme/run  100    -> cap 1
     expect  spent ~run  0
     expect  covered ~run  0
+    """
+
+
+@operation_case
+def test_an_operation_of_an_ended_cap_joins_another(case: OperationCase) -> None:
+    """
+    # Whether or not the cap that it had joined is gone from the state by then.
+    account acme
+    grant   acme  1000
+    cap     acme/one  100 idle=1h
+    debit   acme  10 in=tool@one
+    debit   acme  10 in=mine@one
+    cap     acme/mine  200
+    clock   +2h
+    cap     acme/two  100    -> cap ended; cap 1
+    cap     acme/three  90 idle=1h
+    debit   acme  10 in=late@three
+    debit   acme  200 in=tool@two  -> denied by its operation, 100 left; joined
+    clock   +2h
+    debit   acme  101 in=late@two  -> denied by its operation, 100 left; joined
+    debit   acme  60 in=mine@two
+    debit   acme  41 in=late  -> denied by its operation, 40 left
+    debit   acme  41 in=mine  -> denied by its operation, 40 left
+    expect  covered ~three  0
+    expect  covered ~two  3
+    """
+
+
+@operation_case
+def test_an_operation_whose_cap_was_below_an_ended_one_joins_another(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/one  100 idle=1h
+    cap     acme/two  100
+    debit   acme  10 in=tool@one
+    clock   +30m
+    cap     acme/tool  300
+    clock   +40m
+    debit   acme  10 in=tool@two
+    expect  spent ~two  10
+    expect  covered ~one  0
+    cap     acme/new  100  -> cap ended; cap 1
+    debit   acme  95 in=tool  -> denied by its operation, 90 left
     """
 
 

@@ -180,31 +180,21 @@ def _applying(
     account: Account,
     plan: PlanDeclared,
     line: list[Account] | None = None,
-    operation: bytes = b"",
+    covered: Sequence[Budget] = (),
 ) -> list[Budget]:
     """Budgets of the account and of those above it that are for what a plan describes; `line`: of
-    those that were above it before a move. Then those of its operation."""
+    those that were above it before a move. Then those of its operation, of what is `covered`."""
     use: Use | None = None
     found: list[Budget] = []
-    for node in account.line() if line is None else line:
-        for budget in node.budgets:
-            if not budget.for_all:
-                if use is None:
-                    card = state.catalog.card((account.tenant, plan.rate_card))
-                    use = card.use_of(plan.card_version, plan.product, plan.attributes)
-                if not budget.applies(use):
-                    continue
-            found.append(budget)
-    if operation:
-        family = state.families[account.root]
-        for budget in covering(family, account, operation, state.now):
-            if not budget.for_all:
-                if use is None:
-                    card = state.catalog.card((account.tenant, plan.rate_card))
-                    use = card.use_of(plan.card_version, plan.product, plan.attributes)
-                if not budget.applies(use):
-                    continue
-            found.append(budget)
+    budgets = [each for node in line or account.line() for each in node.budgets]
+    for budget in (*budgets, *covered):
+        if not budget.for_all:
+            if use is None:
+                card = state.catalog.card((account.tenant, plan.rate_card))
+                use = card.use_of(plan.card_version, plan.product, plan.attributes)
+            if not budget.applies(use):
+                continue
+        found.append(budget)
     return found
 
 
@@ -218,7 +208,9 @@ def _hold(
 ) -> None:
     """Its estimate pends in the window of its authorisation."""
     plan = state.declared[event.plan]
-    budgets = _applying(state, account, plan, operation=operation_of(event))
+    family = state.families[account.root]
+    covered = covering(family, account, operation_of(event), state.now)
+    budgets = _applying(state, account, plan, covered=covered)
     if not budgets:
         return
     shape = state.catalog.shape(plan.product, plan.attributes, plan.quantity_names)
@@ -292,7 +284,8 @@ def _usage(
     family = state.families[account.root]
     plan = state.declared[event.plan]
     pending_in = list(family.budgeted_holds.get(hold, ())) if hold else []
-    for budget in _applying(state, account, plan, operation=event.operation):
+    covered = covering(family, account, event.operation, state.now)
+    for budget in _applying(state, account, plan, covered=covered):
         posted = _posted(state, budget, event, plan)
         counter = _pends_in(family, budget, pending_in)
         if counter is not None:
@@ -366,13 +359,15 @@ def _correction(
 ) -> None:
     """What is given back lowers the window of its event; a re-rate counts as it is posted."""
     plan = state.declared[event.plan]
-    line = state.line_at(account, event.original) if isinstance(event, UsageReversed) else None
-    applying = _applying(state, account, plan, line)
+    line, covered = account.line(), []
+    if isinstance(event, UsageReversed):
+        line = state.line_at(account, event.original)
     if operation and isinstance(event, UsageReversed) and event.key:
         # What was rated later of it never counted in its operation: it has no key.
-        family = state.families[account.root]
-        covered = counted_in(family, operation, event.original)
-        applying.extend([each for each in covered if not is_idle(each, state.now)])
+        for each in counted_in(state.families[account.root], operation, event.original):
+            if each.account in line and not is_idle(each, state.now):
+                covered.append(each)
+    applying = _applying(state, account, plan, line, covered)
     for budget in applying:
         if isinstance(event, UsageReversed):
             if event.original < budget.created_by:  # it was not counted

@@ -46,9 +46,9 @@ def covering(family: Family, account: Account, operation: bytes, now: int) -> li
     digest, and behind it that of its parent, as an entry has it."""
     if not operation or not family.operations:
         return []
-    known, parent = family.operations, operation[KEY_BYTES:]
-    budget = known.get(operation[:KEY_BYTES])
-    named = known.get(parent) if parent else None
+    known, digest = family.operations, operation[:KEY_BYTES]
+    budget = _known_by(family, digest, now)
+    named = standing(known.get(operation[KEY_BYTES:]), now)
     if budget is None:
         budget, named = named, None
     found: list[Budget] = []
@@ -60,11 +60,28 @@ def covering(family: Family, account: Account, operation: bytes, now: int) -> li
         assert of is not None
         if budget.account in line and not is_idle(budget, now):
             found.append(budget)
-        above = of.above
-        if above is None and of.root == operation[:KEY_BYTES]:
+        above = standing(of.above, now)
+        if above is None and of.root == digest:
             above = named
         budget = above
     return found
+
+
+def standing(budget: Budget | None, now: int) -> Budget | None:
+    """The budget, or the nearest one that covers it, that has not ended by then."""
+    while budget is not None and is_idle(budget, now):
+        assert budget.operation is not None
+        budget = budget.operation.above
+    return budget
+
+
+def _known_by(family: Family, digest: bytes, now: int) -> Budget | None:
+    """The budget by which an operation is known: its own, ended or not, or one that it has joined
+    and that still stands. One that has ended leaves it free to join another."""
+    budget = family.operations.get(digest)
+    if budget is None or (budget.operation is not None and budget.operation.root == digest):
+        return budget
+    return standing(budget, now)
 
 
 def counted_in(family: Family, operation: bytes, original: int) -> list[Budget]:
@@ -76,10 +93,11 @@ def counted_in(family: Family, operation: bytes, original: int) -> list[Budget]:
     while budget is not None:
         of = budget.operation
         assert of is not None
-        since = budget.created_by if of.root == digest else of.below[digest]
-        if original < since:
+        own = of.root == digest
+        if original >= (budget.created_by if own else of.below[digest]):
+            found.append(budget)
+        elif not own:
             break
-        found.append(budget)
         digest, budget = of.root, of.above
     return found
 
@@ -101,21 +119,18 @@ def joins_no_more(family: Family, account: Account, operation: bytes, now: int) 
 
 
 def _to_join(family: Family, account: Account, operation: bytes, now: int) -> Budget | None:
-    known = family.operations
-    if len(operation) <= KEY_BYTES or not known:
+    if len(operation) <= KEY_BYTES or not family.operations:
         return None
     digest = operation[:KEY_BYTES]
-    own, budget = known.get(digest), known.get(operation[KEY_BYTES:])
-    while budget is not None and is_idle(budget, now):
-        assert budget.operation is not None
-        budget = budget.operation.above
+    budget = standing(family.operations.get(operation[KEY_BYTES:]), now)
     if budget is None or budget.account not in account.line():
         return None
+    own = _known_by(family, digest, now)
     if own is None:
         return budget
     of = own.operation
     assert of is not None
-    if of.root != digest or of.above is not None or own in line_of(budget):
+    if of.root != digest or standing(of.above, now) is not None or own in line_of(budget):
         return None  # it is known, or would be below itself
     return budget
 

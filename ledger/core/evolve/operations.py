@@ -50,17 +50,21 @@ def touch(family: Family, budget: Budget, now: int) -> None:
 
 
 def operation_joined(state: State, event: OperationJoined) -> None:
-    """One more operation that a budget covers; one that has a budget keeps that, too."""
+    """One more operation that a budget covers; one that has a budget keeps that, too. What
+    covered it before has ended."""
     family = state.families[state.accounts[event.account].root]
     budget = family.budgets[event.budget]
     assert budget.operation is not None
     budget.operation.below[event.operation] = locator_of(state.batch_seq, event.entry)
-    own = family.operations.get(event.operation)
-    if own is None:
-        family.operations[event.operation] = budget
+    before = family.operations.get(event.operation)
+    of = before.operation if before is not None else None
+    if of is not None and of.root == event.operation:
+        before, of.above = of.above, budget
     else:
-        assert own.operation is not None
-        own.operation.above = budget
+        family.operations[event.operation] = budget
+    if before is not None:
+        assert before.operation is not None
+        del before.operation.below[event.operation]
     touch(family, budget, state.now)
 
 
@@ -84,9 +88,11 @@ def operation_budget_ended(state: State, event: OperationBudgetEnded) -> None:
             del known[digest]
         else:
             known[digest] = above
-        if above is not None:
+        if above is not None:  # it has counted what was below since both were
             assert above.operation is not None
-            above.operation.below.setdefault(digest, state.locator)
+            covers = above.operation.below
+            since = max(operation.below.get(digest, 0), covers[operation.root])
+            covers.setdefault(digest, since)
     operation.above = None
     account.capped -= 1
     account.find_watched()

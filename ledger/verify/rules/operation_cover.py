@@ -36,16 +36,28 @@ def covering_now(state: State, account: Account, event: object) -> list[Budget]:
     line = [account]
     while line[-1].parent is not None:
         line.append(line[-1].parent)
-    budget = family.operations.get(own) or family.operations.get(parent)
+    budget = covered_by(family, own, state.now) or family.operations.get(parent)
     found: list[Budget] = []
     while budget is not None and budget not in found:
         found.append(budget)
-        over = above(budget)
+        over = in_force(above(budget), state.now)
         assert budget.operation is not None
         if over is None and budget.operation.root == own:
             over = family.operations.get(parent)
         budget = over
     return [each for each in found if each.account in line and not ended(each, state.now)]
+
+
+def covered_by(family: Family, operation: bytes, now: int) -> Budget | None:
+    """The budget of the operation itself, or the one in force that it has joined."""
+    return own_budget(family, operation) or in_force(family.operations.get(operation), now)
+
+
+def in_force(budget: Budget | None, now: int) -> Budget | None:
+    """The budget, or the first above it that has not ended."""
+    while budget is not None and ended(budget, now):
+        budget = above(budget)
+    return budget
 
 
 def own_budget(family: Family, operation: bytes) -> Budget | None:
