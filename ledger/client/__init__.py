@@ -11,10 +11,12 @@
     metered         a hold around one call of a model; shutdown: signals that end it
     mandates        calls about mandates; agent: what an agent does with the token of one;
                     mandate_words: what such a token may say, for the server that reads it too
-    spool           events on this machine's disk while no server answers; spool_files: its files
+    spool           events on this machine's disk while no server answers; spool_sending: how they
+                    leave it; spool_files, spool_records, spool_aside: its files
     guarded         what may run while no server answers, by the product's fail mode
     sync            the same for those who do not await, sync_agent for agents; sync_calls,
-                    sync_leases, sync_streams, looping: its parts
+                    sync_leases, sync_streams, sync_metered, sync_spool, sync_guarded, looping:
+                    its parts
     forking         that gRPC does not survive a fork, said instead of suffered
     refreshing      when the shard map is asked for anew
 
@@ -36,7 +38,6 @@ from ledger.client.errors import (
     OutcomeUnknown,
     Refused,
     SpoolBusy,
-    SpoolDamaged,
     SpoolError,
     SpoolFailed,
     SpoolFull,
@@ -51,12 +52,16 @@ from ledger.client.raw_events import RawEvent
 from ledger.client.retry import RetryPolicy
 from ledger.client.shutdown import cancelled_by
 from ledger.client.spool import Spool
+from ledger.client.spool_aside import SetAside
+from ledger.client.spool_files import Damage
+from ledger.client.spool_records import SpooledCapture
 
 __all__ = [
     "ALLOWED",
     "RUNS_INSTEAD",
     "CallError",
     "ClientClosed",
+    "Damage",
     "DecidedBy",
     "Denied",
     "DrawdownClient",
@@ -81,12 +86,13 @@ __all__ = [
     "RawEvent",
     "Refused",
     "RetryPolicy",
+    "SetAside",
     "Spool",
     "SpoolBusy",
-    "SpoolDamaged",
     "SpoolError",
     "SpoolFailed",
     "SpoolFull",
+    "SpooledCapture",
     "UsageEvent",
     "cancelled_by",
 ]

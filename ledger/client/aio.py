@@ -12,6 +12,7 @@ import random
 import uuid
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final, Self
 
 import grpc
@@ -180,6 +181,16 @@ class DrawdownClient(
     def _reroute(self) -> None:
         for sender in self._senders():
             sender.reroute()
+
+    def named(self, event: UsageEvent) -> UsageEvent:
+        """The event with this client's source and product where it names none: the same event,
+        whichever client sends it."""
+        own = self._envelope
+        if event.source and event.product:
+            return event
+        return replace(
+            event, source=event.source or own.source, product=event.product or own.product
+        )
 
     def guard(
         self,

@@ -7,8 +7,7 @@
     ├── SpoolError         events could not be kept on the disk:
     │   ├── SpoolFull          the spool keeps as much as it may; nothing was kept
     │   ├── SpoolFailed        the disk did not take it; nothing is promised to be kept
-    │   ├── SpoolBusy          another process or client has the directory
-    │   └── SpoolDamaged       what stands there cannot be read; it is left as it is
+    │   └── SpoolBusy          another process or client has the directory
     └── CallError          a call ended with a status; code, reason and metadata say which
         ├── Refused            nothing was recorded, and the same call will be refused again
         ├── NotApplied         nothing was recorded; safe to send again (retries ran out)
@@ -111,10 +110,6 @@ class SpoolFailed(SpoolError):
 
 class SpoolBusy(SpoolError):
     """Another process or client has the directory."""
-
-
-class SpoolDamaged(SpoolError):
-    """What stands in the directory cannot be read; it is left as it is."""
 
 
 class CallError(DrawdownError):

@@ -30,7 +30,7 @@ from ledger.client.calls import monotonic_us
 from ledger.client.errors import CallError, ClientClosed, Denied, NotApplied, OutcomeUnknown
 from ledger.client.events import UsageEvent
 from ledger.client.metered import LIFETIME_US, MeteredCall, Request, Settling, request_of
-from ledger.client.spool_files import SpooledCapture, record_of
+from ledger.client.spool_records import SpooledCapture, record_of
 from ledger.v1 import decision_pb2 as pb
 from ledger.v1 import fail_mode_pb2
 
@@ -338,7 +338,7 @@ class GuardedCall(MeteredCall):
             try:
                 self._settle_lease(self._lease, used)
             except ClientClosed:  # the lease, meanwhile
-                self.kept = await self._guard.spool.record(self._event(used)) is None
+                self.kept = await self._guard.spool.charge(self._event(used)) is None
         elif used:
             request_id = f"{self._request.request_id}/used"
             now_us = time.time_ns() // 1_000
@@ -353,7 +353,7 @@ class GuardedCall(MeteredCall):
         counted: Mapping[str, int] = used
         try:
             if used:
-                self.kept = await guard.spool.record(self._event(used)) is None
+                self.kept = await guard.spool.charge(self._event(used)) is None
                 if not self.kept:
                     counted = {}
         finally:

@@ -114,6 +114,7 @@ class LoopThread:
             loop.run_forever()
             loop.run_until_complete(_cancel_others())
             loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())  # as a spool's last write
         finally:
             loop.close()
 

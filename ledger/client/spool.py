@@ -7,29 +7,26 @@
 An event goes to the server first. Where no server has judged it within the patience, it is synced
 to the disk, and so is every later one until the disk is empty again: they are sent in the order
 kept. An event may be sent twice and counts once, by its id. The time of an event that names none is
-set here, so that it is priced as of when it happened, and is the same event whenever it is sent.
+set here, so that it is priced as of when it happened, and so are the client's source and product:
+it is the same event whenever and by whomever it is sent.
+What a server refuses is set aside in the folder: `set_aside` lists it, `resend` sends it again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from ledger.client.errors import (
-    CallError,
-    ClientClosed,
-    NotApplied,
-    OutcomeUnknown,
-    Refused,
-    SpoolFull,
-)
+from ledger.client.errors import ClientClosed, NotApplied, OutcomeUnknown, SpoolFull
 from ledger.client.events import EventOutcome, UsageEvent
-from ledger.client.spool_files import Kept, Segment, SpooledCapture, SpoolFiles, record_of
+from ledger.client.spool_aside import SetAside, key_of, listed, refused
+from ledger.client.spool_files import Damage, SpoolFiles
+from ledger.client.spool_records import SpooledCapture, record_of
+from ledger.client.spool_sending import Aside, Sending, Settled, is_charged, logged, whole
 from ledger.v1.decision_pb2 import CaptureResponse
 
 if TYPE_CHECKING:
@@ -39,11 +36,6 @@ BYTES_MAX: Final = 256 << 20  # x 1/250 B an event = a million events
 EVENTS_MAX: Final = 1_000_000
 PATIENCE_US: Final = 2_000_000
 SYNC_EVENTS: Final = 1_024  # share one sync of the disk, at most
-SEND_EVENTS: Final = 1_024  # are sent before more are read from the disk
-AGAIN_S: Final = 1  # after the client has given events up
-_UNLET: Final = ("UNAUTHENTICATED", "PERMISSION_DENIED")  # another token may let it in
-Settled = Callable[[UsageEvent, EventOutcome], None]
-_log: Final = logging.getLogger("ledger.client")
 
 
 class Spool:
@@ -52,7 +44,8 @@ class Spool:
     The client need not be entered: with no server in reach it asks for the shard map later.
     `bytes_max` and `events_max`: of what is kept, then `record` raises SpoolFull. `patience_us`:
     how long an event waits for a server. `settled` is told of each event that was kept what became
-    of it, maybe twice over a crash; without it, those that were refused are logged.
+    of it, maybe twice over a crash. `aside` is told of what was refused and is set aside; without
+    it that is logged. What these two raise is logged.
     """
 
     def __init__(
@@ -64,6 +57,7 @@ class Spool:
         events_max: int = EVENTS_MAX,
         patience_us: int = PATIENCE_US,
         settled: Settled | None = None,
+        aside: Aside = logged,
     ) -> None:
         if min(bytes_max, events_max, patience_us) < 1:
             raise ValueError("bytes_max, events_max and patience_us are 1 or more")
@@ -72,12 +66,13 @@ class Spool:
         self._bytes_max = bytes_max
         self._events_max = events_max
         self._patience_s = patience_us / 1_000_000
-        self._settled: Settled = settled or _logged
-        self._opened: SpoolFiles | None = None
+        self._settled = settled
+        self._aside = aside
+        self._opened: tuple[SpoolFiles, Sending] | None = None
         self._disk = asyncio.Lock()  # one write, or one removal, at a time
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
         self._keeping: asyncio.Task[None] | None = None
-        self._sending: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
         self._kept = asyncio.Event()  # set while there is something to send
         self._empty = asyncio.Event()
 
@@ -97,30 +92,49 @@ class Spool:
 
     @property
     def kept_bytes(self) -> int:
-        """Bytes on the disk."""
+        """Bytes on the disk, without those that are set aside."""
         return self._files.bytes
+
+    @property
+    def damage(self) -> Sequence[Damage]:
+        """Where a file of the directory could not be read since it was opened."""
+        return tuple(self._files.damage)
 
     async def __aenter__(self) -> Self:
         """Take the directory over and begin to send what stands there.
 
-        Raises SpoolBusy, SpoolDamaged, SpoolFailed.
+        Raises SpoolBusy, SpoolFailed.
         """
-        self._opened = await asyncio.to_thread(
-            SpoolFiles, self._folder, self._bytes_max, self._events_max
+        files = await asyncio.to_thread(SpoolFiles, self._folder, self._bytes_max, self._events_max)
+        sending = Sending(
+            self._client,
+            files,
+            self._disk,
+            self._kept,
+            self._look,
+            self._settled,
+            self._aside,
         )
+        self._opened = files, sending
         self._look()
-        self._sending = asyncio.create_task(self._send_all())
+        self._running = asyncio.create_task(sending.run())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Send no more; what is not settled stays on the disk."""
-        assert self._sending is not None
-        self._sending.cancel()
-        await asyncio.gather(self._sending, return_exceptions=True)
+        assert self._running is not None
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
         if self._keeping is not None:
             await asyncio.gather(self._keeping, return_exceptions=True)
         async with self._disk:
             self._files.close()
+            self._opened = None
+
+    def let_go(self) -> None:
+        """Let go of the directory where the loop has ended, or was forked: its tasks with it."""
+        if self._opened is not None:
+            self._opened[0].close()
             self._opened = None
 
     async def record(self, event: UsageEvent) -> EventOutcome | None:
@@ -129,6 +143,7 @@ class Spool:
         Raises SpoolFull (it is nowhere), SpoolFailed, InvalidEvent, ClientClosed.
         """
         files = self._files
+        event = self._client.named(event)
         if not event.effective_at_us:
             event = replace(event, effective_at_us=time.time_ns() // 1_000)
         record = record_of(event)
@@ -146,7 +161,7 @@ class Spool:
         """
         files, record = self._files, record_of(capture)
         if not files.events and not self._waiting:
-            asked = asyncio.ensure_future(self._capture(capture))
+            asked = asyncio.ensure_future(self._sending.capture(capture))
             try:
                 await asyncio.wait({asked}, timeout=self._patience_s)
             finally:
@@ -159,9 +174,55 @@ class Spool:
         await self._keep(record)
         return None
 
+    async def charge(self, event: UsageEvent) -> EventOutcome | None:
+        """The same for usage of work that is done: what a server refuses at once is set aside too.
+        Raises as `record` does."""
+        outcome = await self.record(event)
+        if outcome is not None and not is_charged(outcome):
+            reason = outcome.reason or outcome.outcome.name
+            await self._sending.set_aside([refused(event, reason, outcome.message)])
+        return outcome
+
     async def drained(self) -> None:
-        """Return when nothing is on the disk."""
-        await self._empty.wait()
+        """Return when nothing is on the disk but what is set aside. Raises ClientClosed."""
+        running = self._running
+        if self._opened is None or running is None:
+            raise ClientClosed(f"the spool {self._folder} is not open")
+        empty = asyncio.ensure_future(self._empty.wait())
+        try:
+            await asyncio.wait({empty, running}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            empty.cancel()
+        if not self._empty.is_set():
+            if running.cancelled():
+                raise ClientClosed(f"the spool {self._folder} was closed")
+            running.result()
+
+    async def set_aside(self) -> list[SetAside]:
+        """What servers refused of what was kept, oldest first. Raises SpoolFailed."""
+        return await asyncio.to_thread(listed, self._folder)
+
+    async def resend(self, ids: Collection[str] = (), *, shift_us: int = 0) -> int:
+        """Have what is set aside sent again, all of it or what has these ids; returns how many are.
+
+        `shift_us` is added to their times, for those that a wrong clock has set: IN_FUTURE, or
+        TOO_OLD, which stands in the journal without a charge and so is sent as `again/` and its id.
+        Raises SpoolFailed, ValueError.
+        """
+        files = self._files
+        async with self._disk:
+            found = await asyncio.to_thread(listed, self._folder)
+            chosen = [each for each in found if not ids or each.id in ids]
+            if not chosen:
+                return 0
+            records = [record_of(each.moved(shift_us)) for each in chosen]
+            keys = {key_of(each) for each in chosen}
+            try:
+                await whole(lambda: files.put_behind(records))
+            finally:
+                self._look()
+            await whole(lambda: files.aside.remove(lambda each: key_of(each) in keys))
+        return len(chosen)
 
     # -- parts -------------------------------------------------------------------------------------
 
@@ -169,7 +230,13 @@ class Spool:
     def _files(self) -> SpoolFiles:
         if self._opened is None:
             raise ClientClosed(f"the spool {self._folder} is not open")
-        return self._opened
+        return self._opened[0]
+
+    @property
+    def _sending(self) -> Sending:
+        if self._opened is None:
+            raise ClientClosed(f"the spool {self._folder} is not open")
+        return self._opened[1]
 
     async def _direct(self, event: UsageEvent) -> EventOutcome | None:
         """What a server says of it; None = none has judged it in time."""
@@ -226,87 +293,6 @@ class Spool:
         else:
             self._kept.clear()
             self._empty.set()
-
-    async def _send_all(self) -> None:
-        try:
-            while True:
-                await self._kept.wait()
-                segment = self._files.oldest()
-                assert segment is not None
-                await self._send_segment(segment)
-        except ClientClosed:
-            return
-        except Exception:
-            _log.exception("the spool %s sends no more", self._folder)
-            raise
-
-    async def _send_segment(self, segment: Segment) -> None:
-        offset = 0
-        while True:
-            kept, offset = await asyncio.to_thread(self._files.read, segment, offset, SEND_EVENTS)
-            await self._send(kept)
-            async with self._disk:
-                if offset == segment.bytes:
-                    self._files.let_go(segment)
-                    self._look()
-                    return
-
-    async def _capture(self, capture: SpooledCapture) -> CaptureResponse:
-        return await self._client.capture(
-            capture.hold_id,
-            capture.quantities,
-            effective_at_us=capture.effective_at_us,
-            request_id=capture.request_id,
-        )
-
-    async def _send(self, kept: list[Kept]) -> None:
-        """Until a server has judged all of them: captures one by one, events between together."""
-        events: list[UsageEvent] = []
-        for each in kept:
-            if isinstance(each, UsageEvent):
-                events.append(each)
-                continue
-            await self._send_events(events)
-            events = []
-            await self._send_capture(each)
-        await self._send_events(events)
-
-    async def _send_capture(self, capture: SpooledCapture) -> None:
-        while True:
-            why: CallError
-            try:
-                await self._capture(capture)
-            except Refused as error:
-                if error.code not in _UNLET:
-                    _log.warning("what hold %s used was not captured: %s", capture.hold_id, error)
-                    return
-                why = error
-            except (NotApplied, OutcomeUnknown) as error:
-                why = error
-            else:
-                return
-            _log.warning("the capture of hold %s stays on the disk: %s", capture.hold_id, why)
-            await asyncio.sleep(AGAIN_S)
-
-    async def _send_events(self, events: list[UsageEvent]) -> None:
-        while events:
-            outcomes = await self._client.ingest(events)
-            again: list[UsageEvent] = []
-            for event, outcome in zip(events, outcomes, strict=True):
-                if outcome.judged:
-                    self._settled(event, outcome)
-                else:
-                    again.append(event)
-            if again:
-                first = next(each for each in outcomes if not each.judged)
-                _log.warning("%d events stay on the disk: %s", len(again), first)
-                await asyncio.sleep(AGAIN_S)
-            events = again
-
-
-def _logged(event: UsageEvent, outcome: EventOutcome) -> None:
-    if not outcome.outcome.recorded:
-        _log.warning("event %r of %r was not recorded: %s", event.id, event.account, outcome)
 
 
 def _tell(kept: asyncio.Future[None], failure: Exception | None = None) -> None:

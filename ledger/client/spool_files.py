@@ -1,56 +1,52 @@
 """Events on the disk of a caller, in order: appended, synced, read again, let go of. No network.
 
 A directory has one writer, which holds a lock. Events stand in segments that are written one after
-the other, a record each: length, CRC-32, JSON. A segment goes when all of its events are settled,
-so after a crash those of one segment may be sent again, under their ids. Where writing was cut
-short the end of the last segment is not a whole record: nobody was told that it is kept, and it is
-set aside. Anything else that does not read is damage, and raises.
+the other. A segment goes when all of its events are settled, so after a crash those of one segment
+may be sent again, under their ids. Where writing was cut short the end of a segment is not a whole
+record: nobody was told that it is kept, and it is set aside as `.torn`. What does not read before
+the end is damage: what is whole around it is sent, and the file stays as `.damaged` when it is.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
+import logging
 import os
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, NamedTuple
 
-from ledger.client.errors import InvalidEvent, SpoolBusy, SpoolDamaged, SpoolFailed, SpoolFull
-from ledger.client.events import UsageEvent, event_bytes, shape_bytes, shape_key
+from ledger.client.errors import SpoolBusy, SpoolFailed, SpoolFull
+from ledger.client.spool_aside import AsideFile
+from ledger.client.spool_records import Kept, kept_at, next_record
 
 SEGMENT_BYTES: Final = 4 << 20  # x ~250 B an event = 16,000 that may be sent again
-RECORD_BYTES_MAX: Final = 1 << 20
 DISK_SPARE_BYTES: Final = 1 << 20  # for the file system's own blocks, and a last segment
-_HEAD: Final = 8  # bytes of length and CRC-32, big-endian
 _SUFFIX: Final = ".spool"
+_log: Final = logging.getLogger("ledger.client")
 
 
-@dataclass(frozen=True, slots=True)
-class SpooledCapture:
-    """What a hold's work used, at an instant in microseconds: the capture to be made of it."""
+class Damage(NamedTuple):
+    """A place of a file that could not be read: what stood there was not sent, unless it was never
+    said to be kept. The file stays for whoever wants to look."""
 
-    hold_id: str
-    quantities: Mapping[str, int]
-    request_id: str
-    effective_at_us: int = 0
+    path: Path
+    """Where the file is once what is whole was sent."""
 
-
-Kept: TypeAlias = UsageEvent | SpooledCapture
+    offset: int
 
 
 class Segment:
     """One file: how far it is written, and how many events are in it."""
 
-    __slots__ = ("bytes", "events", "number", "path")
+    __slots__ = ("bytes", "damaged", "events", "number", "path")
 
     def __init__(self, folder: Path, number: int) -> None:
         self.number = number
         self.path = folder / f"{number:012d}{_SUFFIX}"
         self.bytes = 0
         self.events = 0
+        self.damaged = False
 
 
 class SpoolFiles:
@@ -59,11 +55,13 @@ class SpoolFiles:
     def __init__(self, folder: Path, bytes_max: int, events_max: int) -> None:
         """Take the directory over, made where it is not there.
 
-        Raises SpoolBusy where another has it, SpoolDamaged, SpoolFailed.
+        Raises SpoolBusy where another has it, SpoolFailed.
         """
         self.events = 0
         """Events that are kept: those of segments that are not let go of."""
         self.bytes = 0
+        self.damage: list[Damage] = []
+        """What could not be read."""
         self._folder: Final = folder
         self._bytes_max: Final = bytes_max
         self._events_max: Final = events_max
@@ -96,13 +94,22 @@ class SpoolFiles:
 
         Raises SpoolFull, SpoolFailed.
         """
-        more = b"".join(records)
-        full = self.events + len(records) > self._events_max
-        if full or self.bytes + len(more) > self._bytes_max:
+        if not self._is_within(len(records), sum(map(len, records))):
+            aside = f" and {self.aside.bytes} set aside" if self.aside.bytes else ""
             raise SpoolFull(
-                f"{self._folder} keeps {self.events} events in {self.bytes} bytes, of at most "
-                f"{self._events_max} in {self._bytes_max}: no more was kept"
+                f"{self._folder} keeps {self.events} events in {self.bytes} bytes{aside}, of at "
+                f"most {self._events_max} in {self._bytes_max}: no more was kept"
             )
+        self._append(records)
+
+    def put_behind(self, records: Sequence[bytes]) -> None:
+        """Keep again what is kept, or set aside, behind everything: in a new segment. The bounds
+        are not asked, since it goes elsewhere. Raises SpoolFailed."""
+        self._close_file()
+        self._append(records)
+
+    def _append(self, records: Sequence[bytes]) -> None:
+        more = b"".join(records)
         segment = self._writable(len(more))
         try:
             if self._file < 0:
@@ -121,7 +128,7 @@ class SpoolFiles:
 
     def has_room(self, events: int, more_bytes: int) -> bool:
         """Whether so much more is within the bounds, and on the disk itself."""
-        if self.events + events > self._events_max or self.bytes + more_bytes > self._bytes_max:
+        if not self._is_within(events, more_bytes):
             return False
         try:
             disk = os.statvfs(self._folder)
@@ -136,27 +143,40 @@ class SpoolFiles:
         return next((segment for segment in self._segments if segment.events), None)
 
     def read(self, segment: Segment, offset: int, events_max: int) -> tuple[list[Kept], int]:
-        """Events from `offset` on, and the offset behind them. Raises SpoolDamaged."""
+        """Events from `offset` on, and the offset behind them; what is damaged is passed over.
+        Raises SpoolFailed."""
         found: list[Kept] = []
-        with segment.path.open("rb") as file:
-            file.seek(offset)
-            while len(found) < events_max and offset < segment.bytes:
-                payload = _payload(file.read(_HEAD), file.read)
-                if payload is None:
-                    raise SpoolDamaged(f"{segment.path} cannot be read at byte {offset}")
-                found.append(_kept(payload))
-                offset += _HEAD + len(payload)
+        known = segment.bytes  # more may be written meanwhile
+        try:
+            data = segment.path.read_bytes()[:known]
+        except OSError as error:
+            raise SpoolFailed(f"{segment.path} cannot be read: {error}") from error
+        while len(found) < events_max and offset < known:
+            record = next_record(data, offset)
+            start, end = record or (known, known)
+            if start > offset:
+                self._damaged(segment, offset)
+            if record is not None:
+                try:
+                    found.append(kept_at(data, start, end))
+                except (ValueError, TypeError):  # whole, but of a version that keeps more
+                    self._damaged(segment, start)
+            offset = end
         return found, offset
 
     def let_go(self, segment: Segment) -> None:
-        """All of its events are settled: its file goes. Raises SpoolFailed."""
+        """All of its events are settled: its file goes, or is named `.damaged`. Raises SpoolFailed
+        where it stays: then it is sent again by whoever opens the folder next."""
         if segment is self._segments[-1]:
             self._close_file()
         self._segments.remove(segment)
         self.bytes -= segment.bytes
         self.events -= segment.events
         try:
-            segment.path.unlink(missing_ok=True)
+            if segment.damaged:
+                segment.path.replace(segment.path.with_suffix(".damaged"))
+            else:
+                segment.path.unlink(missing_ok=True)
         except OSError as error:
             raise SpoolFailed(f"{segment.path} could not be removed: {error}") from error
 
@@ -167,30 +187,52 @@ class SpoolFiles:
 
     # -- parts -------------------------------------------------------------------------------------
 
+    def _is_within(self, events: int, more_bytes: int) -> bool:
+        """Whether so much more is within the bounds, which what is set aside fills too."""
+        kept = self.bytes + self.aside.bytes
+        return self.events + events <= self._events_max and kept + more_bytes <= self._bytes_max
+
     def _open(self) -> None:
+        self.aside = AsideFile(self._folder)
         paths = sorted(self._folder.glob(f"*{_SUFFIX}"))
+        numbers = [int(path.stem) for path in self._folder.iterdir() if path.stem.isdigit()]
+        self._next_number = max(numbers, default=0) + 1  # never that of what was set aside
         for path in paths:
             segment = Segment(self._folder, int(path.stem))
-            whole = path.read_bytes()
-            for offset, _ in _scanned(whole):
-                segment.bytes = offset
+            data = path.read_bytes()
+            while (record := next_record(data, segment.bytes)) is not None:
+                start, end = record
+                if start > segment.bytes:
+                    self._damaged(segment, segment.bytes)
+                segment.bytes = end
                 segment.events += 1
-            if segment.bytes < len(whole):
-                if path != paths[-1]:
-                    raise SpoolDamaged(f"{path} cannot be read at byte {segment.bytes}")
-                self._set_aside(segment, whole[segment.bytes :])
-            self._next_number = segment.number + 1
+            if segment.bytes < len(data):
+                self._set_aside(segment, data[segment.bytes :], path is paths[-1])
             if not segment.events:
-                path.unlink()
+                path.unlink(missing_ok=True)
                 continue
             self._segments.append(segment)
             self.bytes += segment.bytes
             self.events += segment.events
 
-    def _set_aside(self, segment: Segment, torn: bytes) -> None:
+    def _damaged(self, segment: Segment, offset: int) -> None:
+        segment.damaged = True
+        found = Damage(segment.path.with_suffix(".damaged"), offset)
+        if found not in self.damage:
+            self.damage.append(found)
+            _log.error("%s cannot be read at byte %d; the rest is sent", segment.path, offset)
+
+    def _set_aside(self, segment: Segment, torn: bytes, last: bool) -> None:
         """The end of a write that was cut short is kept beside, for whoever wants to look, where
-        the disk has room for it: on a full one what is kept can be sent all the same."""
+        the disk has room for it: on a full one what is kept can be sent all the same. In a segment
+        before the last it may be damage, and is told."""
         beside = segment.path.with_suffix(".torn")
+        if not last:
+            self.damage.append(Damage(beside, 0))
+            _log.error("%s ends torn at byte %d; the rest is sent", segment.path, segment.bytes)
+        if not segment.events:
+            segment.path.replace(beside)
+            return
         try:
             beside.write_bytes(torn)
         except OSError:
@@ -237,54 +279,3 @@ class SpoolFiles:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
-
-
-def record_of(kept: Kept) -> bytes:
-    """What is kept of an event or a capture. Raises InvalidEvent."""
-    event_id = kept.request_id if isinstance(kept, SpooledCapture) else kept.id
-    if isinstance(kept, UsageEvent):
-        event_bytes(kept)
-        shape_bytes(shape_key(kept))
-    fields: dict[str, Any] = {}
-    for name in kept.__slots__:
-        value = getattr(kept, name)
-        if value:
-            fields[name] = value if isinstance(value, str | int) else dict(value)
-    payload = json.dumps(fields, separators=(",", ":")).encode()
-    if len(payload) > RECORD_BYTES_MAX:
-        message = f"{len(payload)} bytes; at most {RECORD_BYTES_MAX} are kept on a disk"
-        raise InvalidEvent("EVENT_TOO_LARGE", "id", event_id, message)
-    head = len(payload).to_bytes(4, "big") + zlib.crc32(payload).to_bytes(4, "big")
-    return head + payload
-
-
-def _kept(payload: bytes) -> Kept:
-    fields = json.loads(payload)
-    if "hold_id" in fields:
-        return SpooledCapture(**fields)
-    return UsageEvent(**{"quantities": {}, **fields})
-
-
-def _payload(head: bytes, read: Any) -> bytes | None:
-    """What stands behind a head; None = no whole record does."""
-    if len(head) < _HEAD:
-        return None
-    length = int.from_bytes(head[:4], "big")
-    if not 0 < length <= RECORD_BYTES_MAX:
-        return None
-    payload: bytes = read(length)
-    if len(payload) < length or zlib.crc32(payload) != int.from_bytes(head[4:], "big"):
-        return None
-    return payload
-
-
-def _scanned(whole: bytes) -> Iterator[tuple[int, bytes]]:
-    """The whole records from the start on: (offset behind, payload)."""
-    offset = 0
-    while True:
-        at = offset + _HEAD
-        payload = _payload(whole[offset:at], lambda length, at=at: whole[at : at + length])
-        if payload is None:
-            return
-        offset = at + len(payload)
-        yield offset, payload

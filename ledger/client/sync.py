@@ -10,27 +10,38 @@ not before (see forking); it may be made before.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self
 
-from ledger.client import aio, metered
+from ledger.client import aio, guarded, metered
 from ledger.client.errors import ClientClosed
 from ledger.client.events import EventOutcome, UsageEvent
+from ledger.client.guarded import OpenBounds
 from ledger.client.leases import HeldLease as HeldOnLoop
 from ledger.client.limits import LeaseTerms
 from ledger.client.local_prices import LocalPrices
 from ledger.client.looping import LoopThread
 from ledger.client.sync_calls import SyncCalls
+from ledger.client.sync_guarded import Guard, GuardedCall
 from ledger.client.sync_leases import HeldLease, LockedCore
+from ledger.client.sync_metered import MeteredCall
+from ledger.client.sync_spool import Spool
 from ledger.client.sync_streams import Fed
 from ledger.v1 import decision_pb2 as pb
 from ledger.v1 import lease_pb2
 
+__all__ = [
+    "DrawdownClient",
+    "Guard",
+    "GuardedCall",
+    "HeldLease",
+    "MeteredCall",
+    "Session",
+    "Spool",
+]
+
 P = ParamSpec("P")
-T = TypeVar("T")
 
 
 def _with_arguments_of(
@@ -94,6 +105,10 @@ class DrawdownClient(SyncCalls):
     def ingest(self, events: Iterable[UsageEvent]) -> list[EventOutcome]:
         """Record usage; one outcome an event, in order. See aio.DrawdownClient.ingest."""
         return self._loop.run(self._client.ingest(list(events)))
+
+    def named(self, event: UsageEvent) -> UsageEvent:
+        """See aio.DrawdownClient.named."""
+        return self._client.named(event)
 
     def submit(self, events: Iterable[UsageEvent]) -> Future[list[EventOutcome]]:
         """Record usage without waiting for the outcomes, and with a little patience for company.
@@ -185,6 +200,21 @@ class DrawdownClient(SyncCalls):
         )
         return MeteredCall(call, self._loop)
 
+    def guard(
+        self,
+        spool: Spool,
+        *,
+        bounds: OpenBounds | None = None,
+        patience_us: int = guarded.PATIENCE_US,
+        again_us: int = guarded.AGAIN_US,
+    ) -> Guard:
+        """Metered calls that go by their product's fail mode while no server answers within
+        `patience_us`; usage goes to the spool of this client, which is open. See guarded."""
+        guard = self._client.guard(
+            spool.on_loop(self._loop), bounds=bounds, patience_us=patience_us, again_us=again_us
+        )
+        return Guard(guard, self._loop)
+
 
 class Session(DrawdownClient):
     """The same calls on the same connections and in the same batches, with a position of its own:
@@ -201,76 +231,3 @@ class Session(DrawdownClient):
 
     def close(self) -> None:
         """The client stays open."""
-
-
-class MeteredCall:
-    """One call of a model while it runs; see metered.MeteredCall. May be metered by any thread."""
-
-    def __init__(self, call: metered.MeteredCall, loop: LoopThread) -> None:
-        self._call = call
-        self._loop = loop
-        self._lock = threading.Lock()
-
-    @property
-    def decision(self) -> pb.AuthorizeResponse | None:
-        """What Authorize answered; None before the block is entered."""
-        return self._call.decision
-
-    @property
-    def settled(self) -> pb.CaptureResponse | pb.ReleaseResponse | None:
-        """What Capture or Release answered; None before."""
-        return self._call.settled
-
-    @property
-    def used(self) -> Mapping[str, int]:
-        """What was metered so far, by quantity."""
-        return self._call.used
-
-    @property
-    def hold_id(self) -> str:
-        """The hold; "" before the block is entered."""
-        return self._call.hold_id
-
-    @property
-    def allowed_quantity(self) -> int:
-        """Of a call with `up_to`: how much of that quantity is held for."""
-        return self._call.allowed_quantity
-
-    @property
-    def instead(self) -> pb.Ruling | None:
-        """The work that is to run in the stead of what was asked for; None = what was asked for."""
-        return self._call.instead
-
-    def add(self, **quantities: int) -> None:
-        """So much more was used, in minor units of the meters."""
-        self.add_all(quantities)
-
-    def add_all(self, quantities: Mapping[str, int]) -> None:
-        """The same for names that are no names of arguments."""
-        with self._lock:
-            self._call.add_all(quantities)
-
-    def set(self, **quantities: int) -> None:
-        """So much was used in all: what a model reports at the end instead of what was counted."""
-        with self._lock:
-            self._call.set(**quantities)
-
-    def metering(self, chunks: Iterable[T], count: Callable[[T], Mapping[str, int]]) -> Iterator[T]:
-        """The chunks as they come; `count` says what each of them used."""
-        for chunk in chunks:
-            self.add_all(count(chunk))
-            yield chunk
-
-    def __enter__(self) -> Self:
-        """Hold. Raises Denied, Refused, NotApplied, OutcomeUnknown, ClientClosed."""
-        self._loop.run(self._call.__aenter__())
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Settle; see metered.MeteredCall."""
-        self._loop.run(self._call.__aexit__(kind, error, traceback))

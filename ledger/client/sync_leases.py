@@ -170,6 +170,12 @@ class HeldLease:
         kept from being reported: record them some other way."""
         return self._lease.unrecorded
 
+    def on_loop(self, loop: LoopThread) -> leases.HeldLease:
+        """For the client of that loop. Raises ValueError where it is another one's."""
+        if loop is not self._loop:
+            raise ValueError("the lease is of another client: hold one by this client")
+        return self._lease
+
     # -- life --------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:

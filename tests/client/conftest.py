@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import grpc
 import pytest
 
 from ledger.api.server import LedgerServer
@@ -80,6 +81,40 @@ class CuttingProxy:
                 await asyncio.gather(*both, return_exceptions=True)
                 writer.transport.abort()
                 upstream.transport.abort()
+
+
+class DeafProxy(grpc.GenericRpcHandler):
+    """Forwards each call with one answer, but for those whose request holds any of `deaf`: they
+    are never answered."""
+
+    def __init__(self, upstream: str) -> None:
+        self._upstream = grpc.aio.insecure_channel(upstream)
+        self._server = grpc.aio.server()
+        self._server.add_generic_rpc_handlers((self,))
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.deaf: set[bytes] = set()
+
+    async def __aenter__(self) -> DeafProxy:
+        await self._server.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._server.stop(0)
+        await self._upstream.close()
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        forward = self._upstream.unary_unary(handler_call_details.method)
+
+        async def forwarded(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            if any(word in request for word in self.deaf):
+                await asyncio.Event().wait()
+            try:
+                return await forward(request, metadata=context.invocation_metadata())
+            except grpc.aio.AioRpcError as error:
+                trailing = tuple(error.trailing_metadata())
+                await context.abort(error.code(), error.details() or "", trailing)
+
+        return grpc.unary_unary_rpc_method_handler(forwarded)
 
 
 @pytest.fixture

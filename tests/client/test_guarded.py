@@ -386,7 +386,8 @@ async def test_a_server_that_dies_amid_calls_loses_none_and_counts_none_twice(
 
 async def test_usage_event_is_what_the_spool_keeps(tmp_path: Path) -> None:
     """Captures stand among events in the order kept."""
-    from ledger.client.spool_files import Kept, SpooledCapture, SpoolFiles, record_of
+    from ledger.client.spool_files import SpoolFiles
+    from ledger.client.spool_records import Kept, SpooledCapture, record_of
 
     kept: list[Kept] = [
         UsageEvent("e-1", "acme", {"n": 1}),

@@ -28,6 +28,7 @@ PUBLIC = [
     "RUNS_INSTEAD",
     "CallError",
     "ClientClosed",
+    "Damage",
     "DecidedBy",
     "Denied",
     "DrawdownClient",
@@ -52,12 +53,13 @@ PUBLIC = [
     "RawEvent",
     "Refused",
     "RetryPolicy",
+    "SetAside",
     "Spool",
     "SpoolBusy",
-    "SpoolDamaged",
     "SpoolError",
     "SpoolFailed",
     "SpoolFull",
+    "SpooledCapture",
     "UsageEvent",
     "cancelled_by",
 ]
@@ -71,6 +73,7 @@ def test_what_is_public_changes_on_purpose_only() -> None:
 def test_the_client_knows_nothing_of_the_server_and_the_core_nothing_of_the_world() -> None:
     shell = {"__init__", "aio", "calls", "channels", "failures", "sender", "transports"}
     shell |= {"refreshing", "metered", "shutdown", "spool", "spool_files"}
+    shell |= {"spool_aside", "spool_sending", "sync_spool"}
     shell |= {
         "looping",
         "sync",

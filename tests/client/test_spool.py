@@ -25,12 +25,12 @@ from ledger.client import (
     RetryPolicy,
     Spool,
     SpoolBusy,
-    SpoolDamaged,
     SpoolFailed,
     SpoolFull,
     UsageEvent,
 )
-from ledger.client.spool_files import SEGMENT_BYTES, SpoolFiles, record_of
+from ledger.client.spool_files import SEGMENT_BYTES, SpoolFiles
+from ledger.client.spool_records import record_of
 from rating.v1 import pricing_pb2
 from tests.api.served import card
 from tests.client.conftest import PROMPT, CuttingProxy
@@ -139,22 +139,6 @@ def test_whatever_a_crash_leaves_behind_the_last_sync_the_events_before_it_are_k
     again.append([record_of(usage(synced))])
     assert stored(again) == [f"e-{number}" for number in range(synced + 1)]
     again.close()
-
-
-def test_damage_in_the_middle_is_told_and_touched_by_nobody(tmp_path: Path) -> None:
-    kept = files(tmp_path)
-    kept.append([record_of(usage(1)), record_of(usage(2))])
-    kept.close()
-    again = files(tmp_path)
-    again.append([record_of(usage(3))])
-    again.close()
-    first = min(tmp_path.glob("*.spool"))
-    whole = bytearray(first.read_bytes())
-    whole[20] ^= 1
-    first.write_bytes(whole)
-    with pytest.raises(SpoolDamaged, match="at byte 0"):
-        files(tmp_path)
-    assert first.read_bytes() == whole
 
 
 def test_a_disk_that_does_not_write_fails_the_event_and_not_the_next(

@@ -1,6 +1,6 @@
 """What mypy must refuse: each line marked with the error that it is to find. Never run."""
 
-from ledger.client import DrawdownClient, UsageEvent, sync
+from ledger.client import DrawdownClient, Spool, UsageEvent, sync
 
 
 async def asynchronous(client: DrawdownClient) -> None:
@@ -19,3 +19,10 @@ def synchronous(client: sync.DrawdownClient) -> None:
     for account in client.list_accounts(parent=1):  # E: arg-type
         print(account.accounts)  # E: attr-defined
     sync.DrawdownClient("h:1", sauce="api")  # E: call-arg
+    sync.Spool(client, "spool", patience=1)  # E: call-arg
+
+
+def guarding(client: sync.DrawdownClient, spool: Spool) -> None:
+    client.guard(spool)  # E: arg-type
+    with sync.Spool(client, "spool") as ours:
+        print(client.guard(ours).metered("acme", "chat", estimate={}).keep)  # E: attr-defined

@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 
 from ledger.client import (
+    DecidedBy,
     DrawdownClient,
     EventOutcome,
     LeaseTerms,
     MeteredCall,
+    OpenBounds,
     UsageEvent,
     sync,
 )
@@ -52,3 +54,10 @@ def synchronous() -> None:
             call.add(tokens=1)
             for text in call.metering(["a"], lambda each: {"tokens": len(each)}):
                 print(text.upper())
+        with sync.Spool(client, "spool", aside=lambda entry: print(entry.reason)) as spool:
+            judged: EventOutcome | None = spool.record(UsageEvent("e", "acme", {"tokens": 1}))
+            guard: sync.Guard = client.guard(spool, bounds=OpenBounds(calls=1))
+            with guard.metered("acme", "chat", estimate={"tokens": 1}) as guarded:
+                guarded.add(tokens=1)
+            decided: DecidedBy = guarded.decided_by
+            print(judged, decided, guarded.kept, [entry.id for entry in spool.set_aside()])
