@@ -98,6 +98,7 @@ MODULES = (
     "ledger/core/state.py",
     "ledger/core/timers.py",
     "ledger/core/metering/suspense.py",
+    "ledger/core/budgets/lanes.py",
     "ledger/core/budgets/tallies.py",
     "ledger/core/funding/true_ups.py",
     "ledger/core/metering/usage.py",

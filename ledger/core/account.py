@@ -6,6 +6,7 @@ from typing import Final
 
 from ledger.core.books import Book
 from ledger.core.budgets.budgets import Budget
+from ledger.core.budgets.lanes import Lane
 from ledger.core.catalog import CardKey
 from ledger.core.charges.fixed_charges import FixedCharge
 from ledger.core.contracts.contracts import Contract, due_contract
@@ -61,31 +62,50 @@ RowDraws = dict[tuple[int, int, int], dict[tuple[int, int, int], int]]
 its usage drew there, first drawn first."""
 
 
-class Account:
+class _Used:
+    """What is looked at with each event of usage, side by side: a family may have many thousand
+    accounts, and memory is what they cost. (Attributes lie in the order of their names, but those
+    of a base come first.)"""
+
+    __slots__ = (
+        "budgets",
+        "calendar",
+        "caps",
+        "caps_given",
+        "card_key",
+        "comparator",
+        "first",
+        "lane",
+        "next_due",
+        "number",
+        "open_from",
+        "parent",
+        "root",
+        "ruled",
+        "sharing",
+        "unordered",
+        "watched",
+    )
+
+
+class Account(_Used):
     """One account of a family, with what its decisions need."""
 
     __slots__ = (
         "advance",
         "anchors",
-        "budgets",
-        "calendar",
         "capped",
-        "caps",
-        "caps_given",
-        "card_key",
         "cards_before",
         "charges",
         "children",
         "closed_at",
         "closed_until",
         "commitments",
-        "comparator",
         "contracts",
         "created_at",
         "debt",
         "depth",
         "dues",
-        "first",
         "freeze_cause",
         "frozen",
         "frozen_at",
@@ -101,9 +121,6 @@ class Account:
         "minimums_due",
         "minimums_looked",
         "minimums_until",
-        "next_due",
-        "number",
-        "open_from",
         "outcomes",
         "overage",
         "overage_pending",
@@ -113,7 +130,6 @@ class Account:
         "overrides_version",
         "own_rules",
         "packaged",
-        "parent",
         "parents_before",
         "period_end",
         "period_start",
@@ -125,13 +141,10 @@ class Account:
         "receivable",
         "recurring",
         "reopened_at",
-        "root",
         "row_draws",
-        "ruled",
         "rules",
         "scoped",
         "seats",
-        "sharing",
         "sold",
         "statements",
         "subscription",
@@ -141,9 +154,7 @@ class Account:
         "top_ups",
         "totals",
         "unbilled",
-        "unordered",
         "version",
-        "watched",
         "written_off",
     )
 
@@ -226,6 +237,7 @@ class Account:
         self.suspended = 0  # usage events with an unrated quantity
         self.capped = 0  # operations that have a budget here; derived
         self.budgets: list[Budget] = []  # its own; they bind those below it too (rule H4)
+        self.lane: Lane | None = None  # what some of them have used; derived
         self.mandate: Mandate | None = None  # it is an agent's (rule H4)
         self.next_due: int = NEVER  # nothing of this account falls due before
         self.overrides: Layer = ()  # its own: those taken back, then the list that stands (R4)
@@ -414,6 +426,9 @@ class Account:
 
     def find_watched(self) -> None:
         """Look up anew whether a top-up rule or a budget is in force, or usage goes by seats."""
+        if self.lane is not None:
+            self.lane.finish()
+            self.lane = None
         rules = self.top_up_rules.values()
         ruled = any(rule is not None and rule.enabled for _, rule in rules)
         self.ruled = ruled or (self.seats is not None and self.seats.watched)

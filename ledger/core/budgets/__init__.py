@@ -2,6 +2,6 @@
 
 budgets, budget_faults, budgeting   as state, what is valid, set and asked
 budget_values           limits for each value of an attribute: who has which counter
-budget_counts, tallies  what they count: behind an entry, behind a run
+budget_counts, tallies, lanes    what they count: behind an entry, behind a run, side by side
 operations, operation_budgets   of one action with all its calls: as state, set and ended
 """

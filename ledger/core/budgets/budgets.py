@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ledger.core.budgets.budget_values import Values
+from ledger.core.budgets.lanes import Lane
 from ledger.core.budgets.operations import Operation
 from ledger.core.events import BudgetTerms, BudgetValues
 from ledger.core.shapes import Use
@@ -42,13 +43,15 @@ class Budget(_Counted):
     """One budget of an account, or what one has counted of one of its values."""
 
     __slots__ = (
+        "_counter",
         "account",
         "attributes",
-        "counter",
         "created_at",
         "created_by",
         "crossed",
         "held",
+        "laid",
+        "lane",
         "name",
         "of",
         "operation",
@@ -78,7 +81,7 @@ class Budget(_Counted):
         self.packaged = False  # a package has it so; whoever sets it by hand has it hold (rule P1)
         self.created_at = created_at
         self.created_by = created_by  # locator of its entry: what was recorded before is not in it
-        self.counter = Counter()
+        self._counter = Counter()
         self.held: dict[int, tuple[Span, int]] = {}  # hold -> where it pends, and how much
         self.crossed: dict[int, int] = {}  # threshold -> until when it is not told again
         self.terms = _same(terms)
@@ -101,6 +104,27 @@ class Budget(_Counted):
         self.alarm = 0
         self.run = -1
         self.place = 0
+        self.lane: Lane | None = None  # where what it has used stands meanwhile, and at which place
+        self.laid = 0
+
+    @property
+    def counter(self) -> Counter:
+        """What it counts, to be read."""
+        if self.lane is not None:
+            self.lane.settle(self.laid)
+        return self._counter
+
+    def take_counter(self) -> Counter:
+        """The same to be changed, or because what it tells is another: no lane has it any more."""
+        self.met = None
+        if self.lane is not None:
+            self.lane.finish()
+            self.lane = None
+        return self._counter
+
+    def begin_at(self, counter: Counter) -> None:
+        """Go on with what was counted before it was packed."""
+        self._counter = counter
 
     def applies(self, use: Use) -> bool:
         """Whether it is for such usage, whoever's of the subtree."""
@@ -115,7 +139,7 @@ class Budget(_Counted):
     def change(self, terms: BudgetTerms, version: int) -> None:
         """Another limit, hardness or other thresholds; what it counts stays what it is."""
         self.terms = _same(terms)
-        self.met = None
+        self.take_counter()
         self.version = version
         self.crossed = {
             each: self.crossed[each] for each in sorted(self.crossed) if each in terms.thresholds

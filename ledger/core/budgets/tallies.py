@@ -9,72 +9,116 @@ of a large family is out of the processor's caches by the end of the run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from ledger.core.budgets.budgets import Budget
+from ledger.core.budgets.lanes import EACH, NUMBER, PLACE, RUN, USED, Lane, Layout
 from ledger.core.catalog import Bound
 from ledger.core.events import BudgetMeasure, BudgetsTallied, GrantKind, WindowKind
 from ledger.core.limits import INT64_MAX
 from ledger.core.shapes import Shape
 from ledger.core.state import Account, Grant
-from ledger.core.windows import Cell
+from ledger.core.windows import Cell, Span
 
 _CHARGE: Final = int(BudgetMeasure.CHARGE)
 _NET_CHARGE: Final = int(BudgetMeasure.NET_CHARGE)
 _COST: Final = int(BudgetMeasure.COST)
+_QUANTITY: Final = int(BudgetMeasure.QUANTITY)
 _REQUESTS: Final = int(BudgetMeasure.REQUESTS)
 _SLIDING: Final = int(WindowKind.SLIDING)
 _PROMOTIONAL: Final = int(GrantKind.PROMOTIONAL)
+_NO_BUDGETS: Final[tuple[Budget, ...]] = ()
 NEVER_REACHED: Final = 1 << 200  # no use of a window is so much: each of its entries fits int64
 
 
 class Tally:
     """What a run has counted in the budgets of one family, in columns as the entry says it."""
 
-    __slots__ = ("budgets", "counted_in", "earlier", "first", "posted", "root", "windows")
+    __slots__ = (
+        "budgets",
+        "counted_in",
+        "earlier",
+        "first",
+        "layout",
+        "places",
+        "posted",
+        "root",
+        "windows",
+    )
 
     def __init__(self, root: int) -> None:
         self.root = root
         self.first = -1  # index in the batch of its first entry that counts
-        self.windows: list[tuple[int, int]] = []
+        self.windows: list[Span] = []
         self.budgets: list[int] = []
         self.counted_in: list[int] = []  # the place of the window
         self.posted: list[int] = []
         # Where windows stand that a budget has met before another: near the end of one, and
         # buckets of sliding ones.
         self.earlier: dict[Cell, int] = {}
+        self.layout: Layout | None = None  # met last, with the places of its windows
+        self.places: list[int] = []
 
-    def begin(self, number: int, cell: Cell) -> int:
+    def begin(self, number: int, since: int, end: int) -> int:
         """Place of what is counted of a budget in a window from now on."""
-        since, end = cell.since, cell.end
-        place = 0
-        for window in self.windows:
-            if window[1] == end and window[0] == since:
-                break
-            place += 1
-        else:
-            self.windows.append((since, end))
         self.budgets.append(number)
-        self.counted_in.append(place)
+        self.counted_in.append(self.window(since, end))
         self.posted.append(0)
         return len(self.posted) - 1
+
+    def begin_lane(self, lane: Lane, amounts: list[int]) -> int:
+        """The same of all budgets of a lane, which have counted these."""
+        layout = lane.layout
+        if layout is not self.layout:
+            self.layout = layout
+            self.places = [self.window(*window) for window in layout.windows]
+        place = len(self.posted)
+        self.budgets.extend(lane.kept[NUMBER::EACH])
+        self.counted_in.extend(self.places)
+        self.posted.extend(amounts)
+        return place
+
+    def window(self, since: int, end: int) -> int:
+        """Place of a window, of which there are few."""
+        if (since, end) not in self.windows:
+            self.windows.append((since, end))
+        return self.windows.index((since, end))
+
+    def entry(self) -> BudgetsTallied | None:
+        """What is to be said of it, if any is."""
+        budgets, counted_in, posted = self.budgets, self.counted_in, self.posted
+        if 0 in posted:  # a lane's budget that has counted none
+            counted = [place for place, by in enumerate(posted) if by]
+            budgets = [budgets[place] for place in counted]
+            counted_in = [counted_in[place] for place in counted]
+            posted = [posted[place] for place in counted]
+        if not budgets:
+            return None
+        windows = tuple(self.windows)
+        columns = tuple(budgets), tuple(counted_in), tuple(posted)
+        return BudgetsTallied(self.root, self.first, windows, *columns)
 
 
 class Tallies:
     """The tallies of a run, one a family.
 
     While it lasts, where it has counted of a budget stands with the budget (`Budget.run`, `place`),
-    which no decision reads: it is found at once there, and a run that came to nothing leaves
-    nothing.
+    or with the lane of several, which no decision reads: it is found at once there, and a run that
+    came to nothing leaves nothing.
     """
 
-    __slots__ = ("families", "found", "run")
+    __slots__ = ("amounts", "families", "found", "lanes", "plain", "run")
 
     def __init__(self, run: int) -> None:
         """`run`: where its first entry will stand; no other run has that which records any."""
         self.run = run
         self.families: dict[int, Tally] = {}
+        self.plain: dict[Account, None] = {}  # whose budgets it has counted one by one
+        # Of the event that is looked at: what counts where.
         self.found: list[tuple[Budget, Cell, int]] = []
+        self.lanes: list[Lane] = []
+        self.amounts: list[int] = []
 
     def count(
         self,
@@ -94,11 +138,38 @@ class Tallies:
         tally = self.families.get(account.root)
         if tally is None:
             tally = self.families[account.root] = Tally(account.root)
-        run, found, posted = self.run, self.found, tally.posted
+        run, found, lanes, amounts = self.run, self.found, self.lanes, self.amounts
         found.clear()
+        lanes.clear()
+        amounts.clear()
         node: Account | None = account
         while node is not None:
-            for budget in node.budgets:
+            budgets: Sequence[Budget] = node.budgets
+            lane = node.lane
+            if lane is not None:
+                layout = lane.layout
+                if layout.since <= at < layout.end and now < layout.end:
+                    kept, place = lane.kept, USED
+                    for measure, asset, quantity in layout.measures:
+                        if measure == _REQUESTS:
+                            amount = 1
+                        elif measure == _QUANTITY:
+                            names = shape.quantity_names
+                            amount = quantities[names.index(quantity)] if quantity in names else 0
+                        elif measure == _NET_CHARGE and grant.kind == _PROMOTIONAL:
+                            amount = 0
+                        else:
+                            amount = total if asset == bound.asset else 0
+                        if amount and kept[place] + amount >= kept[place + 1]:
+                            return False
+                        amounts.append(amount)
+                        place += EACH
+                    lanes.append(lane)
+                    budgets = [budgets[each] for each in lane.rest] if lane.rest else _NO_BUDGETS
+                else:
+                    lane.finish()
+                    node.lane = None
+            for budget in budgets:
                 if not budget.for_all and not budget.applies(bound.use):
                     continue
                 measure = budget.measure
@@ -121,10 +192,10 @@ class Tallies:
                     continue
                 values = budget.values
                 if values is not None:
-                    kept = values.counter_of(bound.use.value_of(values.said.group_by), now)
-                    if kept is None:  # it is to be opened
+                    kept_value = values.counter_of(bound.use.value_of(values.said.group_by), now)
+                    if kept_value is None:  # it is to be opened
                         return False
-                    budget = kept
+                    budget = kept_value
                 cell = budget.met
                 if cell is None or not cell.since <= at < cell.end or now >= cell.end:
                     cell = self._meet(tally, budget, at, now)
@@ -132,18 +203,41 @@ class Tallies:
                         return False
                 if cell.posted + amount >= budget.alarm:
                     return False
-                if budget.run == run and posted[budget.place] + amount > INT64_MAX:
+                if budget.run == run and tally.posted[budget.place] + amount > INT64_MAX:
                     return False  # what is said fits int64 (rule N1): a new run begins
                 found.append((budget, cell, amount))
             node = node.parent
-        if found and tally.first < 0:
+        if tally.first < 0 and (found or any(amounts)):
             tally.first = index
+        if lanes:
+            self._post(tally)
         for budget, cell, amount in found:
             if budget.run != run:
-                budget.run, budget.place = run, tally.begin(budget.number, cell)
-            posted[budget.place] += amount
+                budget.run, budget.place = run, tally.begin(budget.number, cell.since, cell.end)
+                self.plain[budget.account] = None
+            tally.posted[budget.place] += amount
             cell.posted += amount
         return True
+
+    def _post(self, tally: Tally) -> None:
+        """What the event counts in lanes."""
+        run, amounts, start = self.run, self.amounts, 0
+        for lane in self.lanes:
+            kept, size = lane.kept, len(lane.layout.measures)
+            of_lane = amounts[start : start + size] if len(amounts) > size else amounts
+            start += size
+            place = USED
+            for amount in of_lane:
+                kept[place] += amount
+                place += EACH
+            if kept[RUN] != run:
+                kept[RUN] = run
+                kept[PLACE] = tally.begin_lane(lane, of_lane)
+            else:
+                place, posted = kept[PLACE], tally.posted
+                for amount in of_lane:
+                    posted[place] += amount
+                    place += 1
 
     def _meet(self, tally: Tally, budget: Budget, at: int, now: int) -> Cell | None:
         """Where usage of an instant counts now, if no threshold that is to be told looks on but
@@ -166,18 +260,51 @@ class Tallies:
 
     def entries(self) -> list[BudgetsTallied]:
         """What is to be said of them, in the order in which families came."""
-        return [
-            BudgetsTallied(
-                tally.root,
-                tally.first,
-                tuple(tally.windows),
-                tuple(tally.budgets),
-                tuple(tally.counted_in),
-                tuple(tally.posted),
-            )
-            for tally in self.families.values()
-            if tally.budgets
-        ]
+        entries = [tally.entry() for tally in self.families.values()]
+        return [each for each in entries if each is not None]
+
+    def lay(self, now: int) -> None:
+        """Lay in lanes what the run, which is over, has counted one by one."""
+        for account in self.plain:
+            budgets, lane = account.budgets, account.lane
+            if lane is None or any(is_plain(budgets[each], now) for each in lane.rest):
+                lay(account, now)
+
+
+def is_plain(budget: Budget, now: int) -> bool:
+    """Whether a budget may stand in a lane: it counts all usage by what the entry itself says, in
+    the one window that it met last, which is that of now."""
+    cell = budget.met
+    return (
+        cell is not None
+        and cell.since <= now < cell.end
+        and 0 <= cell.posted <= INT64_MAX
+        and budget.for_all
+        and budget.values is None
+        and budget.measure != _COST
+        and budget.terms.window.kind != _SLIDING
+    )
+
+
+def lay(account: Account, now: int) -> None:
+    """Lay the budgets of an account that are plain in a lane."""
+    if account.lane is not None:
+        account.lane.finish()
+        account.lane = None
+    budgets = account.budgets
+    plain = [place for place, budget in enumerate(budgets) if is_plain(budget, now)]
+    if not plain:
+        return
+    laid = [budgets[place] for place in plain]
+    account.lane = Lane(
+        [(budget.measure, budget.asset, budget.terms.quantity) for budget in laid],
+        [budget.met for budget in laid if budget.met is not None],
+        [min(budget.alarm, INT64_MAX) for budget in laid],
+        [budget.number for budget in laid],
+        tuple([place for place in range(len(budgets)) if place not in plain]),
+    )
+    for place, budget in enumerate(laid):
+        budget.lane, budget.laid = account.lane, place
 
 
 def open_cell(budget: Budget, at: int, now: int) -> Cell | None:

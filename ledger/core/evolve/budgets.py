@@ -103,7 +103,7 @@ def budgets_counted(state: State, event: BudgetsCounted) -> None:
         budget = family.budgets[move.budget]
         span = (move.since, move.end)
         window = budget.terms.window
-        budget.counter.count(window, *span, move.posted, move.pending, state.now)
+        budget.take_counter().count(window, *span, move.posted, move.pending, state.now)
         if budget.operation is not None:
             touch(family, budget, state.now)
         if event.hold and move.pending:
@@ -122,11 +122,11 @@ def budgets_tallied(state: State, event: BudgetsTallied) -> None:
     windows = event.windows
     for number, place, posted in zip(event.budgets, event.counted_in, event.posted, strict=True):
         budget = budgets[number]
-        budget.counter.add(budget.terms.window, *windows[place], posted, state.now)
+        budget.take_counter().add(budget.terms.window, *windows[place], posted, state.now)
 
 
 def budget_crossed(state: State, event: BudgetCrossed) -> None:
     family = state.families[state.accounts[event.account].root]
     budget = family.budgets[event.budget]
     budget.crossed[event.threshold] = event.until
-    budget.met = None
+    budget.take_counter()

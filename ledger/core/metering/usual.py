@@ -62,6 +62,8 @@ def record_usual(
         tallied = tallies.entries()
         state.locator += len(tallied)
         batch.extend(tallied)
+        if tallies.plain:
+            tallies.lay(state.now)
     return end
 
 

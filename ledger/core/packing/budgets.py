@@ -171,7 +171,7 @@ def unpack_operations(family: Family, packed: list[PackedBudget]) -> None:
 
 
 def _counted(family: Family, budget: Budget, packed: PackedBudget | PackedValue) -> None:
-    budget.counter = unpack_counter(packed.counter)
+    budget.begin_at(unpack_counter(packed.counter))
     for hold, since, end, amount in packed.held:
         budget.held[hold] = ((since, end), amount)
         family.pend(hold, packed.number)
