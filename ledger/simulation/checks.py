@@ -19,6 +19,7 @@ from ledger.core.events import (
     UsageQuarantined,
     WriterOpened,
 )
+from ledger.core.identity import FamilyDigest
 from ledger.core.upcast import UPCASTS
 from ledger.journal.codec import BatchCodec, decode_private
 from ledger.journal.configuration import ConfigurationEntry
@@ -92,6 +93,7 @@ class Judge:
         self.models = [ShardModel(n, self._published, self.numbers) for n in range(database.shards)]
         self.roots = {number: each.entry.root for number, each in profiles.items()}
         self.tenants = {number: each.entry.tenant for number, each in profiles.items()}
+        self.digests = {n: FamilyDigest(each.entry.family_key) for n, each in profiles.items()}
 
     def _published(self, tenant: int, version: int) -> ConfigurationEntry | None:
         stream = self.database.configuration._entries.get(tenant, [])
@@ -241,6 +243,10 @@ def ask_everything(judge: Judge, records: list[Record]) -> None:
     """Before the journal is read: what has to be compared at which position."""
     for record in records:
         mark = record.mark
+        number = judge.numbers.get((record.tenant, record.account))
+        if number is not None and record.body.get("operation"):
+            parent = record.body.get("operation_parent", "")
+            record.said = judge.digests[number].operation(record.body["operation"], parent)
         if mark is None or record.status not in (Status.READ, Status.REFUSED):
             continue
         if mark.position > judge.database.entries[mark.shard]:

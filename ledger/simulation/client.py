@@ -130,6 +130,8 @@ class SimulatedClient:
                     body["product"],
                     dict(body.get("attributes", ())),
                     effective_at_us=body["effective_at"],
+                    operation=body.get("operation", ""),
+                    operation_parent=body.get("operation_parent", ""),
                 )
             )
         waiting = await self._senders[operation.tenant].deliver(events, flush=operation.waits)
@@ -182,7 +184,8 @@ class SimulatedClient:
         ]
         items = tuple(
             (identity, body["account"], body["product"], PRODUCTS[body["product"]],
-             body["quantities"], body["effective_at"], body.get("attributes", ()))
+             body["quantities"], body["effective_at"], body.get("attributes", ()),
+             body.get("operation", ""), body.get("operation_parent", ""))
             for identity, body in events
         )  # fmt: skip
         reply = await self._until_answered(

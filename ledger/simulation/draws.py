@@ -85,6 +85,7 @@ class Draw:
         self.whole = whole
         self.operations: list[Operation] = []
         self.ruled = False  # whether work names alternatives at times
+        self.named: tuple[str, ...] = ()  # operations that calls are part of; () = of none
         self.requests: tuple[str, ...] = ()  # kinds whose identity is a request id
         self.focus = random.randrange(100) < 60  # whether nearly all happens on one account
         self.scarce = random.randrange(100) < 40  # whether grants are small, so that debt is made
@@ -117,6 +118,18 @@ class Draw:
     def attributes(self) -> dict[str, Any]:
         """What usage bears, seldom anything; none where grants of every kind are not drawn."""
         return {"attributes": EUROPE} if self.whole and self.chance(15) else {}
+
+    def part_of(self) -> dict[str, Any]:
+        """The operation that a call says it is part of, mostly with its parent; seldom another
+        parent, or none: then it is outside of a budget that covers the parent."""
+        if not self.named or not self.chance(85):
+            return {}
+        place = self.random.randrange(len(self.named))
+        parent = self.named[(place - 1) // 2] if place else ""
+        if self.chance(15):
+            parent = self.random.choice(self.named)
+        said = {"operation": self.named[place]}
+        return {**said, "operation_parent": parent} if parent and self.chance(75) else said
 
     def of(self, *kinds: str) -> tuple[Operation, Ref] | None:
         """One of the last operations of these kinds, and the number that it got."""

@@ -41,6 +41,7 @@ def _work(draw: Draw, ranged: int) -> dict[str, Any]:
     product = draw.product()
     quantities = draw.quantities(product)
     fields: dict[str, Any] = {"product": product, "quantities": quantities, **draw.attributes()}
+    fields |= draw.part_of()
     if draw.chance(ranged):
         most = max(quantities)
         named = draw.random.choice(PRODUCTS[product]) if draw.chance(97) else "seconds"

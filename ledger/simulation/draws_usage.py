@@ -27,6 +27,7 @@ def draw_usage(draw: Draw) -> Drawn:
                 "effective_at": _effective(draw),
                 "same_as": _earlier_event(draw, tenant),
                 **draw.attributes(),
+                **draw.part_of(),
             }
         )
     return Drawn(tenant, account, {"events": events})
@@ -51,6 +52,7 @@ def draw_linked(draw: Draw) -> Drawn | None:
                 "effective_at": _effective(draw) if draw.chance(30) else 0,
                 "same_as": _earlier_event(draw, tenant) if draw.chance(10) else None,
                 **draw.attributes(),
+                **draw.part_of(),
             }
         )
     return Drawn(tenant, account, {"events": events})
@@ -95,6 +97,7 @@ def draw_authorize(draw: Draw) -> Drawn:
         "quantities": draw.quantities(product),
         "lifetime": lifetime,
         **draw.attributes(),
+        **draw.part_of(),
     }
     identity = given_up.fields["of"] if given_up is not None else -1
     return Drawn(tenant, account, fields, identity=identity)
@@ -117,6 +120,10 @@ def draw_capture(draw: Draw) -> Drawn | None:
     }
     if draw.whole and draw.chance(40):
         fields["keep_open"] = True
+    if draw.named and draw.chance(15):  # that of the hold or, seldom, another one
+        said = hold.fields if draw.chance(70) else draw.part_of()
+        if "operation" in said:
+            fields["operation"] = said["operation"]
     return Drawn(hold.tenant, hold.account, fields)
 
 

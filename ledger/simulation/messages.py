@@ -14,8 +14,9 @@ from ledger.client.events import EventOutcome
 from ledger.client.retry import Failure
 
 Attributes: TypeAlias = tuple[tuple[str, str], ...]
-Item: TypeAlias = tuple[str, str, str, tuple[str, ...], tuple[int, ...], int, Attributes]
-"""(id, account, product, quantity names, quantities, effective_at, attributes)."""
+Item: TypeAlias = tuple[str, str, str, tuple[str, ...], tuple[int, ...], int, Attributes, str, str]
+"""(id, account, product, quantity names, quantities, effective_at, attributes, operation, its
+parent)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ class Record:
     at_field: str = ""
     view: Any = None
     min_position: dict[int, int] = field(default_factory=dict)
+    said: bytes = b""  # digests of its operation and the parent of that; for the judge
 
     def __str__(self) -> str:
         where = f" at {self.mark.shard}/{self.mark.entry_seq}" if self.mark is not None else ""

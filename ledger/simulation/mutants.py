@@ -13,6 +13,7 @@ from ledger.simulation.mutants_decisions import DECISIONS
 from ledger.simulation.mutants_engine import ENGINE_MUTANTS
 from ledger.simulation.mutants_leases import CREDIT_LEASES
 from ledger.simulation.mutants_months import MONTHS, TRANSFERS
+from ledger.simulation.mutants_operations import OPERATIONS
 from ledger.simulation.mutants_usage import USAGE
 from ledger.simulation.mutants_waterfall import WATERFALL
 from ledger.simulation.mutants_writer import CLIENT, ENGINE, JOURNAL, LEASES, PAGING, PROJECTOR
@@ -26,6 +27,7 @@ MUTANTS: Final = (
     *CREDITS,
     *DECISIONS,
     *CREDIT_LEASES,
+    *OPERATIONS,
     *ENGINE,
     *LEASES,
     *JOURNAL,

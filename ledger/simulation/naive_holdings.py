@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from ledger.core.events import (
     AccountPolicy,
+    BudgetTerms,
     CommitmentTerms,
     Comparator,
     GrantKind,
@@ -225,11 +226,39 @@ class NaiveHold:
     late: bool = False
     quote: int = 0  # that prices its capture
     lease: NaiveLease | None = None  # with whom it is in escrow
+    operation: bytes = b""  # that it is part of
+    names: tuple[str, ...] = ()  # and what was estimated of which quantity
+    asked: tuple[int, ...] = ()
+    budgets: list[NaiveBudget] = field(default_factory=list)  # in which it pended
 
     @property
     def reserved(self) -> int:
         """What it still reserves."""
         return sum(piece.amount for piece in self.pieces)
+
+
+@dataclass
+class NaiveBudget:
+    """The budget of an operation: what counted, what pends by hold, thresholds that were told."""
+
+    number: int
+    account: int
+    operation: bytes
+    terms: BudgetTerms
+    version: int = 0
+    idle: int = 0
+    seen_at: int = 0
+    posted: int = 0
+    held: dict[int, int] = field(default_factory=dict)
+    crossed: set[int] = field(default_factory=set)
+
+
+@dataclass
+class Operations:
+    """Those of a family: which have a budget, and which have joined one."""
+
+    own: dict[bytes, NaiveBudget] = field(default_factory=dict)
+    joined: dict[bytes, NaiveBudget] = field(default_factory=dict)
 
 
 @dataclass
@@ -293,6 +322,7 @@ class NaiveUsage:
     rated: tuple[int, ...] | None = None  # of a rating: the places that it charged
     quote: NaiveQuote | None = None  # that priced so much of each quantity:
     covered: dict[str, int] = field(default_factory=dict)
+    budgets: list[NaiveBudget] = field(default_factory=list)  # in which it counted
 
     @property
     def charge(self) -> int:

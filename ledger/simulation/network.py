@@ -193,6 +193,8 @@ class SimulatedTransport:
                 tuple(event.quantities.values()),
                 event.effective_at_us,
                 tuple(sorted(event.attributes.items())),
+                event.operation,
+                event.operation_parent,
             )
             for event in events
         )

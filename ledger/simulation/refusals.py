@@ -38,6 +38,8 @@ from ledger.core.events import (
     LeaseRecalled,
     LeaseRenewed,
     LeaseReturned,
+    OperationBudgetSet,
+    OperationHeld,
     PaymentRecorded,
     PolicyDebited,
     PolicyDenied,
@@ -71,10 +73,11 @@ from ledger.simulation.messages import Record
 from ledger.simulation.model import WINDOW_US, ShardModel
 from ledger.simulation.model.accounts import goes_on, still_open
 from ledger.simulation.model.holds import open_holds
+from ledger.simulation.model.operations import DIGEST, fixed_field, is_wrong, standing
 from ledger.simulation.model.overrides import are_wrong
 from ledger.simulation.model.rulings import are_wrong as rules_wrong
 from ledger.simulation.naive import own_quantities
-from ledger.simulation.naive_holdings import MINUTE_US, NaiveAccount
+from ledger.simulation.naive_holdings import DAY_US, MINUTE_US, NaiveAccount
 from ledger.simulation.prices import PRODUCTS
 from ledger.simulation.refused_credits import CREDIT_REASONS
 from ledger.simulation.refused_credits import corrected as _corrected
@@ -83,15 +86,17 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
     "usage": (UsageRecorded, UsageQuarantined),
     "authorize": (
         HoldAuthorized,
+        OperationHeld,
         PolicyHeld,
         AuthorizeDenied,
         QuotedDenied,
         WorkDenied,
         PolicyDenied,
     ),
-    "range": (HoldUpTo, PolicyHeld, WorkDenied, PolicyDenied),
+    "range": (HoldUpTo, PolicyHeld, OperationHeld, WorkDenied, PolicyDenied),
     "debit": (UsageDebited, PolicyDebited, WorkDenied, PolicyDenied),
     "rules": (DecisionPolicySet,),
+    "operation": (OperationBudgetSet,),
     "acquire": (LeaseGranted,),
     "renew": (LeaseRenewed,),
     "leased": (UsageLeased, UsageQuarantined),
@@ -149,6 +154,8 @@ NOT_IN_EVENT: Final = frozenset(
         "account",
         "original",
         "target_account",
+        "operation",
+        "operation_parent",
     }
 )
 AMENDED: Final = frozenset({"usage", "product", "quantities", "effective_at"})
@@ -167,6 +174,7 @@ SAID: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
     ("override", "overrides"): lambda event: tuple(each.override for each in event.overrides),
     ("quote", "tolerance"): lambda event: event.tolerance_given,
     ("return", "write_off"): lambda event: bool(event.written_off),
+    ("operation", "idle"): lambda event: 0 if event.idle == DAY_US else event.idle,
     ("quote", "held"): lambda event: event.hold > 0,
     **{
         (kind, name): said
@@ -182,6 +190,7 @@ SAID: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
 
 
 DECIDED: Final = ("authorize", "range", "debit")
+OF_OPERATIONS: Final = ("usage", "linked", "operation", *DECIDED)
 
 
 def same_body(record: Record, event: Any, number: int) -> str:
@@ -197,6 +206,11 @@ def same_body(record: Record, event: Any, number: int) -> str:
         return "request"
     if event.account != number:
         return "account"
+    operation: bytes = getattr(event, "operation", b"")
+    if record.kind in OF_OPERATIONS and record.said != operation:
+        return "operation"
+    if record.kind == "capture" and record.said and record.said != operation[:DIGEST]:
+        return "operation"
     for name, value in record.body.items():
         if name in NOT_IN_EVENT or (record.kind == "amend" and name in AMENDED):
             continue
@@ -396,11 +410,27 @@ def _other_version(model: ShardModel, record: Record, account: NaiveAccount | No
             version = account.overrides_version
         case "rules":
             version = account.ruled
+        case "operation":
+            budget = standing(model, account, record.said)
+            version = budget.version if budget is not None else 0
         case "rule":
             version, _ = account.rules.get(record.body["rule"].asset, (0, None))
         case _:
             version = account.version
     return bool(version != record.body["expected_version"])
+
+
+def _budget_fixed(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
+    budget = standing(model, account, record.said) if account is not None else None
+    return (
+        budget is not None
+        and account is not None
+        and bool(fixed_field(budget, account, record.body["terms"]))
+    )
+
+
+def _operation_differs(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
+    return model.holds[record.body["hold"]].operation[:DIGEST] != record.said
 
 
 def _overrides_wrong(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
@@ -446,6 +476,9 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
         record.body["expires_at"] <= max(model.recorded_at, _at(model, record))
     ),
     "POLICY_RULE_INVALID": lambda model, record, account: rules_wrong(record.body["rules"]),
+    "BUDGET_INVALID": lambda model, record, account: is_wrong(record.body["idle"]),
+    "BUDGET_FIXED": _budget_fixed,
+    "OPERATION_DIFFERS": _operation_differs,
     "LEASE_UNKNOWN": _lease_unknown,
     "LEASE_ENDED": lambda model, record, account: _lease(model, record).ended != "",
     "LEASE_OVERDUE": lambda model, record, account: _lease(model, record).lease.lapsed,

@@ -184,6 +184,10 @@ class SimulatedServer:
         key, names = digest.request(call.request_id), Names("", call.request_id)
         if call.kind == "leased":
             key, names = digest.usage(SOURCE, call.request_id), Names(SOURCE, call.request_id)
+        if "operation" in fields:
+            said = fields.pop("operation"), fields.pop("operation_parent", "")
+            fields["operation"] = digest.operation(*said)
+            names = Names(names.source, names.event_id, *said)
         if call.kind in SHAPED:
             product, attributes = fields.pop("product"), fields.pop("attributes", ())
             quantities = LEASED_NAMES if call.kind == "acquire" else PRODUCTS[product]
@@ -328,7 +332,7 @@ class SimulatedServer:
         lanes: dict[int, tuple[list[int], list[Command]]] = {}
         entries: dict[str, Entry | None] = {}
         for place, item in enumerate(call.items):
-            event_id, account, product, names, quantities, at, attributes = item
+            event_id, account, product, names, quantities, at, attributes, operation, above = item
             if account not in entries:
                 entries[account] = await self.ledger.resolve(call.tenant, account, at)
             entry = entries[account]
@@ -343,7 +347,8 @@ class SimulatedServer:
                 self._shape(product, names, attributes),
                 quantities,
                 at,
-                Names(SOURCE, event_id),
+                Names(SOURCE, event_id, operation, above),
+                self.ledger.family(entry).operation(operation, above),
             )
             if call.linked:
                 follow = len(call.items) - 1 - place

@@ -11,11 +11,17 @@ from ledger.simulation.naive_holdings import FOREVER
 def view_of(state: State, number: int) -> dict[str, Any] | None:
     """All that is to be known of an account; None where it is not open."""
     account = state.accounts.get(number)
-    return None if account is None else _view(account)
+    return None if account is None else _view(state, account)
 
 
-def _view(account: Account) -> dict[str, Any]:
+def _view(state: State, account: Account) -> dict[str, Any]:
+    budgets = state.families[account.root].operation_budgets.values()
     return {
+        "operations": {
+            each.number: (each.version, each.counter.posted, each.counter.pending)
+            for each in budgets
+            if each.account is account
+        },
         "version": account.version,
         "closed": bool(account.closed_at),
         "frozen": account.frozen,

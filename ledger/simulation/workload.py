@@ -54,6 +54,7 @@ from ledger.core.commands import (
     ReturnLease,
     ReverseUsage,
     SetDecisionPolicy,
+    SetOperationBudget,
     SetPriceOverrides,
     SetTopUpRule,
     StartRecurring,
@@ -109,6 +110,11 @@ from ledger.simulation.draws_money import (
     draw_refund,
     draw_void,
     draw_write_off,
+)
+from ledger.simulation.draws_operations import (
+    OPERATED_WORLD,
+    OPERATED_WORLDS,
+    draw_operation,
 )
 from ledger.simulation.draws_quotes import (
     QUOTED_WORLD,
@@ -206,6 +212,7 @@ ENTRIES: Final[dict[str, Entry]] = {
     "debit": Entry(20, draw_debit, DebitWork, topic="decisions", added=True),
     "range": Entry(12, draw_range, AuthorizeHold, topic="decisions", added=True),
     "rules": Entry(10, draw_rules, SetDecisionPolicy, topic="rules", added=True),
+    "operation": Entry(12, draw_operation, SetOperationBudget, topic="operations", added=True),
     "acquire": Entry(10, draw_acquire, AcquireLease, topic="leases", added=True),
     "renew": Entry(10, draw_renew, RenewLease, topic="leases", added=True),
     "leased": Entry(16, draw_leased, LeasedUsage, topic="leases", added=True),
@@ -218,6 +225,9 @@ QUOTES: Final = "quotes"
 DECISIONS: Final = "decisions"
 RULES: Final = "rules"
 LEASES: Final = "leases"
+OPERATIONS: Final = "operations"
+NAMED: Final = ("run", "tool", "search", "leaf")
+"""Operations that calls are part of: of each the parent is mostly the one at half its place."""
 TOPICS: Final = tuple(
     dict.fromkeys(each.topic for each in ENTRIES.values() if each.topic and not each.added)
 )
@@ -246,6 +256,9 @@ def draw_topics(seed: int, random: Random) -> tuple[str, ...]:
         topics = (*topics, LEASES)
     if seed % DECIDED_WORLDS == RULED_WORLD:  # what a rule asks of top-ups has tests of its own
         topics = (*[each for each in topics if each != "top-ups"], DECISIONS, RULES)
+    if seed % OPERATED_WORLDS == OPERATED_WORLD:
+        topics = (*[each for each in topics if each != "corrections"], "corrections")
+        topics = (*topics, DECISIONS, OPERATIONS)
     return (*topics, QUOTES) if seed % QUOTED_WORLDS == QUOTED_WORLD else topics
 
 
@@ -255,9 +268,11 @@ def draw_operations(
     """The operations of a world, spread over about `span_us` by the clients' pauses."""
     draw = Draw(random, bool(topics), SANDBOX if "sandbox" in topics else TENANTS[0])
     draw.requests, draw.ruled = REQUESTS, RULES in topics
+    if OPERATIONS in topics:
+        draw.named, draw.scarce, draw.focus = NAMED, False, True
     count = random.choice((20, 40, 70, 70) if topics else (8, 20, 40, 70))
     drawn_of = [kind for kind, entry in ENTRIES.items() if entry.topic in ("", *topics)]
-    always = ("usage", "read", "quote", "quoted", "debit", "range", "rules", "acquire")
+    always = ("usage", "read", "quote", "quoted", "debit", "range", "rules", "acquire", "operation")
     kinds = [kind for kind in drawn_of if kind in always or draw.chance(80)]
     weights = [ENTRIES[kind].weight * random.choice((1, 1, 3)) for kind in kinds]
     for place, kind in enumerate(kinds):
@@ -272,6 +287,8 @@ def draw_operations(
     pause_us = 2 * span_us * clients // count
     for number in range(count):
         kind = "issue" if number < 3 else random.choices(kinds, weights)[0]
+        if draw.named and 3 <= number < 6:
+            kind = "operation"
         drawn = ENTRIES[kind].draw(draw)
         if drawn is None:
             continue

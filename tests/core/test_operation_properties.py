@@ -39,24 +39,25 @@ class Model:
         return operation if operation in LIMITS else self.above.get(operation, "")
 
     def covering(self, operation: str, parent: str) -> list[str]:
-        found: list[str] = []
-        cap = self.cap_of(operation) or (self.cap_of(parent) if parent else "")
-        while cap and cap not in found:
-            found.append(cap)
-            over = self.above.get(cap, "")
-            if not over and cap == operation and parent:
-                over = self.cap_of(parent)
-            cap = over
-        return found
+        over = self.above.get(operation, "") or self.joins(operation, parent)
+        own = [operation] if operation in LIMITS else []
+        return own + (self.line_of(over) if over else [])
 
-    def join(self, operation: str, parent: str) -> None:
-        cap = self.cap_of(parent) if parent else ""
-        if not cap or operation in self.above:
-            return
+    def line_of(self, cap: str) -> list[str]:
         line = [cap]
         while line[-1] in self.above:
             line.append(self.above[line[-1]])
-        if operation not in line:
+        return line
+
+    def joins(self, operation: str, parent: str) -> str:
+        cap = self.cap_of(parent) if parent else ""
+        if not cap or operation in self.above or operation in self.line_of(cap):
+            return ""
+        return cap
+
+    def join(self, operation: str, parent: str) -> None:
+        cap = self.joins(operation, parent)
+        if cap:
             self.above[operation] = cap
 
     def left(self, cap: str) -> int:

@@ -112,15 +112,35 @@ def test_an_operation_with_a_cap_below_another_with_one_has_to_keep_both(
 @operation_case
 def test_no_operation_is_below_itself(case: OperationCase) -> None:
     """
+    # What a call counts in, its reversal lowers: so none counts where it does not join.
     account acme
     grant   acme  1000
     cap     acme/a  100
     cap     acme/b  100
     debit   acme  10 in=a@b
-    debit   acme  10 in=b@a
+    usage   acme  10 in=b@a id=U
     debit   acme  10 in=a@a
-    expect  spent ~a  30
+    expect  spent ~a  20
     expect  spent ~b  30
+    reverse U
+    expect  spent ~a  20
+    expect  spent ~b  20
+    """
+
+
+@operation_case
+def test_an_operation_joins_the_nearest_cap_that_is_for_its_account(case: OperationCase) -> None:
+    """
+    account acme
+    account bot  parent=acme
+    grant   acme  1000 shared
+    cap     acme/run  100
+    cap     bot/tool   50
+    debit   bot   10 in=tool@run
+    debit   acme  10 in=leaf@tool
+    debit   acme  10 in=leaf
+    expect  spent ~tool  10
+    expect  spent ~run  30
     """
 
 
@@ -368,7 +388,8 @@ def test_a_repeat_is_compared_with_its_operation(case: OperationCase) -> None:
     hold    acme  10 as=H in=run id=h      -> refused CONFLICT operation_parent
     hold    acme  10 as=H in=other id=h    -> refused CONFLICT operation
     hold    acme  10 as=H id=h             -> refused CONFLICT operation
-    capture H  5 id=k
+    capture H  5 id=k in=run
+    capture H  5 id=k in=run    -> replayed: drawn 5 from acme
     capture H  5 id=k in=other  -> refused CONFLICT operation
     """
 

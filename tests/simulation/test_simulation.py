@@ -34,11 +34,7 @@ OF_METERS = {commands.MeteredUsage, commands.ReportGauge}  # tests/core/test_lev
 OF_OUTCOMES = {commands.ReportOutcome, commands.ConfirmOutcome, commands.RejectOutcome}
 """tests/core/test_machine and test_outcome_charges draw them."""
 OF_TREES = {commands.MoveAccount}  # tests/core/test_machine and test_moving draw it
-OF_BUDGETS = {
-    commands.SetBudget,
-    commands.RemoveBudget,
-    commands.SetOperationBudget,
-}  # tests/core/test_machine draws them
+OF_BUDGETS = {commands.SetBudget, commands.RemoveBudget}  # tests/core/test_machine draws them
 OF_CAPS = {commands.UpdateSharing, commands.SetCap, commands.RemoveCap}
 """tests/core/test_cap_properties draws them."""
 OF_PACKAGES = {commands.Subscribe, commands.ChangePackage, commands.CancelSubscription}

@@ -42,46 +42,18 @@ def is_idle(budget: Budget, now: int) -> bool:
 
 
 def covering(family: Family, account: Account, operation: bytes, now: int) -> list[Budget]:
-    """The budgets that cover a call of an operation: its own, then those above it. `operation`: its
-    digest, and behind it that of its parent, as an entry has it."""
+    """The budgets that cover a call of an operation: its own, then those above it, once it has
+    joined what it says is its parent's. `operation`: its digest, and behind it that of its parent,
+    as an entry has it."""
     if not operation or not family.operations:
         return []
-    known, digest = family.operations, operation[:KEY_BYTES]
-    budget = _known_by(family, digest, now)
-    named = standing(known.get(operation[KEY_BYTES:]), now)
-    if budget is None:
-        budget, named = named, None
-    found: list[Budget] = []
+    own = _own(family, operation[:KEY_BYTES])
+    above = _to_join(family, account, operation, now) or _above(family, operation[:KEY_BYTES])
+    found = [] if own is None else [own]
+    if above is not None:
+        found.extend(line_of(above))
     line = account.line()
-    seen: list[Budget] = []
-    while budget is not None and budget not in seen:
-        seen.append(budget)
-        of = budget.operation
-        assert of is not None
-        if budget.account in line and not is_idle(budget, now):
-            found.append(budget)
-        above = standing(of.above, now)
-        if above is None and of.root == digest:
-            above = named
-        budget = above
-    return found
-
-
-def standing(budget: Budget | None, now: int) -> Budget | None:
-    """The budget, or the nearest one that covers it, that has not ended by then."""
-    while budget is not None and is_idle(budget, now):
-        assert budget.operation is not None
-        budget = budget.operation.above
-    return budget
-
-
-def _known_by(family: Family, digest: bytes, now: int) -> Budget | None:
-    """The budget by which an operation is known: its own, ended or not, or one that it has joined
-    and that still stands. One that has ended leaves it free to join another."""
-    budget = family.operations.get(digest)
-    if budget is None or (budget.operation is not None and budget.operation.root == digest):
-        return budget
-    return standing(budget, now)
+    return [each for each in found if each.account in line and not is_idle(each, now)]
 
 
 def counted_in(family: Family, operation: bytes, original: int) -> list[Budget]:
@@ -119,20 +91,39 @@ def joins_no_more(family: Family, account: Account, operation: bytes, now: int) 
 
 
 def _to_join(family: Family, account: Account, operation: bytes, now: int) -> Budget | None:
-    if len(operation) <= KEY_BYTES or not family.operations:
+    """The nearest budget of its parent that goes on and is for the account, where the operation
+    stands below none that goes on, nor would be below itself."""
+    known = family.operations
+    if len(operation) <= KEY_BYTES or not known:
         return None
     digest = operation[:KEY_BYTES]
-    budget = standing(family.operations.get(operation[KEY_BYTES:]), now)
-    if budget is None or budget.account not in account.line():
+    above = _above(family, digest)
+    if above is not None and not all(is_idle(each, now) for each in line_of(above)):
         return None
-    own = _known_by(family, digest, now)
-    if own is None:
-        return budget
-    of = own.operation
-    assert of is not None
-    if of.root != digest or standing(of.above, now) is not None or own in line_of(budget):
-        return None  # it is known, or would be below itself
+    named = known.get(operation[KEY_BYTES:])
+    if named is None:
+        return None
+    own, line = _own(family, digest), account.line()
+    for budget in line_of(named):
+        if budget.account in line and not is_idle(budget, now):
+            return None if own is not None and own in line_of(budget) else budget
+    return None
+
+
+def _own(family: Family, digest: bytes) -> Budget | None:
+    """The budget that an operation has itself."""
+    budget = family.operations.get(digest)
+    if budget is None or budget.operation is None or budget.operation.root != digest:
+        return None
     return budget
+
+
+def _above(family: Family, digest: bytes) -> Budget | None:
+    """The budget that an operation has joined."""
+    budget = family.operations.get(digest)
+    if budget is None or budget.operation is None:
+        return None
+    return budget if budget.operation.root != digest else budget.operation.above
 
 
 def line_of(budget: Budget) -> list[Budget]:

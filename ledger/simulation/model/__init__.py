@@ -8,6 +8,7 @@ and none of the core's code. Raises Violation where an entry contradicts a rule.
     grants       issued, repaying, voided, rolled over, expired
     overrides    which price override counts
     priced       what usage costs, by a card or by a quote
+    operations   budgets of operations: which cover a call, what counts in them
     decisions    what may run: within every limit, as much as is affordable
     rulings      what rules make of what may not run as it was asked for
     holds        authorised, denied, extended, settled
@@ -34,6 +35,7 @@ from ledger.simulation.model import (
     holds,
     leases,
     money,
+    operations,
     overrides,
     quotes,
     recurring,
@@ -70,8 +72,14 @@ class ShardModel(Shard):
         handler = HANDLERS.get(type(event))
         if handler is None:
             self.fail(Rule.EVENT_KNOWN, f"{type(event).__name__} is not in the model")
-        if self.due and not isinstance(event, _OPENINGS):
+        opens = isinstance(event, _OPENINGS)
+        if self.due and not opens:
             _, judge = self.due.pop(0)
+            judge(event)
+        elif self._awaits() and not opens:
+            operations.follows(self, event, self.following.pop(0))
+        elif self.last and not opens:
+            _, judge = self.last.pop(0)
             judge(event)
         else:
             handler(self, event)
@@ -82,10 +90,18 @@ class ShardModel(Shard):
         """The batch is over: nothing may be owed to it, nothing unexplained."""
         if self.due:
             self.fail(Rule.HOLD_SETTLED_ONCE, f"the batch ends before {self.due[0][0]}")
+        if self._awaits() or self.last:
+            self.fail(Rule.BUDGETED, f"the batch ends before {self.following or self.last}")
         if self.ahead:
             self.fail(Rule.GRANT_FIGURES, f"nothing explains {self.ahead}")
         top_ups.nothing_wanted(self)
         self.check_balance()
+
+    def _awaits(self) -> bool:
+        """Whether something has to follow what was decided last."""
+        while not self.following and self.behind:
+            self.following = self.behind.pop(0)()
+        return bool(self.following)
 
 
 HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
@@ -166,7 +182,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.QuotedDenied: holds.denied,
     e.WorkDenied: holds.denied,
     e.HoldSized: usage.unexpected,
-    e.OperationHeld: usage.unexpected,
+    e.OperationHeld: holds.authorized,
     e.SizedOperationHeld: usage.unexpected,
     e.SizedDenied: usage.unexpected,
     e.HoldUpTo: holds.authorized,
@@ -208,9 +224,9 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.BudgetDenied: usage.unexpected,
     e.GroupedBudgetSet: usage.unexpected,
     e.BudgetValueOpened: usage.unexpected,
-    e.OperationBudgetSet: usage.unexpected,  # those of operations of tests/core/test_operations
-    e.OperationJoined: usage.unexpected,
-    e.OperationBudgetEnded: usage.unexpected,
+    e.OperationBudgetSet: operations.budget_set,
+    e.OperationJoined: usage.unexpected,  # but right behind a call
+    e.OperationBudgetEnded: operations.budget_ended,
     e.Subscribed: usage.unexpected,  # packages are of tests/core/test_packages
     e.PackageChanged: usage.unexpected,
     e.PackagePeriodBegun: usage.unexpected,

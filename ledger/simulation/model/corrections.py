@@ -8,6 +8,7 @@ from fractions import Fraction
 from ledger.core import events as e
 from ledger.core.events import BookKind, EndedGrants, GrantKind, Pot
 from ledger.simulation import naive
+from ledger.simulation.model.operations import after_reversal
 from ledger.simulation.model.priced import refund_quoted
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.model.usage import CORRECTION_US, closed_then, draw, expect_noted, recorded
@@ -59,6 +60,7 @@ def reversed_(m: Shard, event: e.UsageReversed) -> None:
     m.expect(RULE, "given back by hand before", unwinding.kept, event.kept)
     unwinding.compare()
     _apply(m, account, used, event, own)
+    after_reversal(m, account, used, event)
 
 
 def _all_parts(m: Shard, account: NaiveAccount, used: NaiveUsage, event: e.UsageReversed) -> None:
@@ -352,7 +354,7 @@ def _apply(
             m.expect(RULE, "its key", event.replaced_by, found.key)
             recorded(m, found, CORRECTION_US)
 
-        m.then("other usage stands in its stead", replaces)
+        m.last.append(("other usage stands in its stead", replaces))
 
 
 def _give_back(

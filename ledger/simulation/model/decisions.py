@@ -10,21 +10,24 @@ from typing import Final, NamedTuple
 from ledger.core import events as e
 from ledger.core.events import Limit, LimitKind, Overage
 from ledger.simulation import naive
+from ledger.simulation.model.operations import exceeded
 from ledger.simulation.model.priced import price_of
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.naive import Overdrawn
-from ledger.simulation.naive_holdings import FOREVER, NaiveAccount, NaiveGrant, Use
+from ledger.simulation.naive_holdings import FOREVER, NaiveAccount, NaiveBudget, NaiveGrant, Use
 from ledger.simulation.rules import Rule
 
 HOLDS_LOOKED_AT: Final = 64
 
 
 class Work(NamedTuple):
-    """What is to run: a product, its attributes, and the names of its quantities."""
+    """What is to run: a product, its attributes, the names of its quantities; and the operation,
+    with its parent, that it is part of."""
 
     product: str
     attributes: tuple[tuple[str, str], ...]
     names: tuple[str, ...]
+    operation: bytes = b""
 
 
 class Case(NamedTuple):
@@ -35,11 +38,13 @@ class Case(NamedTuple):
     invalid: str
     denied: str
     available: int
+    budget: tuple[NaiveBudget, int] | None = None  # that denies it, and what is left there
 
 
-def work_of(plan: e.PlanDeclared) -> Work:
-    """That of a declared plan."""
-    return Work(plan.product, plan.attributes, plan.quantity_names)
+def work_of(plan: e.PlanDeclared, event: e.Event) -> Work:
+    """That of a declared plan, as an entry names it."""
+    operation: bytes = getattr(event, "operation", b"")
+    return Work(plan.product, plan.attributes, plan.quantity_names, operation)
 
 
 def case_of(
@@ -57,7 +62,30 @@ def case_of(
     invalid = "SUBSET_EXCEEDS_PARENT" if price.broken else ""
     invalid = invalid if any(quantities) else "QUANTITIES_ALL_ZERO"
     denied = "" if invalid else why_denied(m, account, price, use, overdrawn)
-    return Case(price, use, invalid, denied, available)
+    budget = None
+    if not invalid and not denied and work.operation:
+        budget = _exceeded(m, account, work, quantities, price, use, overdrawn)
+        denied = "OPERATION_BUDGET_EXCEEDED" if budget is not None else ""
+    return Case(price, use, invalid, denied, available, budget)
+
+
+def _exceeded(
+    m: Shard,
+    account: NaiveAccount,
+    work: Work,
+    quantities: tuple[int, ...],
+    price: naive.Priced,
+    use: Use,
+    overdrawn: Overdrawn | None,
+) -> tuple[NaiveBudget, int] | None:
+    """The budget of its operation that does not allow work which can be paid for."""
+    pieces, _, _ = m.payers(account).waterfall(
+        price.asset, use, price.total, m.recorded_at, m.month(account),
+        price.asset in m.money, False, overdrawn,
+    )  # fmt: skip
+    return exceeded(
+        m, account, work.operation, use, price.asset, pieces, work.names, quantities, price.total
+    )
 
 
 def why_denied(
@@ -67,7 +95,7 @@ def why_denied(
     use: Use,
     overdrawn: Overdrawn | None = None,
 ) -> str:
-    """Why work of that price may not run; "" = it may."""
+    """Why work of that price cannot be paid for; "" = it can."""
     payers = m.payers(account)
     if -1 in price.charges:
         return "UNPRICED"
@@ -89,7 +117,7 @@ def allowed(
 ) -> None:
     """The quantities of an entry are the most that is allowed of what was asked for, and its limit
     is what allows no more."""
-    rule, work = Rule.NO_OVERSPEND, work_of(plan)
+    rule, work = Rule.NO_OVERSPEND, work_of(plan, event)
     up_to, quantities = event.up_to, event.quantities
     if not _allows(m, account, work, quantities, overdrawn):
         m.fail(rule, f"{quantities} of {plan.product} may not run")
@@ -166,6 +194,10 @@ def limit_of(
     payers, policy = m.payers(account), account.policy
     if not case.denied:
         m.fail(Rule.DENIAL_JUSTIFIED, f"nothing denies {case}")
+    if case.budget is not None:
+        budget, left = case.budget
+        name = budget.operation.hex()
+        return Limit(LimitKind.OPERATION, budget.account, budget.number, name, left)
     if case.denied == "UNPRICED":
         return Limit(LimitKind.PRICE, number)
     funds_at = _funds_at(m, account, asset)

@@ -14,6 +14,7 @@ from ledger.simulation.model.decisions import (
     work_of,
 )
 from ledger.simulation.model.grants import follow_up
+from ledger.simulation.model.operations import after_denial, after_end, after_hold
 from ledger.simulation.model.priced import by_quote, priced
 from ledger.simulation.model.rulings import ruled, standing
 from ledger.simulation.model.shard import Shard
@@ -60,7 +61,9 @@ def authorized(m: Shard, event: e.HoldAuthorized) -> None:
         m.fail(Rule.EXPIRED_IN_TIME, f"a lifetime of {lifetime}, {event.lifetime_max} at most")
     m.expect(Rule.CHARGE, "charges", price.charges, event.charges)
     payers = m.payers(account)
-    overdrawn = ruled(m, account, event) if isinstance(event, e.PolicyHeld) else None
+    overdrawn = None
+    if isinstance(event, e.PolicyHeld) and event.ruling is not None:
+        overdrawn = ruled(m, account, event)
     expected, missing, _ = payers.waterfall(
         price.asset, use, price.total, m.recorded_at, month, price.asset in m.money, False,
         overdrawn,
@@ -85,6 +88,9 @@ def authorized(m: Shard, event: e.HoldAuthorized) -> None:
         price.version,
         dict(zip(plan.quantity_names, event.quantities, strict=True)) if charged else {},
         price.overrides,
+        operation=getattr(event, "operation", b""),
+        names=plan.quantity_names,
+        asked=event.quantities,
     )
     m.holds[hold.number] = account.holds[hold.number] = hold
     if event.quote:
@@ -93,6 +99,7 @@ def authorized(m: Shard, event: e.HoldAuthorized) -> None:
     for piece in event.slices:
         m.books[piece.book].debits_pending += piece.amount
         m.books[event.used_book].credits_pending += piece.amount
+    after_hold(m, account, hold, price.total)
 
 
 def open_holds(account: NaiveAccount) -> int:
@@ -115,24 +122,28 @@ def denied(m: Shard, event: e.AuthorizeDenied) -> None:
     else:
         quantities = event.quantities
         if isinstance(event, e.WorkDenied) and event.up_to is not None:
-            most = most_of(m, account, work_of(plan), quantities, event.up_to)
+            most = most_of(m, account, work_of(plan, event), quantities, event.up_to)
             m.expect(rule, "the most that may run", -1, most)
-            quantities = least_of(m, account, work_of(plan), quantities, event.up_to)
+            quantities = least_of(m, account, work_of(plan, event), quantities, event.up_to)
         price, use = priced(m, account, plan, quantities, m.recorded_at)
     m.expect(Rule.CHARGE, "charge", price.total, event.charge)
     left = m.payers(account).available(price.asset, use, m.recorded_at)
     m.expect(rule, "available", left, event.available)
     reason = why_denied(m, account, price, use)
+    if isinstance(event, e.WorkDenied):
+        reason = case_of(m, account, work_of(plan, event), quantities).denied
     if not reason:
         m.fail(rule, f"denied {event.charge} with {left} there")
     m.expect(rule, "reason", reason, event.reason)
     if isinstance(event, e.WorkDenied):
-        case = case_of(m, account, work_of(plan), quantities)
+        case = case_of(m, account, work_of(plan, event), quantities)
         m.expect(rule, "limit", limit_of(m, account, case), event.limit)
     if isinstance(event, e.PolicyDenied):
         ruled(m, account, event)
     elif standing(m, account) is not None and not getattr(event, "quote", 0):
         m.fail(Rule.RULED, f"no rule was looked at: {event}")
+    if isinstance(event, e.WorkDenied):
+        after_denial(m, account, event.operation)
 
 
 def extended(m: Shard, event: e.HoldExtended) -> None:
@@ -181,6 +192,8 @@ def end_hold(m: Shard, hold: NaiveHold, ended: str, first: list[Piece]) -> None:
     """Give everything back; what belongs to an ended grant must follow at once (rule D6). `first`
     is what the hold itself paid of a capture."""
     account = m.accounts[hold.account]
+    if ended in ("released", "expired"):
+        after_end(m, hold)
     hold.ended, hold.ended_at = ended, m.recorded_at
     del account.holds[hold.number]
     quote = m.quotes.get(hold.quote)

@@ -77,14 +77,15 @@ def ruled(m: Shard, account: NaiveAccount, event: Ruled) -> Overdrawn | None:
     ruling = event.ruling
     assert ruling is not None
     plan, asked = m.plans[event.plan], ruling.asked
+    of = work_of(plan, event)
     if asked is not None:
         work, quantities = (
-            Work(asked.product, asked.attributes, asked.quantity_names),
+            Work(asked.product, asked.attributes, asked.quantity_names, of.operation),
             asked.quantities,
         )
         up_to, lifetime = asked.up_to, asked.lifetime
     else:
-        work, up_to = work_of(plan), event.up_to
+        work, up_to = of, event.up_to
         quantities, lifetime = event.quantities, getattr(event, "lifetime", 0)
         if up_to is not None:
             place = work.names.index(up_to.quantity)
@@ -111,7 +112,7 @@ def ruled(m: Shard, account: NaiveAccount, event: Ruled) -> Overdrawn | None:
     m.expect(RULE, "whether it may run", found.runs, not isinstance(event, e.PolicyDenied))
     if found.instead is not None:
         other, amounts = found.instead
-        m.expect(RULE, "what runs instead", (other, amounts), (work_of(plan), event.quantities))
+        m.expect(RULE, "what runs instead", (other, amounts), (of, event.quantities))
         if isinstance(event, e.PolicyHeld):
             m.expect(RULE, "lifetime", found.lifetime, event.lifetime)
         m.expect(RULE, "of other work", None, event.up_to)
@@ -324,7 +325,7 @@ def option(
             amounts[name] = amounts.get(name, 0) + amount
     attributes = tuple(sorted({**dict(work.attributes), **dict(listed.attributes)}.items()))
     names = tuple(sorted(amounts))
-    other = Work(listed.product or work.product, attributes, names)
+    other = Work(listed.product or work.product, attributes, names, work.operation)
     return other, tuple(amounts[name] for name in names)
 
 

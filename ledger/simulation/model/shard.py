@@ -27,6 +27,7 @@ from ledger.simulation.naive_holdings import (
     NaiveRecurring,
     NaiveTopUp,
     NaiveUsage,
+    Operations,
     Piece,
     Place,
     Use,
@@ -93,6 +94,8 @@ class Shard:
         self.recurring: dict[int, NaiveRecurring] = {}
         self.commitments: dict[int, NaiveCommitment] = {}
         self.top_ups: dict[int, NaiveTopUp] = {}
+        self.operations: dict[int, Operations] = {}  # by root
+        self.budgets_made = 0
         self.usage: dict[int, NaiveUsage] = {}  # by locator
         self.originals: dict[tuple[int, str, str], NaiveUsage] = {}
         """The latest by tenant, source and id."""
@@ -106,6 +109,9 @@ class Shard:
         self.next_override: dict[int, int] = {}  # by root
         self.money: set[int] = set()  # assets that are money
         self.due: list[tuple[str, Next]] = []  # what must come next, in order
+        self.behind: list[Callable[[], list[e.Event]]] = []  # works out what follows all of that
+        self.following: list[e.Event] = []  # and what it came to
+        self.last: list[tuple[str, Next]] = []  # what must come behind that
         self.requests: set[bytes] = set()  # keys of this batch under which somebody asked
         self.ahead: list[Any] = []  # entries that one after them must explain
         self.parts: list[e.UsageReversed] = []  # of usage whose reversal is to follow
@@ -421,4 +427,11 @@ class Shard:
             "receivable": money[BookKind.RECEIVABLE],
             "lifetime": {asset: paid for asset, paid in account.lifetime.items() if paid},
             "suspended": account.suspended,
+            "operations": {
+                each.number: (each.version, each.posted, sum(each.held.values()))
+                for family in [self.operations.get(account.root)]
+                if family is not None
+                for each in family.own.values()
+                if each.account == number
+            },
         }

@@ -8,6 +8,7 @@ from ledger.simulation import naive
 from ledger.simulation.model.decisions import allowed
 from ledger.simulation.model.holds import due_hold, end_hold, reserve
 from ledger.simulation.model.leases import over, reported_of
+from ledger.simulation.model.operations import after_usage
 from ledger.simulation.model.priced import by_quote, priced
 from ledger.simulation.model.quotes import used
 from ledger.simulation.model.rulings import ruled
@@ -138,6 +139,9 @@ def _charge(
     m.expect(Rule.CHARGE, "charges", price.charges, event.charges)
     m.expect(Rule.CHARGE, "cost", None, event.cost)
     m.expect(Rule.CHARGE, "in suspense", int(-1 in price.charges), event.suspense)
+    if event.hold and not isinstance(event, e.UsageLeased):  # of a lease none is named
+        said = m.holds[event.hold].operation
+        m.expect(Rule.BUDGETED, "operation of the hold", said, event.operation)
     period = m.period(account, event.effective_at)
     m.expect(Rule.CHARGE, "period", period, event.period)
     first: list[Piece] = []
@@ -167,6 +171,8 @@ def _charge(
     for place, quantity in price.moved.items():
         account.totals[place] = account.totals.get(place, 0) + quantity
     account.suspended += event.suspense
+    part = isinstance(event, e.UsageCaptured)
+    after_usage(m, account, m.usage[m.locator], event.operation, price.total, hold, part)
     return first
 
 

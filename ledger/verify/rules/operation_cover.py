@@ -32,32 +32,53 @@ def covering_now(state: State, account: Account, event: object) -> list[Budget]:
     named: bytes = getattr(event, "operation", b"")
     if not named:
         return []
-    own, parent = named[:KEY_BYTES], named[KEY_BYTES:]
+    operation = named[:KEY_BYTES]
+    first = joined_by(state, account, named) or joined(family, operation)
+    found = [own_budget(family, operation), *up_from(first)]
+    line = _line(account)
+    return [
+        each
+        for each in found
+        if each is not None and each.account in line and not ended(each, state.now)
+    ]
+
+
+def joined_by(state: State, account: Account, named: bytes) -> Budget | None:
+    """The budget that an operation joins by a call of the account that names it and its parent."""
+    family = state.families[account.root]
+    operation, parent = named[:KEY_BYTES], named[KEY_BYTES:]
+    if not parent or any(not ended(each, state.now) for each in up_from(joined(family, operation))):
+        return None
+    line = _line(account)
+    for budget in up_from(own_budget(family, parent) or joined(family, parent)):
+        if budget.account in line and not ended(budget, state.now):
+            roots = [each.operation.root for each in up_from(budget) if each.operation is not None]
+            return None if operation in roots else budget
+    return None
+
+
+def joined(family: Family, operation: bytes) -> Budget | None:
+    """The budget that an operation stands below."""
+    for budget in family.operation_budgets.values():
+        if budget.operation is not None and operation in budget.operation.below:
+            return budget
+    return None
+
+
+def up_from(budget: Budget | None) -> list[Budget]:
+    """A budget, then those that cover it, too."""
+    found: list[Budget] = []
+    while budget is not None:
+        found.append(budget)
+        budget = above(budget)
+    return found
+
+
+def _line(account: Account) -> list[Account]:
     line = [account]
     while line[-1].parent is not None:
         line.append(line[-1].parent)
-    budget = covered_by(family, own, state.now) or family.operations.get(parent)
-    found: list[Budget] = []
-    while budget is not None and budget not in found:
-        found.append(budget)
-        over = in_force(above(budget), state.now)
-        assert budget.operation is not None
-        if over is None and budget.operation.root == own:
-            over = family.operations.get(parent)
-        budget = over
-    return [each for each in found if each.account in line and not ended(each, state.now)]
-
-
-def covered_by(family: Family, operation: bytes, now: int) -> Budget | None:
-    """The budget of the operation itself, or the one in force that it has joined."""
-    return own_budget(family, operation) or in_force(family.operations.get(operation), now)
-
-
-def in_force(budget: Budget | None, now: int) -> Budget | None:
-    """The budget, or the first above it that has not ended."""
-    while budget is not None and ended(budget, now):
-        budget = above(budget)
-    return budget
+    return line
 
 
 def own_budget(family: Family, operation: bytes) -> Budget | None:

@@ -21,7 +21,7 @@ from ledger.core.limits import (
 from ledger.core.state import State
 from ledger.verify.rules.decisions import hold_up_to, policy_held
 from ledger.verify.rules.judge import Judge
-from ledger.verify.rules.operation_cover import above, covered_by, ended, in_force, own_budget
+from ledger.verify.rules.operation_cover import ended, joined, joined_by, own_budget, up_from
 from ledger.verify.rules.sizes import hold_sized
 
 _FIXED = ("measure", "asset", "quantity", "products", "tags", "attributes")
@@ -64,13 +64,17 @@ def operation_joined(judge: Judge, state: State, event: OperationJoined) -> None
     account, named = judge.named.get(event.entry, (0, b""))
     of_call = (account, named[:KEY_BYTES])
     judge.equal(state, "call of an operation", (event.account, event.operation), of_call)
-    budget = in_force(family.operations.get(named[KEY_BYTES:]), state.now)
-    number = budget.number if budget is not None else 0
-    judge.equal(state, "budget that covers the parent", number, event.budget)
-    known = covered_by(family, event.operation, state.now)
-    own = own_budget(family, event.operation)
-    if known is not None and (own is None or in_force(above(own), state.now)):
-        judge.wrong(state, "operation that joins", "one that no budget above covers", known.number)
+    stands = [
+        each.number
+        for each in up_from(joined(family, event.operation))
+        if not ended(each, state.now)
+    ]
+    if stands:
+        judge.wrong(state, "operation that joins", "one that no budget above covers", stands[0])
+    else:
+        budget = joined_by(state, state.accounts[event.account], named)
+        number = budget.number if budget is not None else 0
+        judge.equal(state, "budget that covers the parent", number, event.budget)
     if len(family.operations) >= OPERATIONS_KNOWN_MAX:
         judge.wrong(state, "operations that are known", OPERATIONS_KNOWN_MAX, "more")
 

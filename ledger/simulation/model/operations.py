@@ -1,0 +1,395 @@
+"""Budgets of operations: what calls say of their tree, what counts, what allows no more (rule H4).
+
+What counts in a budget is written down with the usage, so that a reversal lowers just that. What
+follows an entry is worked out once all that was decided with it stands: `Shard.behind`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from ledger.core import events as e
+from ledger.core.events import BudgetMeasure, BudgetMove, BudgetTerms, GrantKind, WindowKind
+from ledger.simulation.model.shard import Shard
+from ledger.simulation.naive_holdings import (
+    DAY_US,
+    NaiveAccount,
+    NaiveBudget,
+    NaiveHold,
+    NaiveUsage,
+    Operations,
+    Piece,
+    Use,
+)
+from ledger.simulation.rules import Rule
+
+RULE: Final = Rule.BUDGETED
+DIGEST: Final = 16  # bytes of an operation's digest; behind it stands that of its parent
+FOR_EVER: Final = 2**63 - 1
+CHANGEABLE: Final = ("limit", "hard", "thresholds")
+ENDED_AT_ONCE: Final = 16
+
+
+# -- set, joined, ended ----------------------------------------------------------------------------
+
+
+def budget_set(m: Shard, event: e.OperationBudgetSet) -> None:
+    """A new one, or another limit of one that goes on counting; those that stood idle have gone."""
+    account = m.deciding(event.account)
+    m.expect(Rule.CLOSED_TAKES_NOTHING, "budget of a closed account", 0, account.closed_at)
+    family = m.operations.setdefault(account.root, Operations())
+    m.ahead = [each for each in m.ahead if not isinstance(each, e.OperationBudgetEnded)]
+    budget = family.own.get(event.operation)
+    version = budget.version if budget is not None else 0
+    if event.expected_version:
+        m.expect(Rule.POLICY_VERSIONS, "as expected", version, event.expected_version)
+    m.expect(Rule.POLICY_VERSIONS, "version of the budget", version + 1, event.version)
+    m.expect(RULE, "window", WindowKind.LIFETIME, event.terms.window.kind)
+    if len(family.own) < ENDED_AT_ONCE:
+        left = [each.number for each in family.own.values() if idle(m, each)]
+        m.expect(RULE, "budgets that stand idle and are kept", [], left)
+    if budget is None:
+        m.budgets_made += 1
+        budget = NaiveBudget(m.budgets_made, account.number, event.operation, event.terms)
+        family.own[event.operation] = budget
+    elif fixed_field(budget, account, event.terms):
+        m.fail(RULE, f"{event} changes what {budget} counts")
+    m.expect(RULE, "number", budget.number, event.budget)
+    budget.version, budget.terms, budget.idle = event.version, event.terms, event.idle
+    budget.crossed &= set(event.terms.thresholds)
+    budget.seen_at = m.recorded_at
+
+
+def budget_ended(m: Shard, event: e.OperationBudgetEnded) -> None:
+    """Nothing counted there for as long as it stands idle; what it covered is covered by the one
+    above it. Only the setting of another one says so."""
+    family = m.operations[m.accounts[event.account].root]
+    budget = family.own.pop(event.operation)
+    facts = (budget.number, budget.account)
+    m.expect(RULE, "budget that ends", facts, (event.budget, event.account))
+    if not idle(m, budget):
+        m.fail(RULE, f"{budget} ends, and is not idle")
+    above = family.joined.get(event.operation)
+    for operation, joined in list(family.joined.items()):
+        if joined is budget and above is None:
+            del family.joined[operation]
+        elif joined is budget and above is not None:
+            family.joined[operation] = above
+    m.ahead.append(event)
+
+
+def fixed_field(budget: NaiveBudget, account: NaiveAccount, terms: BudgetTerms) -> str:
+    """In what terms are others that never change; "" = in nothing."""
+    if budget.account != account.number:
+        return "account"
+    for field in BudgetTerms.__struct_fields__:
+        if field not in CHANGEABLE and getattr(terms, field) != getattr(budget.terms, field):
+            return field
+    return ""
+
+
+def idle(m: Shard, budget: NaiveBudget) -> bool:
+    """Whether it counts no more: no hold pends there, and nothing has counted for long."""
+    return not budget.held and budget.seen_at + budget.idle <= m.recorded_at
+
+
+def standing(m: Shard, account: NaiveAccount, operation: bytes) -> NaiveBudget | None:
+    """The budget that an operation has itself."""
+    family = m.operations.get(account.root)
+    budget = family.own.get(operation) if family is not None else None
+    return budget if budget is not None and not idle(m, budget) else None
+
+
+# -- which budgets cover a call --------------------------------------------------------------------
+
+
+def covering(m: Shard, account: NaiveAccount, said: bytes) -> list[NaiveBudget]:
+    """The budgets that cover a call: that of its operation, then those above it, once it has joined
+    what its parent says. Of accounts elsewhere none does, nor does one that stands idle."""
+    family = m.operations.get(account.root)
+    if not said or family is None:
+        return []
+    operation = said[:DIGEST]
+    joined = joining(m, account, said) or family.joined.get(operation)
+    own = family.own.get(operation)
+    found = [each for each in (own, *line_of(family, joined)) if each is not None]
+    line = {each.number for each in m.line(account)}
+    return [each for each in found if each.account in line and not idle(m, each)]
+
+
+def line_of(family: Operations, budget: NaiveBudget | None) -> list[NaiveBudget]:
+    """A budget, and those that cover it, too."""
+    found = []
+    while budget is not None:
+        found.append(budget)
+        budget = family.joined.get(budget.operation)
+    return found
+
+
+def joining(m: Shard, account: NaiveAccount, said: bytes) -> NaiveBudget | None:
+    """The budget that an operation joins by such a call: the nearest of its parent that goes on and
+    is for the account. Once it has joined one it stays there for as long as that or one above goes
+    on, and none is below itself."""
+    family = m.operations.get(account.root)
+    if len(said) <= DIGEST or family is None:
+        return None
+    operation, parent = said[:DIGEST], said[DIGEST:]
+    if not all(idle(m, each) for each in line_of(family, family.joined.get(operation))):
+        return None
+    line = {each.number for each in m.line(account)}
+    above = line_of(family, family.own.get(parent) or family.joined.get(parent))
+    for budget in above:
+        if budget.account in line and not idle(m, budget):
+            below_itself = any(each.operation == operation for each in line_of(family, budget))
+            return None if below_itself else budget
+    return None
+
+
+# -- what counts -----------------------------------------------------------------------------------
+
+
+def applies(terms: BudgetTerms, use: Use) -> bool:
+    """Whether it counts such usage."""
+    named = not terms.products and not terms.tags
+    named = named or use.product in terms.products or bool(set(terms.tags) & set(use.tags))
+    return named and set(terms.attributes) <= set(use.attributes)
+
+
+def amount_of(
+    m: Shard,
+    terms: BudgetTerms,
+    asset: int,
+    pieces: list[Piece],
+    names: tuple[str, ...],
+    quantities: tuple[int, ...],
+    charge: int,
+) -> int:
+    """What some work counts."""
+    match terms.measure:
+        case BudgetMeasure.REQUESTS:
+            return 1
+        case BudgetMeasure.QUANTITY:
+            return dict(zip(names, quantities, strict=True)).get(terms.quantity, 0)
+        case BudgetMeasure.CHARGE:
+            return charge if asset == terms.asset else 0
+        case BudgetMeasure.NET_CHARGE if asset == terms.asset:
+            return sum(piece.amount for piece in pieces if not _promotional(m, piece.place))
+        case _:
+            return 0  # worlds have no costs
+
+
+def _promotional(m: Shard, place: tuple[str, int]) -> bool:
+    kind, number = place
+    return kind == "grant" and m.grants[number].kind == GrantKind.PROMOTIONAL
+
+
+def exceeded(
+    m: Shard,
+    account: NaiveAccount,
+    operation: bytes,
+    use: Use,
+    asset: int,
+    pieces: list[Piece],
+    names: tuple[str, ...],
+    quantities: tuple[int, ...],
+    charge: int,
+) -> tuple[NaiveBudget, int] | None:
+    """The first hard budget that does not allow work, and what is left of it."""
+    for budget in covering(m, account, operation):
+        terms = budget.terms
+        amount = amount_of(m, terms, asset, pieces, names, quantities, charge)
+        if not terms.hard or not applies(terms, use) or amount <= 0:
+            continue
+        left = terms.limit - budget.posted - sum(budget.held.values())
+        if amount > left:
+            return budget, max(0, left)
+    return None
+
+
+def after_denial(m: Shard, account: NaiveAccount, said: bytes) -> None:
+    """A denial says what its operation is below, as any call does."""
+    entry = m.index
+    m.behind.append(lambda: _joined(m, account, said, entry))
+
+
+def after_hold(m: Shard, account: NaiveAccount, hold: NaiveHold, charge: int) -> None:
+    """Its estimate pends until it settles."""
+    entry, said, names = m.index, hold.operation, hold.names
+
+    def follow() -> list[e.Event]:
+        moves = []
+        for budget in covering(m, account, said):
+            amount = amount_of(m, budget.terms, hold.asset, hold.pieces, names, hold.asked, charge)
+            if amount > 0 and applies(budget.terms, hold.use):
+                moves.append(BudgetMove(budget.number, 0, FOR_EVER, 0, amount))
+                hold.budgets.append(budget)
+        return [*_joined(m, account, said, entry), *_counted(account, entry, moves, hold.number)]
+
+    if said:
+        m.behind.append(follow)
+
+
+def after_usage(
+    m: Shard,
+    account: NaiveAccount,
+    used: NaiveUsage,
+    said: bytes,
+    charge: int,
+    hold: NaiveHold | None,
+    part: bool,
+) -> None:
+    """It counts what it is charged or takes, in the stead of what pended of its hold; of a `part`
+    no more than that pends no longer."""
+    entry, quantities, pieces = m.index, used.quantities, list(used.pieces)
+
+    def follow() -> list[e.Event]:
+        moves = []
+        pending = (
+            [] if hold is None else [each for each in hold.budgets if hold.number in each.held]
+        )
+        for budget in covering(m, account, said):
+            if not applies(budget.terms, used.use):
+                continue
+            posted = amount_of(m, budget.terms, used.asset, pieces, used.names, quantities, charge)
+            less = 0
+            if hold is not None and budget in pending:
+                pending.remove(budget)
+                less = budget.held[hold.number]
+                less = min(less, max(0, posted)) if part else less
+            if posted or less:
+                moves.append(BudgetMove(budget.number, 0, FOR_EVER, posted, -less))
+            if posted:
+                used.budgets.append(budget)
+        if hold is not None and not part:
+            moves += _freed(pending, hold)
+        number = hold.number if hold is not None else 0
+        return [*_joined(m, account, said, entry), *_counted(account, entry, moves, number)]
+
+    if said:
+        m.behind.append(follow)
+
+
+def after_end(m: Shard, hold: NaiveHold) -> None:
+    """Nothing more is captured of a hold: it pends no more."""
+    entry, account = m.index, m.accounts[hold.account]
+
+    def follow() -> list[e.Event]:
+        pending = [each for each in hold.budgets if hold.number in each.held]
+        return _counted(account, entry, _freed(pending, hold), hold.number)
+
+    if hold.operation:
+        m.behind.append(follow)
+
+
+def after_reversal(
+    m: Shard, account: NaiveAccount, used: NaiveUsage, event: e.UsageReversed
+) -> None:
+    """It lowers what had counted the usage, where that still counts."""
+    entry = m.index
+    given = [(m.place(each.drawn), each.amount) for each in event.given_back]
+
+    def follow() -> list[e.Event]:
+        moves = []
+        family = m.operations[account.root].own.values()
+        for budget in used.budgets:
+            if budget not in family or idle(m, budget):
+                continue
+            terms = budget.terms
+            match terms.measure:
+                case BudgetMeasure.REQUESTS:
+                    back = event.whole
+                case BudgetMeasure.QUANTITY:
+                    named = dict(zip(used.names, event.quantities, strict=True))
+                    back = named.get(terms.quantity, 0)
+                case BudgetMeasure.CHARGE:
+                    back = sum(amount for _, amount in given)
+                case _:
+                    back = sum(amount for place, amount in given if not _promotional(m, place))
+            if back:
+                moves.append(BudgetMove(budget.number, 0, FOR_EVER, -back))
+        return _counted(account, entry, moves, 0)
+
+    if used.budgets and event.key:
+        m.behind.append(follow)
+
+
+def _joined(m: Shard, account: NaiveAccount, said: bytes, entry: int) -> list[e.Event]:
+    budget = joining(m, account, said)
+    if budget is None:
+        return []
+    return [e.OperationJoined(account.number, budget.number, said[:DIGEST], entry)]
+
+
+def _freed(pending: list[NaiveBudget], hold: NaiveHold) -> list[BudgetMove]:
+    return [BudgetMove(each.number, 0, FOR_EVER, 0, -each.held[hold.number]) for each in pending]
+
+
+def _counted(
+    account: NaiveAccount, entry: int, moves: list[BudgetMove], hold: int
+) -> list[e.Event]:
+    moves = sorted(moves, key=_number)
+    return [e.BudgetsCounted(account.number, entry, tuple(moves), hold)] if moves else []
+
+
+def _number(move: BudgetMove) -> int:
+    return move.budget
+
+
+# -- what was worked out, as it comes --------------------------------------------------------------
+
+
+def follows(m: Shard, event: e.Event, expected: e.Event) -> None:
+    """The entry that must stand here is the one that does; moves in whatever order."""
+    if isinstance(event, e.BudgetsCounted):
+        event = replace(event, moves=tuple(sorted(event.moves, key=_number)))
+    m.expect(RULE, "what follows", expected, event)
+    match event:
+        case e.OperationJoined():
+            account = m.accounts[event.account]
+            family = m.operations[account.root]
+            budget = _numbered(m, account, event.budget)
+            family.joined[event.operation] = budget
+            budget.seen_at = m.recorded_at
+        case e.BudgetsCounted():
+            _count(m, event)
+        case e.BudgetCrossed():
+            budget = _numbered(m, m.accounts[event.account], event.budget)
+            budget.crossed.add(event.threshold)
+
+
+def _numbered(m: Shard, account: NaiveAccount, number: int) -> NaiveBudget:
+    own = m.operations[account.root].own.values()
+    return next(each for each in own if each.number == number)
+
+
+def _count(m: Shard, event: e.BudgetsCounted) -> None:
+    """Each move; what reaches a threshold is told at once, and only once."""
+    account = m.accounts[event.account]
+    told: list[e.Event] = []
+    for move in event.moves:
+        budget = _numbered(m, account, move.budget)
+        budget.seen_at = m.recorded_at
+        budget.posted += move.posted
+        if move.pending:
+            pending = budget.held.pop(event.hold, 0) + move.pending
+            if pending:
+                budget.held[event.hold] = pending
+        if move.posted <= 0:
+            continue
+        limit, used = budget.terms.limit, budget.posted
+        for threshold in budget.terms.thresholds:
+            reached = used > 0 and used * 100 >= threshold * limit
+            if reached and threshold not in budget.crossed:
+                told.append(
+                    e.BudgetCrossed(
+                        budget.account, budget.number, threshold, str(used), limit, FOR_EVER
+                    )
+                )
+    m.following = told + m.following
+
+
+def is_wrong(idle_us: int) -> bool:
+    """Whether a budget of an operation may not be set so: the only fault that worlds draw."""
+    return not 0 <= idle_us <= 35 * DAY_US
