@@ -336,6 +336,7 @@ TABLE: Final[Mapping[str, Handling]] = {
     "OWNER_UNREACHABLE": _RETRY,
     "READ_MODELS_BEHIND": _RETRY,
     "READ_MODELS_ABSENT": _STATE,
+    "READ_MODELS_STALLED": _STATE,
     # What a simulation of prices answers.
     "TERMS_INVALID": _INVALID,
     "SIMULATION_ABSENT": _STATE,

@@ -16,7 +16,7 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
 from ledger.api.positions import minimum, position_of
-from ledger.api.read_models import reached
+from ledger.api.read_models import followed, reached
 from ledger.core.drawing.drawdown import grace_ended, in_all, overdraft_limit
 from ledger.core.events import Excess, Overage
 from ledger.core.funding.caps import Rooms, shared_as
@@ -79,6 +79,7 @@ class Forecasts:
             minimum(request.min_position, entry.shard),
             (entry.number,),
         )
+        await followed(history, entry, position)
         now_us = present.now_us
         since = (now_us // HOUR_US - HISTORY) * HOUR_US
         burn = await burn_of(

@@ -17,6 +17,7 @@ from ledger.api.errors import CallFailed
 from ledger.api.ids import GRANT, mint
 from ledger.api.limits import Checked
 from ledger.api.positions import minimum, position_of
+from ledger.api.read_models import WAIT_S, behind
 from ledger.api.rendering.render_usage import BookView, book_name
 from ledger.core.events import OF_AN_ACCOUNT, BookKind
 from ledger.core.shapes import Use
@@ -39,8 +40,6 @@ from ledger.v1 import balance_pb2 as pb
 from ledger.v1 import types_pb2
 
 GRANTS_SHOWN_MAX: Final = 1_000
-WAIT_S: Final = 2.0  # for read models that are on their way
-RETRY_AFTER_US: Final = 500_000
 
 _KINDS: Final = {
     POSTED: pb.BALANCE_CHANGE_KIND_POSTED,
@@ -197,13 +196,14 @@ class PastBalances:
         if standing.entries < least:
             standing = await history.reach(entry.tenant, entry.shard, least, WAIT_S)
         if standing.entries < least:
-            raise CallFailed(
-                "READ_MODELS_BEHIND",
-                f"the read models are {least - standing.entries} entries behind what is asked for; "
+            raise behind(
+                history,
+                entry.shard,
+                standing,
+                least,
+                "known_at_us",
+                str(known_at),
                 "ask again, or for an earlier known_at_us",
-                field="known_at_us",
-                value=str(known_at),
-                retry_after_us=RETRY_AFTER_US,
             )
         now_us = self._edge.now_us(entry.tenant)
         return Point(effective_at or known_at or now_us, known_at or standing.recorded_at)

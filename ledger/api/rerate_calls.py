@@ -13,9 +13,9 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked, text_fault
 from ledger.api.pages import page_after, page_token
-from ledger.api.past_balances import RETRY_AFTER_US, WAIT_S
 from ledger.api.positions import decode_position, encode_position
 from ledger.api.published import Published
+from ledger.api.read_models import WAIT_S, behind
 from ledger.api.rerating import AccountJob
 from ledger.core.limits import ID_BYTES_MAX, INT64_MAX
 from ledger.core.pricing.repricing import Job
@@ -190,13 +190,8 @@ class _Page:
         least = self._least[shard]
         standing = await self._history.reach(self._tenant, shard, least, WAIT_S)
         if standing.entries < least:
-            raise CallFailed(
-                "READ_MODELS_BEHIND",
-                f"the read models are {least - standing.entries} entries behind what is asked for; "
-                "ask again",
-                field="min_position",
-                value=self._request.min_position,
-                retry_after_us=RETRY_AFTER_US,
+            raise behind(
+                self._history, shard, standing, least, "min_position", self._request.min_position
             )
 
 

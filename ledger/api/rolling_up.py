@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
-from ledger.api.past_balances import RETRY_AFTER_US, WAIT_S
 from ledger.api.positions import minimum, position_of
+from ledger.api.read_models import WAIT_S, behind
 from ledger.api.rendering.render_statement import StatementRendering
 from ledger.core.drawing.drawdown import grace_ended, overdraft_limit
 from ledger.core.limits import INT64_MAX
@@ -165,14 +165,7 @@ class RollUps:
             )
         standing = await history.reach(entry.tenant, entry.shard, least, WAIT_S)
         if standing.entries < least:
-            raise CallFailed(
-                "READ_MODELS_BEHIND",
-                f"the read models are {least - standing.entries} entries behind what is asked for; "
-                "ask again",
-                field="min_position",
-                value=str(least),
-                retry_after_us=RETRY_AFTER_US,
-            )
+            raise behind(history, entry.shard, standing, least, "min_position", str(least))
         return history, standing.entries
 
 

@@ -96,6 +96,16 @@ class History:
 
     def __init__(self, pool: Pool) -> None:
         self.pool = self._pool = pool
+        self._stood: dict[int, tuple[int, float]] = {}  # shard: (entries, since when)
+
+    def stood_s(self, shard: int, standing: Standing) -> float:
+        """For how long a shard was seen to stand there, in seconds; told of one that is behind."""
+        now_s = asyncio.get_running_loop().time()
+        entries, since_s = self._stood.get(shard, (-1, now_s))
+        if entries != standing.entries:
+            since_s = now_s
+            self._stood[shard] = standing.entries, now_s
+        return now_s - since_s
 
     async def standing(self, tenant: int, shard: int) -> Standing:
         """How far the read models are now."""

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import grpc
+import pytest
+
+from ledger.api import read_models
+from ledger.client import DrawdownClient, Refused
 from ledger.v1 import account_pb2, budget_pb2, correction_pb2, types_pb2
 from ledger.v1 import balance_pb2 as pb
 from tests.api.served import TENANT, Served, event, refusal_of
@@ -189,3 +194,31 @@ async def test_a_horizon_is_limited(stored: Served):
 async def test_without_read_models_nothing_is_foretold(priced: Served):
     await priced.account("acme")
     assert (await refusal_of(forecast(priced))).reason == "READ_MODELS_ABSENT"
+
+
+async def test_where_nobody_keeps_the_read_models_up_that_is_said_and_nothing_foretold(
+    stored: Served, database: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Before anything was projected, and once nobody projects; behind alone is no fault."""
+    monkeypatch.setattr(read_models, "WAIT_S", 0.05)
+    await stored.account("acme")
+    await stored.grant("acme", RATE)
+    assert (await refusal_of(forecast(stored))).reason == "READ_MODELS_BEHIND"
+    with monkeypatch.context() as impatient:
+        impatient.setattr(read_models, "STALL_S", 0)
+        refused = await refusal_of(forecast(stored))
+    assert (refused.code, refused.reason) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "READ_MODELS_STALLED",
+    )
+    assert "drawdown project" in refused.message
+    await project(database)
+    await stored.grant("acme", RATE)
+    assert (await forecast(stored)).assets
+    monkeypatch.setattr(read_models, "STALL_S", 0.1)
+    async with DrawdownClient(stored.address, tenant=TENANT) as client:
+        client.saw((await stored.grant("acme", RATE)).position)
+        with pytest.raises(Refused, match="READ_MODELS_STALLED"):
+            await client.keep_runway("acme", "credit", 72)
+        await project(database)
+        assert (await client.runway("acme", "credit", 72)).available == 3 * RATE

@@ -9,9 +9,9 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault
 from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
-from ledger.api.past_balances import RETRY_AFTER_US, WAIT_S
 from ledger.api.positions import decode_position, encode_position
 from ledger.api.published import Published
+from ledger.api.read_models import WAIT_S, behind
 from ledger.core.limits import INT64_MAX
 from ledger.journal.configuration import ConfigurationEntry, ConfigurationRefused
 from ledger.projections.as_of import History
@@ -121,14 +121,7 @@ class SizingService:
         for shard, least in decode_position(min_position).items():
             standing = await history.reach(tenant, shard, least, WAIT_S)
             if standing.entries < least:
-                raise CallFailed(
-                    "READ_MODELS_BEHIND",
-                    f"the read models are {least - standing.entries} entries behind what is asked "
-                    "for; ask again",
-                    field="min_position",
-                    value=min_position,
-                    retry_after_us=RETRY_AFTER_US,
-                )
+                raise behind(history, shard, standing, least, "min_position", min_position)
         return history
 
 

@@ -12,8 +12,8 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
-from ledger.api.past_balances import RETRY_AFTER_US, WAIT_S
 from ledger.api.positions import minimum, position_of
+from ledger.api.read_models import WAIT_S, behind
 from ledger.api.rendering.render_statement import StatementRendering, accounts_of, form_of
 from ledger.api.rolling_up import RollUps
 from ledger.api.statement_page import as_page
@@ -320,13 +320,14 @@ class StatementService:
         if least:
             standing = await history.reach(entry.tenant, entry.shard, least, WAIT_S)
             if standing.entries < least:
-                raise CallFailed(
-                    "READ_MODELS_BEHIND",
-                    f"the read models are {least - standing.entries} entries behind what is asked "
-                    "for; send the same again",
-                    field="min_position",
-                    value=str(least),
-                    retry_after_us=RETRY_AFTER_US,
+                raise behind(
+                    history,
+                    entry.shard,
+                    standing,
+                    least,
+                    "min_position",
+                    str(least),
+                    "send the same again",
                 )
         return history
 
