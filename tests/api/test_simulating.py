@@ -230,7 +230,8 @@ async def test_one_at_a_time_and_it_ends_with_its_caller(books: Served, database
         first.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         await until(lambda: not workers())
-    assert set(niced) <= {0, 10}  # 0: it has not begun
+    own = os.nice(0)
+    assert set(niced) <= {own, min(own + 10, 19)}  # as we are: it has not begun
     _, report = await told(books)
     assert report.reproduces_the_ledger
 
