@@ -31,11 +31,14 @@ from ledger.auth.opening import open_authenticator
 from ledger.auth.passing import PrincipalSeal
 from ledger.backtest.simulator import Simulator
 from ledger.card_process import CardProcess
+from ledger.client.errors import SpoolBusy, SpoolFailed
+from ledger.client.guarded import OpenBounds
 from ledger.client.mandate_words import PREFIX
 from ledger.engine.lease import Terms
 from ledger.engine.ledger import Ledger
 from ledger.engine.recovery import Progress
 from ledger.gateway.http import HttpGateway
+from ledger.gateway.open_spool import OpenSpool
 from ledger.integrity.store import PostgresSealStore
 from ledger.journal.leases import Identity
 from ledger.journal.migrate import read_settings
@@ -46,6 +49,7 @@ from ledger.projector_process import ProjectorProcess
 from ledger.sealer_process import SealerProcess
 from ledger.settings import ServerSettings, is_any, split_address
 from ledger.telemetry.side_port import BEAT_US, Heart, SidePort
+from ledger.telemetry.tallies import add
 from ledger.telemetry.telemetry import Telemetry
 
 US_A_SECOND: Final = 1_000_000
@@ -123,6 +127,7 @@ class Server:
             self._problems,
             self._http.routes,
         )
+        self._open_spool: OpenSpool | None = None
         self._front: LedgerServer | None = None
         self._projector = ProjectorProcess(dsn) if settings.projector else None
         self._sealer = _sealer(settings, dsn)
@@ -157,9 +162,8 @@ class Server:
         gc.set_threshold(*GC_THRESHOLDS)
         assert self._front is not None
         await self._front.serve()
-        self._http.attach(
-            self._front.inside, self._front.routes, self.ledger.clock, self._front.gate
-        )
+        front = self._front
+        self._http.attach(front.answers, front.inside, front.routes, self.ledger.clock, front.gate)
         self.serving = True
         if self._projector is not None:
             self._projector.start()
@@ -216,6 +220,8 @@ class Server:
             seal,
             keys,
             mandates=mandates,
+            let_in=self._let_in(),
+            count_away=self._count_away,
         )
         self._side_port.guard(self._front.gate, asyncio.get_running_loop())
         try:
@@ -227,6 +233,22 @@ class Server:
                 f"cannot listen on {settings.listen}: {error}; is another server running there? "
                 "--listen takes another address"
             ) from error
+
+    def _let_in(self) -> OpenSpool | None:
+        """Where gateways' open products are kept; None where no folder is named. Raises
+        StartFailed."""
+        settings = self.settings
+        if settings.gateway_spool is None:
+            return None
+        try:
+            self._open_spool = OpenSpool(
+                settings.gateway_spool,
+                OpenBounds(settings.gateway_open_calls, settings.open_quantities),
+                settings.gateway_spool_mib << 20,
+            )
+        except (SpoolBusy, SpoolFailed) as error:
+            raise StartFailed(f"--gateway-spool {settings.gateway_spool}: {error}") from error
+        return self._open_spool
 
     async def _authenticator(
         self, keys: PostgresKeyStore, seal: PrincipalSeal, mandates: MandateKeys | None
@@ -279,6 +301,9 @@ class Server:
         forwards = self.telemetry.tallies.forwards
         forwards[(method, result)] = forwards.get((method, result), 0) + 1
 
+    def _count_away(self, what: str) -> None:
+        add(self.telemetry.tallies.gateway_away, {what: 1})
+
     async def _drain(self) -> None:
         """Finish what the writers accepted; one that cannot does not keep the others from it."""
         await self.ledger.stop()
@@ -304,6 +329,9 @@ class Server:
                 lease = keeper.leases.get(shard) if keeper is not None else None
                 tallies.owned[shard] = lease is not None
                 tallies.lease_left_us[shard] = max(lease.left_us, 0) if lease is not None else 0
+            if self._open_spool is not None:
+                spool = self._open_spool
+                tallies.let_in = (spool.running, spool.kept - spool.running, spool.bytes)
             tallies.takeovers = keeper.takeovers if keeper is not None else 0
             await asyncio.sleep(BEAT_US / US_A_SECOND)
 

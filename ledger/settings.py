@@ -148,6 +148,19 @@ class ServerSettings(AuthSettings, SealSettings, ProjectorSettings):
     gateway_pay_url: str = ""
     """Where a client that a gateway denied for lack of credits can buy some."""
 
+    gateway_spool: Path | None = None
+    """A folder of this server's own, where what open products let in while a shard is away is kept
+    until it is recorded. None: gateways let nothing in then."""
+
+    gateway_spool_mib: int = Field(default=64, ge=8, le=65_536)
+    """How much that folder may hold, in MiB; then no more is let in."""
+
+    gateway_open_calls: int = Field(default=1_000, ge=1, le=1_000_000)
+    """So many requests of an account are let in and not recorded, at most."""
+
+    gateway_open_quantities: str = ""
+    """And of these quantities so much of an account: NAME=AMOUNT, several with commas."""
+
     slow_call_ms: int = Field(default=500, ge=1)
     """A call that took at least this long is traced, sampled or not."""
 
@@ -166,12 +179,26 @@ class ServerSettings(AuthSettings, SealSettings, ProjectorSettings):
         """The same as gateways' routes take it."""
         return Defaults(self.gateway_tenant, self.gateway_account, self.gateway_pay_url)
 
+    @property
+    def open_quantities(self) -> dict[str, int]:
+        """The same by name. Raises ValueError."""
+        quantities = dict[str, int]()
+        for part in filter(None, map(str.strip, self.gateway_open_quantities.split(","))):
+            name, _, amount = part.partition("=")
+            if not name or not amount.isascii() or not amount.isdigit() or int(amount) == 0:
+                raise ValueError(
+                    f"--gateway-open-quantities: {part!r} is not NAME=AMOUNT, 1 or more"
+                )
+            quantities[name] = int(amount)
+        return quantities
+
     @model_validator(mode="after")
     def _check_gateway(self) -> Self:
         try:
             source_of(self.gateway_account)
         except SourceInvalid as error:
             raise ValueError(f"--gateway-account: {error}") from None
+        _ = self.open_quantities
         return self
 
     @property

@@ -102,6 +102,12 @@ class Call:
         return self._clock.monotonic_us() + int(remaining * US_A_SECOND)
 
     @property
+    def left_us(self) -> int | None:
+        """How long the caller still waits; None = without end."""
+        remaining = self._context.time_remaining()
+        return None if remaining is None else int(remaining * US_A_SECOND)
+
+    @property
     def forwarded(self) -> bool:
         """Whether another process passed the call on to us; then it goes no further."""
         metadata = self._context.invocation_metadata() or ()

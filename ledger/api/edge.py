@@ -78,6 +78,15 @@ class Edge:
         self._tenants[name] = found.number
         return found.number
 
+    def known_tenant(self, name: str) -> int:
+        """The number of a tenant that some call has named; else 0."""
+        return self._tenants.get(name, 0)
+
+    @property
+    def known_tenants(self) -> list[int]:
+        """The numbers of those."""
+        return list(self._tenants.values())
+
     async def tenant_name(self, number: int) -> str:
         """The name of a tenant that exists."""
         for tenant in await self.ledger.directory.list_tenants():

@@ -29,6 +29,8 @@ QUOTE: Final = "quote"
 OUTCOME: Final = "outcome"
 CAP: Final = "cap"
 LEASE: Final = "lease"
+LET_IN: Final = "open_"
+"""Begins what stands for the hold of work that a gateway was told to let in without one."""
 UNKNOWN: Final = {
     HOLD: "HOLD_UNKNOWN",
     GRANT: "GRANT_UNKNOWN",

@@ -66,11 +66,15 @@ from ledger.api.tracing import Telemetry
 from ledger.auth.authenticator import Authenticator
 from ledger.auth.mandate_tokens import MandateKeys
 from ledger.auth.passing import PrincipalSeal
+from ledger.auth.principal import server_principal
 from ledger.engine.ledger import Ledger
 from ledger.gateway.authorization import AuthorizationService
+from ledger.gateway.away import Answers
 from ledger.gateway.envoy import authorization_pb2, rate_limit_pb2
 from ledger.gateway.inside import Inside
+from ledger.gateway.open_spool import OpenSpool
 from ledger.gateway.rate_limit import RateLimitService
+from ledger.gateway.recording import Recorder, Recording
 from ledger.gateway.routes import Defaults, Routes
 from ledger.gateway.settling import Settlements
 from ledger.integrity.store import MemorySealStore, SealStore
@@ -146,6 +150,8 @@ class LedgerServer:
         seal: PrincipalSeal | None = None,
         notes: ChangeNotes | None = None,
         mandates: MandateKeys | None = None,
+        let_in: OpenSpool | None = None,
+        count_away: Callable[[str], object] = str,
     ) -> None:
         """`seals` is where the ledger's seals stand; None: nothing is sealed.
 
@@ -155,6 +161,8 @@ class LedgerServer:
         `simulator`: who tries prices on the journal; None: nobody does.
         `gateway`: what routes of gateways need not say.
         `authenticator`: who finds out who calls; None: nobody is asked, everybody may all.
+        `let_in`: where what gateways let in while a shard is away is kept; None: nothing is let in.
+        `count_away` is told what gateways were told meanwhile, and what became of it.
         `mandates`: signs tokens of mandates; None: nobody has one.
         `seal`: proves to other servers for whom a call is passed on; `notes`: see Gate.
         """
@@ -172,9 +180,17 @@ class LedgerServer:
         self._calls = Calls(ledger.clock, self.edge.telemetry, self.forwarder, self.gate)
         decisions = DecisionService(self.edge, self.forwarder)
         usage = UsageService(self.edge, self.parking, spreader, history)
-        self.inside = inside = Inside(self.edge, self._calls, decisions, usage)
-        self.settlements = Settlements(inside)
+        journal = JournalService(self.edge, seals or MemorySealStore(), self.forwarder)
+        self.inside = inside = Inside(self.edge, self._calls, decisions, usage, journal)
+        principal = server_principal(self.forwarder.process)
+        recording = Recording(inside, ledger.clock, self.gate, principal)
+        self.settlements = decisions.unheld = Settlements(inside, recording, let_in)
         self.routes = routes = Routes(gateway if gateway is not None else Defaults())
+        self.answers = answers = Answers(self.edge, inside, let_in, count_away)
+        self.recorder: Recorder | None = None
+        if let_in is not None:
+            tenant = routes.defaults.tenant
+            self.recorder = Recorder(let_in, recording, self.edge, count_away, tenant)
         self._health = health.aio.HealthServicer()
         self._services = services(
             self.edge,
@@ -184,7 +200,7 @@ class LedgerServer:
             self.eraser,
             self.forwarder,
             self.checker,
-            seals,
+            journal,
             history,
             simulator,
             self.closer,
@@ -193,7 +209,7 @@ class LedgerServer:
         self._services += [
             (
                 authorization_pb2.DESCRIPTOR.services_by_name["Authorization"],
-                AuthorizationService(inside, routes),
+                AuthorizationService(answers, routes),
             ),
             (
                 rate_limit_pb2.DESCRIPTOR.services_by_name["RateLimitService"],
@@ -275,6 +291,8 @@ class LedgerServer:
         if self._server is not None:
             await self._server.stop(grace_s)
         await self.settlements.stop(grace_s)
+        if self.recorder is not None:
+            await self.recorder.stop()
         await self.parking.stop()
         if self.closer is not None:
             await self.closer.stop()
@@ -291,6 +309,8 @@ class LedgerServer:
             self.eraser.go_on()
         if self.closer is not None:
             self.closer.start()
+        if self.recorder is not None:
+            await self.recorder.start()
 
 
 def services(
@@ -301,7 +321,7 @@ def services(
     eraser: Eraser,
     forwarder: Forwarder,
     checker: CardChecker,
-    seals: SealStore | None = None,
+    journal: JournalService,
     history: History | None = None,
     simulator: Simulator | None = None,
     closer: StatementCloser | None = None,
@@ -355,7 +375,7 @@ def services(
         ),
         (
             journal_pb2.DESCRIPTOR.services_by_name["JournalService"],
-            JournalService(edge, seals or MemorySealStore(), forwarder),
+            journal,
         ),
         (
             report_pb2.DESCRIPTOR.services_by_name["ReportService"],

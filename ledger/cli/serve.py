@@ -95,6 +95,26 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--gateway-pay-url", help="Where clients that lack credits are sent to.")
 @click.option(
+    "--gateway-spool",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder of this server's own for what gateways' open products let in while a shard is "
+    "away.  [default: none, and nothing is let in]",
+)
+@click.option(
+    "--gateway-spool-mib",
+    type=click.IntRange(8, 65_536),
+    help="How much it may hold, in MiB.  [default: 64]",
+)
+@click.option(
+    "--gateway-open-calls",
+    type=click.IntRange(1, 1_000_000),
+    help="Requests of one account that are let in and not recorded, at most.  [default: 1000]",
+)
+@click.option(
+    "--gateway-open-quantities",
+    help="And so much of these quantities: NAME=AMOUNT, several with commas.",
+)
+@click.option(
     "--shards",
     type=click.IntRange(1, 1_024),
     help="How many shards; only a new ledger may choose.  [default: 4]",

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from ledger.client.errors import SpoolBusy, SpoolFailed, SpoolFull
 from ledger.client.spool_aside import AsideFile
-from ledger.client.spool_records import Kept, kept_at, next_record
+from ledger.client.spool_records import HEAD, Kept, kept_at, next_record
 
 SEGMENT_BYTES: Final = 4 << 20  # x ~250 B an event = 16,000 that may be sent again
 DISK_SPARE_BYTES: Final = 1 << 20  # for the file system's own blocks, and a last segment
@@ -89,8 +89,9 @@ class SpoolFiles:
 
     # -- writing -----------------------------------------------------------------------------------
 
-    def append(self, records: Sequence[bytes]) -> None:
-        """Keep what `record_of` made: on the disk when this returns. All or none.
+    def append(self, records: Sequence[bytes]) -> Segment:
+        """Keep what `record_of` or `framed` made, all in the segment that is returned: on the disk
+        then. All or none.
 
         Raises SpoolFull, SpoolFailed.
         """
@@ -100,7 +101,7 @@ class SpoolFiles:
                 f"{self._folder} keeps {self.events} events in {self.bytes} bytes{aside}, of at "
                 f"most {self._events_max} in {self._bytes_max}: no more was kept"
             )
-        self._append(records)
+        return self._append(records)
 
     def put_behind(self, records: Sequence[bytes]) -> None:
         """Keep again what is kept, or set aside, behind everything: in a new segment. The bounds
@@ -108,7 +109,7 @@ class SpoolFiles:
         self._close_file()
         self._append(records)
 
-    def _append(self, records: Sequence[bytes]) -> None:
+    def _append(self, records: Sequence[bytes]) -> Segment:
         more = b"".join(records)
         segment = self._writable(len(more))
         try:
@@ -125,6 +126,7 @@ class SpoolFiles:
         segment.events += len(records)
         self.bytes += len(more)
         self.events += len(records)
+        return segment
 
     def has_room(self, events: int, more_bytes: int) -> bool:
         """Whether so much more is within the bounds, and on the disk itself."""
@@ -142,27 +144,49 @@ class SpoolFiles:
         """The segment whose events come first; None = nothing is kept."""
         return next((segment for segment in self._segments if segment.events), None)
 
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """Those that are kept, in the order written."""
+        return tuple(self._segments)
+
     def read(self, segment: Segment, offset: int, events_max: int) -> tuple[list[Kept], int]:
         """Events from `offset` on, and the offset behind them; what is damaged is passed over.
         Raises SpoolFailed."""
         found: list[Kept] = []
+        data, places, behind = self._records(segment, offset, events_max)
+        for start, end in places:
+            try:
+                found.append(kept_at(data, start, end))
+            except (ValueError, TypeError):  # whole, but of a version that keeps more
+                self._damaged(segment, start)
+        return found, behind
+
+    def payloads(self, segment: Segment) -> list[bytes]:
+        """All that stands in a segment, as it was given to `framed`; what is damaged is passed
+        over. Raises SpoolFailed."""
+        data, places, _ = self._records(segment, 0, segment.events)
+        return [data[start + HEAD : end] for start, end in places]
+
+    def _records(
+        self, segment: Segment, offset: int, events_max: int
+    ) -> tuple[bytes, list[tuple[int, int]], int]:
+        """The bytes of a segment, where records from `offset` on begin and end, and the offset
+        behind them."""
+        places: list[tuple[int, int]] = []
         known = segment.bytes  # more may be written meanwhile
         try:
             data = segment.path.read_bytes()[:known]
         except OSError as error:
             raise SpoolFailed(f"{segment.path} cannot be read: {error}") from error
-        while len(found) < events_max and offset < known:
+        while len(places) < events_max and offset < known:
             record = next_record(data, offset)
             start, end = record or (known, known)
             if start > offset:
                 self._damaged(segment, offset)
             if record is not None:
-                try:
-                    found.append(kept_at(data, start, end))
-                except (ValueError, TypeError):  # whole, but of a version that keeps more
-                    self._damaged(segment, start)
+                places.append(record)
             offset = end
-        return found, offset
+        return data, places, offset
 
     def let_go(self, segment: Segment) -> None:
         """All of its events are settled: its file goes, or is named `.damaged`. Raises SpoolFailed

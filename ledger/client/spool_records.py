@@ -47,6 +47,11 @@ def record_of(kept: Kept) -> bytes:
     if len(payload) > RECORD_BYTES_MAX:
         message = f"{len(payload)} bytes; at most {RECORD_BYTES_MAX} are kept on a disk"
         raise InvalidEvent("EVENT_TOO_LARGE", "id", id_of(kept), message)
+    return framed(payload)
+
+
+def framed(payload: bytes) -> bytes:
+    """A JSON object in ASCII, of at most RECORD_BYTES_MAX bytes, as a record."""
     head = len(payload).to_bytes(4, "big") + zlib.crc32(payload).to_bytes(4, "big")
     return head + payload
 

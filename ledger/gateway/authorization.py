@@ -2,7 +2,8 @@
 
 A hold is keyed by what Envoy itself makes of a request: the number of its stream and the instant it
 began. No header has a part in it, so a client that pins its x-request-id pays for every request;
-and Envoy may ask twice for one. Insufficient credits is an answer; where we cannot answer the call
+and Envoy may ask twice for one. Insufficient credits is an answer, and so is what the product's
+fail mode says while the account's shard is away (`away`); where we cannot answer at all the call
 fails, and Envoy's `failure_mode_allow` decides.
 """
 
@@ -17,10 +18,10 @@ from grpc import StatusCode
 
 from ledger.api.calls import Call
 from ledger.gateway import replies
-from ledger.gateway.authorizing import Asked, asked, authorize, check
+from ledger.gateway.authorizing import Asked, asked
+from ledger.gateway.away import Answers
 from ledger.gateway.envoy import authorization_pb2 as pb
 from ledger.gateway.envoy import base_pb2, http_status_pb2
-from ledger.gateway.inside import Inside
 from ledger.gateway.replies import Reply, denied
 from ledger.gateway.routes import RouteInvalid, Routes
 
@@ -32,6 +33,8 @@ FOR_CLIENTS: Final = (
     replies.ASSET,
     replies.SCALE,
     replies.ALLOWED,
+    replies.FAIL_MODE,
+    replies.DECIDED_BY,
 )
 """What the client sees of an answer that lets its request go on."""
 
@@ -66,8 +69,8 @@ class EnvoysRequest:
 class AuthorizationService:
     """See Envoy's external_auth.proto."""
 
-    def __init__(self, inside: Inside, routes: Routes) -> None:
-        self._inside = inside
+    def __init__(self, answers: Answers, routes: Routes) -> None:
+        self._answers = answers
         self._routes = routes
 
     async def check(self, request: pb.CheckRequest, call: Call) -> pb.CheckResponse:
@@ -81,12 +84,12 @@ class AuthorizationService:
         if not isinstance(work, Asked):
             return _response(work)
         if not route.holds:
-            return _response(await check(self._inside, call, work))
+            return _response(await self._answers.check(call, work))
         key = key_of(attributes)
         if not key:
             message = "the gateway gives its requests no id of its own, so nothing can be held"
             return _response(denied(replies.MISCONFIGURED, "ROUTE_INVALID", message))
-        return _response(await authorize(self._inside, call, work, key))
+        return _response(await self._answers.authorize(call, work, key))
 
 
 def key_of(attributes: pb.AttributeContext) -> str:

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from ledger.api.calls import Call
 from ledger.gateway import replies
-from ledger.gateway.authorizing import Asked, asked, authorize, check
-from ledger.gateway.inside import Inside
+from ledger.gateway.authorizing import Asked, asked
+from ledger.gateway.away import Answers
 from ledger.gateway.replies import Reply, denied
 from ledger.gateway.routes import Route, RouteInvalid, Routes
 from ledger.gateway.sources import Kind, Source, SourceInvalid, source_of
@@ -49,8 +49,8 @@ class PlainRequest:
 class ForwardAuth:
     """Answers `GET /v1/check`."""
 
-    def __init__(self, inside: Inside, routes: Routes) -> None:
-        self._inside = inside
+    def __init__(self, answers: Answers, routes: Routes) -> None:
+        self._answers = answers
         self._routes = routes
 
     async def answer(
@@ -71,13 +71,13 @@ class ForwardAuth:
         if not isinstance(work, Asked):
             return _told(work, status)
         if key is None:
-            reply = await check(self._inside, call, work)
+            reply = await self._answers.check(call, work)
         else:
             request_id = key.of(seen)
             if not request_id:
                 message = f"the gateway sent no id of the request: {key.shown} is missing"
                 return denied(replies.MISCONFIGURED, "ROUTE_INVALID", message)
-            reply = await authorize(self._inside, call, work, f"http-{request_id}")
+            reply = await self._answers.authorize(call, work, f"http-{request_id}")
         return _told(reply, status)
 
 

@@ -23,6 +23,7 @@ from ledger.api.forward import PassedOn
 from ledger.api.gate import Gate
 from ledger.engine.clock import Clock
 from ledger.gateway import cloud_events, replies
+from ledger.gateway.away import Answers
 from ledger.gateway.cloud_events import CloudEvents
 from ledger.gateway.forward_auth import ForwardAuth
 from ledger.gateway.inside import Inside
@@ -55,11 +56,16 @@ class HttpGateway:
         ]
 
     def attach(
-        self, inside: Inside, routes: Routes, clock: Clock, gate: Gate | None = None
+        self,
+        answers: Answers,
+        inside: Inside,
+        routes: Routes,
+        clock: Clock,
+        gate: Gate | None = None,
     ) -> None:
         """The ledger serves, on the running loop; `gate` None: nobody is asked who calls."""
         self._gate = gate
-        self._forward_auth = ForwardAuth(inside, routes)
+        self._forward_auth = ForwardAuth(answers, routes)
         self._cloud_events = CloudEvents(inside, routes.defaults.tenant)
         self._clock = clock
         self._loop = asyncio.get_running_loop()

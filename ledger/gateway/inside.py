@@ -12,22 +12,30 @@ from ledger.api.calls import Call, Calls
 from ledger.api.edge import Edge
 from ledger.api.ids import HOLD
 from ledger.api.services.decision_service import DecisionService
+from ledger.api.services.journal_service import JournalService
 from ledger.api.services.usage_service import UsageService
 from ledger.v1 import decision_pb2 as pb
-from ledger.v1 import usage_pb2
+from ledger.v1 import journal_pb2, usage_pb2
 
 DECISIONS: Final = pb.DESCRIPTOR.services_by_name["DecisionService"].full_name
+JOURNAL: Final = journal_pb2.DESCRIPTOR.services_by_name["JournalService"].full_name
 USAGE: Final = usage_pb2.DESCRIPTOR.services_by_name["UsageService"].full_name
 
 
 class Inside:
-    """DecisionService and UsageService, for whoever translates another protocol into it."""
+    """DecisionService, UsageService and GetOutcome, for whoever translates another protocol."""
 
-    __slots__ = ("_calls", "_decisions", "_edge", "_usage")
+    __slots__ = ("_calls", "_decisions", "_edge", "_journal", "_usage")
 
     def __init__(
-        self, edge: Edge, calls: Calls, decisions: DecisionService, usage: UsageService
+        self,
+        edge: Edge,
+        calls: Calls,
+        decisions: DecisionService,
+        usage: UsageService,
+        journal: JournalService,
     ) -> None:
+        self._journal = journal
         self._edge = edge
         self._calls = calls
         self._decisions = decisions
@@ -68,4 +76,16 @@ class Inside:
         """See UsageService.Ingest."""
         return await self._calls.answer(
             f"{USAGE}/Ingest", self._usage.ingest, request, usage_pb2.IngestResponse, call
+        )
+
+    async def outcome(
+        self, request: journal_pb2.GetOutcomeRequest, call: Call
+    ) -> journal_pb2.GetOutcomeResponse:
+        """See JournalService.GetOutcome."""
+        return await self._calls.answer(
+            f"{JOURNAL}/GetOutcome",
+            self._journal.get_outcome,
+            request,
+            journal_pb2.GetOutcomeResponse,
+            call,
         )

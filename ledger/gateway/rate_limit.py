@@ -32,7 +32,7 @@ OVER_LIMIT: Final = pb.RateLimitResponse.OVER_LIMIT
 
 ENTRIES: Final = frozenset({"tenant", "account", "hold_id", "product", "quantity", "unit"})
 _ATTRIBUTE: Final = "attribute."
-_SETTLED: Final = frozenset({Became.CAPTURED, Became.LATE, Became.RELEASED})
+_SETTLED: Final = frozenset({Became.CAPTURED, Became.LATE, Became.RELEASED, Became.KEPT})
 
 
 class Counted(NamedTuple):

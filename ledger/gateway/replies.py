@@ -32,6 +32,8 @@ PRODUCT: Final = "x-drawdown-product"
 ATTRIBUTES: Final = "x-drawdown-attributes"
 QUANTITIES: Final = "x-drawdown-quantities"
 MISSING: Final = "x-drawdown-missing"
+FAIL_MODE: Final = "x-drawdown-fail-mode"
+DECIDED_BY: Final = "x-drawdown-decided-by"
 RETRY_AFTER: Final = "retry-after"
 OURS: Final = (
     DECISION,
@@ -50,6 +52,8 @@ OURS: Final = (
     ATTRIBUTES,
     QUANTITIES,
     MISSING,
+    FAIL_MODE,
+    DECIDED_BY,
 )
 """Every header of ours: what a client sends under these names never reaches the upstream."""
 

@@ -17,7 +17,14 @@ from typing import Final, NamedTuple
 from ledger.api.calls import Call
 from ledger.api.errors import TABLE, CallFailed, failure_of
 from ledger.api.forward import PassedOn
+from ledger.api.ids import LET_IN
+from ledger.api.requests import quantities_of
+from ledger.auth.principal import Scope
+from ledger.client.errors import SpoolFailed, SpoolFull
 from ledger.gateway.inside import Inside
+from ledger.gateway.let_in import LetIn, let_in_of
+from ledger.gateway.open_spool import OpenSpool
+from ledger.gateway.recording import NotYet, Recorded, Recording
 from ledger.v1 import decision_pb2 as pb
 
 SETTLING_S: Final = 60
@@ -35,6 +42,7 @@ class Became(StrEnum):
     CAPTURED = "CAPTURED"
     LATE = "LATE"  # after its expiry: recorded as usage all the same (rule H1)
     RELEASED = "RELEASED"  # nothing was used
+    KEPT = "KEPT"  # it ran without a hold; what it used is on the disk, and recorded from there
     REFUSED = "REFUSED"  # for good; `reason` says why
     UNSETTLED = "UNSETTLED"  # not by now: it expires
 
@@ -51,8 +59,13 @@ class Settled(NamedTuple):
 class Settlements:
     """Those under way; `stop` once."""
 
-    def __init__(self, inside: Inside) -> None:
+    def __init__(
+        self, inside: Inside, recording: Recording, spool: OpenSpool | None = None
+    ) -> None:
+        """`recording` and `spool`: of what was let in without a hold; None: there is no disk."""
         self._inside = inside
+        self._recording = recording
+        self._spool = spool
         self._under_way: set[asyncio.Task[Settled]] = set()
 
     async def settle(
@@ -112,6 +125,8 @@ class Settlements:
     async def _once(
         self, tenant: str, account: str, hold_id: str, used: Mapping[str, int], call: Call
     ) -> Settled:
+        if hold_id.startswith(LET_IN):
+            return await self.settle_let_in(tenant, account, hold_id, used, call)
         owner = await self._inside.owner(tenant, hold_id)
         if account and owner != account:
             raise CallFailed(
@@ -134,6 +149,67 @@ class Settlements:
         )
         became = Became.LATE if taken.late else Became.CAPTURED
         return Settled(became, taken.reason, taken.charge, taken.replayed)
+
+    async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.CaptureResponse:
+        """See Unheld."""
+        if request.keep_open:
+            message = "what was let in without a hold is settled at once, by one capture"
+            raise CallFailed("FIELD_NOT_ALLOWED", message, field="keep_open", value="true")
+        used = dict(zip(*quantities_of(request.quantities), strict=True))
+        settled = await self.settle_let_in(request.tenant, "", request.hold_id, used, call)
+        return pb.CaptureResponse(reason=settled.became, replayed=settled.replayed)
+
+    async def release(self, request: pb.ReleaseRequest, call: Call) -> pb.ReleaseResponse:
+        """See Unheld."""
+        settled = await self.settle_let_in(request.tenant, "", request.hold_id, {}, call)
+        return pb.ReleaseResponse(replayed=settled.replayed)
+
+    async def settle_let_in(
+        self, tenant: str, account: str, token: str, used: Mapping[str, int], call: Call
+    ) -> Settled:
+        """What work without a hold used: kept on the disk, or told the ledger where there is none.
+
+        Raises CallFailed HOLD_UNKNOWN, CONFLICT, OUTCOME_UNKNOWN, and what `Gate.permit` does.
+        """
+        let_in = _named(token, tenant, account)
+        spool = self._spool
+        known = spool.entry(tenant, let_in.key) if spool is not None else None
+        if call.gate is not None and (known is None or known.token != token):
+            await call.gate.permit(call.principal, Scope.DECIDE, tenant, let_in.account)
+        if spool is not None:
+            try:
+                entry = await spool.say_used(let_in, used)
+            except (SpoolFull, SpoolFailed) as error:
+                _log.warning("what %s used is not on the disk: %s", let_in.key, error)
+            else:
+                if entry.used != dict(used):
+                    raise CallFailed(
+                        "CONFLICT",
+                        "what it used was said before, with other figures",
+                        field="hold_id",
+                        value=token,
+                    )
+                return Settled(Became.KEPT)
+        try:
+            recorded = await self._recording.record(let_in, used)
+        except NotYet as why:
+            raise CallFailed("OUTCOME_UNKNOWN", f"it is not recorded yet: {why}") from why
+        if recorded is Recorded.REFUSED:
+            return Settled(Became.REFUSED, "HOLD_SETTLED")
+        became = Became.CAPTURED if any(used.values()) else Became.RELEASED
+        return Settled(became, replayed=recorded is Recorded.BEFORE)
+
+
+def _named(token: str, tenant: str, account: str) -> LetIn:
+    """What a token says. Raises CallFailed HOLD_UNKNOWN."""
+    try:
+        let_in = let_in_of(token)
+    except ValueError as error:
+        raise CallFailed("HOLD_UNKNOWN", str(error), field="hold_id", value=token) from None
+    if let_in.tenant != tenant or account not in ("", let_in.account):
+        message = f"it is of another account than {account}" if account else "of another tenant"
+        raise CallFailed("HOLD_UNKNOWN", message, field="hold_id", value=token)
+    return let_in
 
 
 def _reason_to_go_on(error: Exception) -> str:

@@ -170,6 +170,22 @@ class TallyCollector(Collector):
             [(list(place), count) for place, count in list(tallies.forwards.items())],
         )  # fmt: skip
         yield _counter(
+            "drawdown_gateway_away",
+            "What gateways were told while a shard was away, and what became of what was let in.",
+            ["outcome"],
+            [([outcome], count) for outcome, count in list(tallies.gateway_away.items())],
+        )
+        running, ended, kept_bytes = tallies.let_in
+        let_in = GaugeMetricFamily(
+            "drawdown_gateway_let_in", "Requests let in and not recorded yet.", labels=["state"]
+        )
+        let_in.add_metric(["running"], running)
+        let_in.add_metric(["ended"], ended)
+        yield let_in
+        yield GaugeMetricFamily(
+            "drawdown_gateway_let_in_bytes", "What those take on this server's disk.", kept_bytes
+        )
+        yield _counter(
             "drawdown_suspense_rated", "Entries that rated usage which had waited.", ["shard"],
             [([str(shard)], count) for shard, count in enumerate(tallies.rated)],
         )  # fmt: skip

@@ -83,6 +83,8 @@ class Tallies:
         self.lease_left_us = [0] * shards
         self.takeovers = 0  # shards that another process had before
         self.forwards: dict[tuple[str, str], int] = {}  # calls passed on, by (method, result)
+        self.gateway_away: dict[str, int] = {}  # what gateways were told meanwhile, and its end
+        self.let_in = (0, 0, 0)  # (running, ended, bytes on the disk) of what is not recorded yet
         self.openings = [0] * shards
         self.opening_us = [0] * shards  # the last replay took so long
         self.durable = [0] * shards  # entries

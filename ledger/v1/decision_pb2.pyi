@@ -2163,7 +2163,10 @@ class CaptureResponse(_message.Message):
     REPLAYED_FIELD_NUMBER: _builtins.int
     HOLD_LEFT_FIELD_NUMBER: _builtins.int
     outcome: _usage_pb2.IngestOutcome.ValueType
-    """APPLIED, or SUSPENSE where a quantity is unrated; anything else is an error status."""
+    """APPLIED, or SUSPENSE where a quantity is unrated; anything else is an error status. Unspecified
+    for what a gateway was told to let in without a hold while a shard was away: it is kept on a
+    disk and recorded from there, with the reason KEPT, or is recorded by now, with CAPTURED.
+    """
     reason: _builtins.str
     """Stable code: HOLD_EXPIRED where late, UNPRICED where in suspense, QUOTE_EXPIRED or another where
     the hold's quote did not price it; empty where applied and in time.

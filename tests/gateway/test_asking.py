@@ -352,10 +352,18 @@ async def test_an_account_that_is_frozen_is_forbidden(asking: Asking) -> None:
     assert body_of(await asking.check(asking.request())) == (403, "ACCOUNT_FROZEN")
 
 
-async def test_where_we_cannot_answer_the_gateways_own_rule_decides(asking: Asking) -> None:
-    """A writer that is not there is a failure of the call, never an allow and never a denial."""
+async def test_where_no_writer_answers_the_products_fail_mode_decides(asking: Asking) -> None:
+    """Never an allow of a product that nobody has opened, whatever `failure_mode_allow` says."""
     for writer in asking.served.ledger.writers:
         await writer.stop()
+    assert body_of(await asking.check(asking.request())) == (503, "LEDGER_UNAVAILABLE")
+
+
+async def test_where_we_stop_the_gateways_own_rule_decides(asking: Asking) -> None:
+    """Another server may answer."""
+    for writer in asking.served.ledger.writers:
+        await writer.stop()
+    asking.served.server.edge.closing.set()
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await asking.check(asking.request())
     assert failed.value.code() == grpc.StatusCode.UNAVAILABLE

@@ -94,7 +94,9 @@ async def http() -> AsyncIterator[Http]:
                     tenant="default", request_id="m", meters=meter_pb2.MeterSet(rules=METERS)
                 )
             )
-            gateway.attach(served.server.inside, served.server.routes, api.SystemClock())
+            gateway.attach(
+                served.server.answers, served.server.inside, served.server.routes, api.SystemClock()
+            )
             yield Http(served, client)
             gateway.detach()
     finally:

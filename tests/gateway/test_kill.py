@@ -28,8 +28,9 @@ SHORT = 'lifetime_s: "2"'  # so that the test sees holds expire
 class Traffic:
     """Requests one after another; what each was answered is kept."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, account: str = "acme") -> None:
         self.caller = caller
+        self.account = account
         self.codes = Counter[int]()
         self.stopping = False
         self.changed = asyncio.Event()
@@ -39,7 +40,7 @@ class Traffic:
         while not self.stopping:
             try:
                 reply = await self.caller.ask(
-                    "acme", x_answer=chance.choice(("json", "stream")), x_say_output=10
+                    self.account, x_answer=chance.choice(("json", "stream")), x_say_output=10
                 )
             except httpx.TransportError:
                 continue

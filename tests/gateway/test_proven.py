@@ -101,7 +101,7 @@ async def side(ledger: Proven) -> AsyncIterator[httpx.AsyncClient]:
     port = SidePort("127.0.0.1", 0, CollectorRegistry(), Heart(), dict, gateway.routes)
     try:
         server = ledger.server
-        gateway.attach(server.inside, server.routes, SystemClock(), server.gate)
+        gateway.attach(server.answers, server.inside, server.routes, SystemClock(), server.gate)
         async with httpx.AsyncClient(base_url=f"http://{port.address}") as client:
             yield client
         gateway.detach()

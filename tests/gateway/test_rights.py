@@ -70,7 +70,7 @@ async def test_the_side_port_asks_as_every_other_way_in(family: Proven) -> None:
     gateway = HttpGateway()
     side_port = SidePort("127.0.0.1", 0, CollectorRegistry(), Heart(), dict, gateway.routes)
     server = family.server
-    gateway.attach(server.inside, server.routes, family.ledger.clock, server.gate)
+    gateway.attach(server.answers, server.inside, server.routes, family.ledger.clock, server.gate)
     side_port.guard(server.gate, asyncio.get_running_loop())
     token = family.token(accounts=["acme/a"], scope="decide ingest")
     bearer = {"authorization": f"Bearer {token}"}
@@ -118,7 +118,7 @@ async def test_an_agents_token_is_an_identity_at_the_side_port(family: Proven) -
     gateway = HttpGateway()
     side_port = SidePort("127.0.0.1", 0, CollectorRegistry(), Heart(), dict, gateway.routes)
     server = family.server
-    gateway.attach(server.inside, server.routes, family.ledger.clock, server.gate)
+    gateway.attach(server.answers, server.inside, server.routes, family.ledger.clock, server.gate)
     side_port.guard(server.gate, asyncio.get_running_loop())
     try:
         async with httpx.AsyncClient(base_url=f"http://{side_port.address}") as client:

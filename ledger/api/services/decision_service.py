@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 from ledger.api.advising import look, say
 from ledger.api.calls import Call
@@ -18,8 +19,21 @@ from ledger.api.edge import Edge
 from ledger.api.explaining_decisions import explain_decision
 from ledger.api.forward import Forwarder
 from ledger.api.hold_calls import HoldCalls
+from ledger.api.ids import LET_IN
 from ledger.api.rendering.render_decision import DECISIONS
 from ledger.v1 import decision_pb2 as pb
+
+
+class Unheld(Protocol):
+    """Settles what a gateway was told to let in without a hold. Raises CallFailed."""
+
+    async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.CaptureResponse:
+        """Keep what was used; it is recorded from there."""
+        ...
+
+    async def release(self, request: pb.ReleaseRequest, call: Call) -> pb.ReleaseResponse:
+        """Keep that nothing was used."""
+        ...
 
 
 class DecisionService(CheckManyCalls, HoldCalls):
@@ -28,6 +42,7 @@ class DecisionService(CheckManyCalls, HoldCalls):
     def __init__(self, edge: Edge, forwarder: Forwarder) -> None:
         self._edge = edge
         self._forwarder = forwarder
+        self.unheld: Unheld | None = None
 
     async def check(self, request: pb.CheckRequest, call: Call) -> pb.CheckResponse:
         """Advice from the newest state, at once."""
@@ -57,10 +72,14 @@ class DecisionService(CheckManyCalls, HoldCalls):
 
     async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.CaptureResponse:
         """Charge a hold with what was really used; it is settled unless it is to stay open."""
+        if self.unheld is not None and request.hold_id.startswith(LET_IN):
+            return await self.unheld.capture(request, call)
         return await decided(self._edge, CAPTURE, request, call)  # type: ignore[no-any-return]
 
     async def release(self, request: pb.ReleaseRequest, call: Call) -> pb.ReleaseResponse:
         """Give back all that a hold reserves."""
+        if self.unheld is not None and request.hold_id.startswith(LET_IN):
+            return await self.unheld.release(request, call)
         return await decided(self._edge, RELEASE, request, call)  # type: ignore[no-any-return]
 
     async def decide_stream(

@@ -1,0 +1,415 @@
+"""What gateways are told while the server of an account's shard is away, and what becomes of it.
+
+`near` answers the gateway; `far` has the account, does not listen, and comes back. A token costs 3
+minor units; the route estimates 100 of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from ledger.api.calls import Call, Detached
+from ledger.api.server import LedgerServer
+from ledger.client.guarded import OpenBounds
+from ledger.gateway import away, recording
+from ledger.gateway.forward_auth import ForwardAuth
+from ledger.gateway.let_in import LetIn, let_in_of
+from ledger.gateway.open_spool import OpenSpool
+from ledger.journal.storage import MemoryStorage
+from ledger.v1 import decision_pb2, fail_mode_pb2, fail_mode_pb2_grpc, usage_pb2
+from tests.api.cluster import HANGS_S, cluster, member, until
+from tests.api.served import Served, SystemClock
+from tests.gateway.test_asking import GRANTED, ROUTE, Asking, body_of, descriptor, headers_of
+from tests.gateway.test_several_servers import own
+
+OK, UNKNOWN = 1, 0
+BOUNDS = OpenBounds(calls=3, quantities={"input_tokens": 250})
+MODES = fail_mode_pb2.FailMode
+
+
+class Sides:
+    """Two servers; the one that gateways ask has a spool."""
+
+    def __init__(self, near: Served, far: Served, folder: Path) -> None:
+        self.near, self.far = near, far
+        self.folder = folder
+        self.account = own(far)
+        self.told = Counter[str]()
+        self.asking = Asking(near, asyncio.Event(), [])
+        self._back: LedgerServer | None = None
+
+    async def set(self, mode: int, product: str = "chat") -> None:
+        stub = fail_mode_pb2_grpc.FailModeServiceStub(self.near.channel)
+        await stub.SetFailMode(
+            fail_mode_pb2.SetFailModeRequest(
+                tenant="default", request_id=f"mode-{mode}", product=product, mode=mode
+            )
+        )
+
+    async def goes(self) -> None:
+        """The owner answers no more; it has its shards all the same."""
+        await self.far.server._server.stop(0)  # type: ignore[union-attr]
+
+    async def comes_back(self) -> None:
+        keeper = self.far.ledger.shards.keeper
+        assert keeper is not None
+        self._back = LedgerServer(self.far.ledger)
+        await self._back.listen(keeper.identity.address)
+        await self._back.serve()
+
+    async def ask(self, **headers: Any) -> Any:
+        return await self.asking.check(self.asking.request(x_account=self.account, **headers))
+
+    async def recorded(self) -> None:
+        spool = self.near.server.recorder._spool  # type: ignore[union-attr]
+        await until(lambda: not spool.kept)
+
+    async def used(self) -> int:
+        """Tokens charged at the account, once its server can be reached again."""
+        keeper = self.far.ledger.shards.keeper
+        assert keeper is not None
+        channel = self.near.server.forwarder._channel(keeper.identity.address)
+        await asyncio.wait_for(channel.channel_ready(), HANGS_S)
+        return (GRANTED - await self.asking.available(self.account)) // 3
+
+    async def close(self) -> None:
+        if self._back is not None:
+            await self._back.stop(0)
+
+
+@pytest.fixture
+async def sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sides]:
+    monkeypatch.setattr(recording, "ROUND_S", 0.05)
+    first = MemoryStorage(SystemClock().now_us, 4)
+    told = Counter[str]()
+    options = {
+        "let_in": OpenSpool(tmp_path / "spool", BOUNDS),
+        "count_away": lambda what: told.update([what]),
+    }
+    async with (
+        member(first.seen_by_another(), "far") as far,
+        member(first, "near", **options) as near,
+    ):
+        await until(lambda: len(near.ledger.owned) == len(far.ledger.owned) == 2)
+        await until(lambda: own(far) != own(near))
+        made = Sides(near, far, tmp_path)
+        made.told = told
+        await near.priced()
+        await far.account(made.account)
+        await far.grant(made.account, GRANTED)
+        assert (await made.ask()).status.code == 0  # the channel to the owner is there
+        [held] = (
+            await far.decisions.ListHolds(
+                decision_pb2.ListHoldsRequest(tenant="default", account=made.account)
+            )
+        ).holds
+        await far.decisions.Release(
+            decision_pb2.ReleaseRequest(tenant="default", request_id="back", hold_id=held.hold_id)
+        )
+        try:
+            yield made
+        finally:
+            await made.close()
+
+
+async def test_a_product_without_a_mode_is_closed(sides: Sides) -> None:
+    await sides.goes()
+    reply = await sides.ask()
+    assert body_of(reply) == (503, "LEDGER_UNAVAILABLE")
+    headers = {each.header.key: each.header.value for each in reply.denied_response.headers}
+    assert headers["x-drawdown-fail-mode"] == "closed"
+    assert headers["x-drawdown-decided-by"] == "fail_closed"
+    assert headers["retry-after"] == "1"
+    said = json.loads(reply.denied_response.body)["error"]
+    assert (said["fail_mode"], said["decided_by"]) == ("closed", "fail_closed")
+    assert sides.told == {"LEDGER_UNAVAILABLE": 1}
+
+
+async def test_lease_only_is_denied_for_a_gateway_holds_no_lease(sides: Sides) -> None:
+    await sides.set(MODES.FAIL_MODE_LEASE_ONLY)
+    await sides.goes()
+    reply = await sides.ask()
+    assert body_of(reply) == (503, "LEASE_INSUFFICIENT")
+    said = json.loads(reply.denied_response.body)["error"]
+    assert (said["fail_mode"], said["decided_by"]) == ("lease-only", "lease")
+
+
+async def test_what_an_open_product_lets_in_is_recorded_once_with_what_it_used(
+    sides: Sides,
+) -> None:
+    await sides.set(MODES.FAIL_MODE_OPEN)
+    await sides.goes()
+    request = sides.asking.request(x_account=sides.account)
+    reply, again = await sides.asking.check(request), await sides.asking.check(request)
+    assert reply == again  # Envoy asks twice: it runs once
+    shown = headers_of(reply)
+    assert shown["x-drawdown-decision"] == "ALLOW"
+    assert shown["x-drawdown-fail-mode"] == reply.dynamic_metadata["fail_mode"] == "open"
+    assert shown["x-drawdown-decided-by"] == reply.dynamic_metadata["decided_by"] == "fail_open"
+    assert reply.dynamic_metadata["account"] == sides.account
+    token = reply.dynamic_metadata["hold_id"]
+    settled = await sides.asking.settle(descriptor(40, hold_id=token, account=sides.account))
+    assert [each.code for each in settled.statuses] == [OK]
+    assert settled.dynamic_metadata[token]["outcome"] == "KEPT"
+    other = await sides.asking.settle(descriptor(41, hold_id=token))
+    assert other.dynamic_metadata[token]["reason"] == "CONFLICT"
+    await sides.comes_back()
+    await sides.recorded()
+    assert await sides.used() == 40
+    later = await sides.asking.settle(descriptor(40, hold_id=token))  # told again, much later
+    assert later.dynamic_metadata[token]["outcome"] == "KEPT"
+    await sides.recorded()
+    assert await sides.used() == 40
+    assert sides.told["LET_IN"] == sides.told["RECORDED"] == 1
+    assert sides.told["RECORDED_BEFORE"] == 1
+
+
+async def test_the_usage_says_that_it_was_let_in(sides: Sides) -> None:
+    await sides.set(MODES.FAIL_MODE_OPEN)
+    await sides.goes()
+    token = (await sides.ask(x_model="m")).dynamic_metadata["hold_id"]
+    await sides.asking.settle(descriptor(40, hold_id=token))
+    await sides.comes_back()
+    await sides.recorded()
+    found = await sides.near.usage.Get(
+        usage_pb2.UsageServiceGetRequest(
+            tenant="default", account=sides.account, source="gateway", id=let_in_of(token).key
+        )
+    )
+    assert dict(found.entry.attributes) == {"decided_by": "fail_open"}
+
+
+async def test_bounds_of_an_account_and_room_that_comes_back(sides: Sides) -> None:
+    """250 tokens: two estimates of 100, the first of which used 10, then another; three calls."""
+    await sides.set(MODES.FAIL_MODE_OPEN)
+    await sides.goes()
+    first, _ = await sides.ask(), await sides.ask()
+    assert body_of(await sides.ask()) == (503, "FAIL_OPEN_BOUND")
+    await sides.asking.settle(descriptor(10, hold_id=first.dynamic_metadata["hold_id"]))
+    assert (await sides.ask()).status.code == 0
+    assert body_of(await sides.ask()) == (503, "FAIL_OPEN_BOUND")
+    await sides.comes_back()
+    await until(lambda: sides.told["RECORDED"] == 1)
+
+
+async def test_what_used_nothing_charges_nothing_and_its_estimate_never_comes(
+    sides: Sides,
+) -> None:
+    await sides.set(MODES.FAIL_MODE_OPEN)
+    await sides.goes()
+    token = (await sides.ask()).dynamic_metadata["hold_id"]
+    let_in = let_in_of(token)
+    await sides.asking.settle(descriptor(0, hold_id=token))
+    await sides.comes_back()
+    await sides.recorded()
+    assert sides.told["NOTHING_USED"] == 1
+    record = sides.near.server.recorder._recording.record  # type: ignore[union-attr]
+    assert await record(let_in, {"input_tokens": 100}, is_estimate=True) == "RECORDED_BEFORE"
+    assert await sides.used() == 0
+
+
+async def test_of_what_nobody_settles_the_estimate_is_recorded(sides: Sides) -> None:
+    await sides.set(MODES.FAIL_MODE_OPEN)
+    await sides.goes()
+    route = ROUTE | {"lifetime_s": "1"}
+    request = sides.asking.request(route=route, x_account=sides.account)
+    token = (await sides.asking.check(request)).dynamic_metadata["hold_id"]
+    await sides.comes_back()
+    await sides.recorded()
+    assert await sides.used() == 100
+    await sides.asking.settle(descriptor(40, hold_id=token))  # too late: it is not charged twice
+    await sides.recorded()
+    assert (await sides.used(), sides.told["REFUSED"]) == (100, 1)
+
+
+async def test_a_hold_that_the_unanswered_question_made_is_captured(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner has recorded it and the answer is lost: it is not charged beside the usage."""
+    await sides.set(MODES.FAIL_MODE_OPEN)
+    answered = away.authorize
+
+    async def lost(*asked: Any) -> Any:
+        await answered(*asked)
+        raise TimeoutError
+
+    monkeypatch.setattr(away, "authorize", lost)
+    token = (await sides.ask()).dynamic_metadata["hold_id"]
+    assert token.startswith("open_")
+    await sides.asking.settle(descriptor(40, hold_id=token))
+    await sides.recorded()
+    assert (await sides.used(), sides.told["CAPTURED"]) == (40, 1)
+
+
+async def test_another_server_settles_what_this_one_let_in(sides: Sides) -> None:
+    """Envoy balances: the settlement comes to whoever has no spool and never saw the request."""
+    await sides.set(MODES.FAIL_MODE_OPEN)
+    await sides.goes()
+    token = (await sides.ask()).dynamic_metadata["hold_id"]
+    unsettled = (await sides.ask()).dynamic_metadata["hold_id"]
+    await sides.comes_back()
+    back = sides._back
+    assert back is not None
+
+    async def told(token: str, used: int) -> str:
+        call = Call(Detached(()), SystemClock(), None)
+        settled = await back.settlements.settle("default", "", token, {"input_tokens": used}, call)
+        return settled.became
+
+    assert await told(token, 40) == "CAPTURED"
+    assert await told(unsettled, 0) == "RELEASED"
+    assert await sides.used() == 40
+
+
+async def test_an_upstream_settles_it_as_it_settles_a_hold(sides: Sides) -> None:
+    await sides.set(MODES.FAIL_MODE_OPEN)
+    await sides.goes()
+    shown = headers_of(await sides.ask())
+    capture = decision_pb2.CaptureRequest(
+        tenant="default",
+        request_id="capture-1",
+        hold_id=shown["x-drawdown-hold-id"],
+        quantities={"input_tokens": 40},
+    )
+    assert (await sides.near.decisions.Capture(capture)).reason == "KEPT"
+    assert (await sides.near.decisions.Capture(capture)).reason == "KEPT"
+    capture.quantities["input_tokens"] = 41
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await sides.near.decisions.Capture(capture)
+    assert failed.value.code() == grpc.StatusCode.ALREADY_EXISTS
+    other = headers_of(await sides.ask())["x-drawdown-hold-id"]
+    await sides.near.decisions.Release(
+        decision_pb2.ReleaseRequest(tenant="default", request_id="release-1", hold_id=other)
+    )
+    await sides.comes_back()
+    await sides.recorded()
+    assert await sides.used() == 40
+    assert (sides.told["RECORDED"], sides.told["NOTHING_USED"]) == (1, 1)
+
+
+async def test_a_token_that_is_none_or_another_accounts_settles_nothing(sides: Sides) -> None:
+    forged = LetIn("other", "acme", "chat", {}, "", "", "key", 1, 2).token
+    for token in ("open_x", "open_", "open_WzFd", forged):
+        reply = await sides.asking.settle(descriptor(1, hold_id=token))
+        assert [each.code for each in reply.statuses] == [UNKNOWN]
+        assert reply.dynamic_metadata[token]["reason"] == "HOLD_UNKNOWN"
+    mine = LetIn("default", sides.account, "chat", {}, "", "", "key", 1, 2).token
+    reply = await sides.asking.settle(descriptor(1, hold_id=mine, account="somebody"))
+    assert reply.dynamic_metadata[mine]["reason"] == "HOLD_UNKNOWN"
+
+
+async def test_an_account_that_nobody_knows_is_not_let_in(sides: Sides) -> None:
+    await sides.set(MODES.FAIL_MODE_OPEN)
+    await sides.goes()
+    sides.account = "nobody"
+    assert body_of(await sides.ask()) == (403, "ACCOUNT_UNKNOWN")
+
+
+async def test_what_could_never_be_recorded_is_not_let_in(sides: Sides) -> None:
+    """A shard that is away cannot say so: whoever sends it would work for nothing."""
+    await sides.set(MODES.FAIL_MODE_OPEN)
+    await sides.goes()
+    route = ROUTE | {"attribute.model": "header:x-model"}
+    request = sides.asking.request(route=route, x_account=sides.account, x_model="m" * 200)
+    sides.near.server.answers._quiet = dict.fromkeys(range(4), float("inf"))  # nobody is asked
+    status, _ = body_of(await sides.asking.check(request))
+    assert status == 400
+
+
+async def test_over_http_as_well(sides: Sides) -> None:
+    await sides.set(MODES.FAIL_MODE_OPEN)
+    await sides.goes()
+    server = sides.near.server
+    gateway = ForwardAuth(server.answers, server.routes)
+    query = ROUTE | {"mode": "hold", "key": "header:x-request-id"}
+    headers = {"x-account": sides.account, "x-request-id": "r-1"}
+    call = Call(Detached(()), SystemClock(), None)
+    reply = await gateway.answer(query, headers, call)
+    assert reply.status == 200
+    assert reply.headers["x-drawdown-decided-by"] == "fail_open"
+    advice = await gateway.answer(ROUTE, headers, call)
+    assert advice.status == 200
+    assert advice.headers["x-drawdown-fail-mode"] == "open"
+    for _ in range(BOUNDS.calls - 1):
+        await gateway.answer(ROUTE, headers, call)
+    assert (await gateway.answer(ROUTE, headers, call)).status == 503
+
+
+async def test_a_spool_that_is_opened_again_knows_what_is_not_recorded(tmp_path: Path) -> None:
+    def one(number: int) -> LetIn:
+        return LetIn("default", "acme", "chat", {"a": "b"}, "", "", f"key-{number}", 5, 6)
+
+    spool = OpenSpool(tmp_path, OpenBounds())
+    kept = [await spool.keep(one(number), {"input_tokens": number + 1}) for number in range(4)]
+    assert all(kept)
+    await spool.say_used(one(1), {"input_tokens": 7})
+    await spool.done(kept[0])  # type: ignore[arg-type]
+    await spool.close()
+    again = OpenSpool(tmp_path, OpenBounds())
+    assert again.kept == 4  # one segment: that one of it is done is not on the disk
+    entry = again.entry("default", "key-1")
+    assert entry is not None
+    assert (entry.used, entry.estimate) == ({"input_tokens": 7}, {"input_tokens": 2})
+    for number in range(4):
+        found = again.entry("default", f"key-{number}")
+        assert found is not None
+        await again.done(found)
+    assert (again.kept, again.bytes) == (0, 0)
+    await again.close()
+    assert [name for name in os.listdir(tmp_path) if name.endswith(".spool")] == []
+
+
+async def test_no_more_than_the_disks_share_is_let_in(tmp_path: Path) -> None:
+    """Room for what runs is kept free for what it will have used."""
+    spool = OpenSpool(tmp_path, OpenBounds(calls=10_000), bytes_max=4_000)
+    let_in = []
+    for number in range(100):
+        one = LetIn("default", "acme", "chat", {}, "", "", f"key-{number}", 5, 6)
+        if await spool.keep(one, {"input_tokens": 100}) is None:
+            break
+        let_in.append(one)
+    assert 3 <= len(let_in) < 20
+    for one in let_in:
+        await spool.say_used(one, {"input_tokens": 100, "output_tokens": 100})
+    await spool.close()
+
+
+async def test_without_a_spool_nothing_is_let_in() -> None:
+    first = MemoryStorage(SystemClock().now_us, 4)
+    async with cluster([first, first.seen_by_another()]) as [near, far]:
+        await near.priced()
+        account = own(far)
+        await far.account(account)
+        sides = Sides(near, far, Path())
+        await sides.set(MODES.FAIL_MODE_OPEN)
+        await sides.goes()
+        assert body_of(await sides.ask()) == (503, "FAIL_OPEN_BOUND")
+
+
+async def test_what_nobody_waited_for_any_more_does_not_run_and_charges_nothing(
+    tmp_path: Path,
+) -> None:
+    """The gateway's time is over while its request is being synced."""
+    spool = OpenSpool(tmp_path, OpenBounds())
+    one = LetIn("default", "acme", "chat", {}, "", "", "key", 5, 6)
+    keeping = asyncio.ensure_future(spool.keep(one, {"input_tokens": 100}))
+    await asyncio.sleep(0)
+    keeping.cancel()
+    await asyncio.wait([keeping])
+    assert keeping.cancelled()
+    await spool.close()
+    again = OpenSpool(tmp_path, OpenBounds())
+    entry = again.entry("default", "key")
+    assert entry is not None
+    assert entry.used == {}
+    assert (again.kept, again.running) == (1, 0)
+    await again.close()
