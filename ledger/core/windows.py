@@ -76,14 +76,13 @@ class Counter:
     `late` is the part that counts in no window, because its own was over too long by then.
     """
 
-    __slots__ = ("beside_pending", "beside_posted", "cells", "late", "met")
+    __slots__ = ("beside_pending", "beside_posted", "cells", "late")
 
     def __init__(self) -> None:
         self.beside_posted = 0  # in no window that is kept
         self.beside_pending = 0
         self.late = 0
         self.cells: list[Cell] = []
-        self.met: Cell | None = None  # derived: which of them was met last
 
     @property
     def posted(self) -> int:
@@ -97,12 +96,8 @@ class Counter:
 
     def cell(self, at: int) -> Cell | None:
         """Where usage of an instant counts, of the spans that are kept; None = in none of them."""
-        met = self.met
-        if met is not None and met.since <= at < met.end:
-            return met
         for cell in reversed(self.cells):
             if cell.since <= at < cell.end:
-                self.met = cell
                 return cell
         return None
 
@@ -152,7 +147,6 @@ class Counter:
                 self.beside_posted += cell.posted
                 self.beside_pending += cell.pending
             del cells[:past]
-            self.met = None
 
     def within(self, window: Window, now: int) -> tuple[int, int]:
         """(posted, pending) of the window that holds `now`; buckets that it touches count whole."""

@@ -45,7 +45,7 @@ def cap_set(state: State, event: CapSet) -> None:
         cap = Cap(event.cap, owner, below, event.asset, grant, event.terms, state.now)
         attach(cap)
         for since, end in event.spans:
-            cap.counter.count(event.terms.window, since, end, 0, 0, state.now)
+            cap.open_window(since, end, state.now)
         for hold in [owner.lent[number] for number in sorted(owner.lent)]:
             if is_at_or_below(hold.account, below):
                 for piece in hold.slices:
@@ -85,7 +85,7 @@ def cap_removed(state: State, event: CapRemoved) -> None:
 
 def cap_window_opened(state: State, event: CapWindowOpened) -> None:
     cap = state.accounts[event.account].caps_given[event.cap]
-    cap.counter.count(cap.terms.window, event.since, event.end, 0, 0, state.now)
+    cap.open_window(event.since, event.end, state.now)
 
 
 def count_draw(account: Account, grant: Grant, at: int, posted: int, pending: int) -> None:
@@ -117,7 +117,7 @@ def _count(cap: Cap, at: int, posted: int, pending: int) -> None:
     reserved = cap.grant if cap.terms.reserved else None
     before = cap.aside if reserved is not None else 0
     counter = cap.counter
-    cell = counter.cell(at) if cap.windowed else None
+    cell = cap.cell(at) if cap.windowed else None
     if cell is not None:
         cell.posted += posted
         if pending:

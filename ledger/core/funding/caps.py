@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from ledger.core.events import CapTerms, Sharing, SharingMode, WindowKind
-from ledger.core.windows import Counter
+from ledger.core.windows import Cell, Counter
 
 if TYPE_CHECKING:
     from ledger.core.state import Account, Grant
@@ -33,21 +33,16 @@ def same_terms(terms: CapTerms) -> CapTerms:
     return terms
 
 
-class Cap:
+class _Used:
+    """What is looked at with each draw, side by side: a family may have many thousand caps."""
+
+    __slots__ = ("asset", "grant", "met", "owner", "terms", "windowed")
+
+
+class Cap(_Used):
     """A ceiling, and an amount that is set aside, with what counts towards both (rule D8)."""
 
-    __slots__ = (
-        "asset",
-        "below",
-        "counter",
-        "created_at",
-        "grant",
-        "number",
-        "owner",
-        "terms",
-        "version",
-        "windowed",
-    )
+    __slots__ = ("below", "counter", "created_at", "number", "version")
 
     def __init__(
         self,
@@ -68,7 +63,20 @@ class Cap:
         self.version = 1
         self.created_at = created_at
         self.counter = Counter()
+        self.met: Cell | None = None  # derived: of those of the counter, which was met last
         self.windowed: bool = terms.window.kind != _LIFETIME
+
+    def cell(self, at: int) -> Cell | None:
+        """Where a draw of an instant counts; None = no window is open there."""
+        met = self.met
+        if met is None or not met.since <= at < met.end:
+            met = self.met = self.counter.cell(at)
+        return met
+
+    def open_window(self, since: int, end: int, now: int) -> None:
+        """Open a window, or a bucket of a sliding one; what is over goes."""
+        self.counter.count(self.terms.window, since, end, 0, 0, now)
+        self.met = None
 
     def binds(self, grant: Grant) -> bool:
         """Whether a draw of this grant by those below counts."""
@@ -105,7 +113,7 @@ class Cap:
         window = self.terms.window
         if window.kind == _SLIDING:
             return counter.within(window, at)
-        cell = self.counter.cell(at)
+        cell = self.cell(at)
         return (cell.posted, cell.pending) if cell is not None else (0, 0)
 
     def left(self, at: int) -> int | None:
@@ -255,7 +263,7 @@ def leaves_room(account: Account, grant: Grant, amount: int, at: int) -> bool:
                     if most >= 0 and counter.posted + counter.pending + amount > most:
                         return False
                     continue
-                cell = cap.counter.cell(at)
+                cell = cap.cell(at)
                 if cell is None:
                     return False
                 if cap.terms.window.kind == _SLIDING:
