@@ -9,8 +9,8 @@ small naive model. The same seed always runs the same way. Read in this order:
     processes    what a SIGKILL ends and a SIGSTOP stops: handles by process, clocks that jump
     scenario     a seed's operations and faults, drawn beforehand, so that they can be taken away
     draws        chance, and what an operation is drawn of
-    draws_usage, draws_decisions, draws_operations, draws_leases, draws_accounts, draws_money,
-    draws_schedules, draws_quotes
+    draws_usage, draws_decisions, draws_operations, draws_mandates, draws_leases,
+    draws_accounts, draws_money, draws_schedules, draws_quotes
                  how each is drawn, by topic
     workload     one entry a command: how often it comes, which worlds draw it
     prices       the assets and rate cards that the world publishes
@@ -34,8 +34,8 @@ small naive model. The same seed always runs the same way. Read in this order:
     shrink       the shortest history that still breaks the same rule
     mutation     a deliberate fault in a copy of a module, or swapped into a function
     mutants      the list of deliberate faults, and mutant_seeds that catch them
-    mutants_waterfall, mutants_usage, mutants_decisions, mutants_operations, mutants_leases,
-    mutants_months, mutants_credits     ... of the core
+    mutants_waterfall, mutants_usage, mutants_decisions, mutants_operations, mutants_mandates,
+    mutants_leases, mutants_months, mutants_credits     ... of the core
     mutants_writer, mutants_engine     ... of the writer, leases, checkpoints and recovery
     lease_holders    holders of credit leases, in cheap worlds of their own
     batches      many seeds and mutants over worker processes

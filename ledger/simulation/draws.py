@@ -85,6 +85,7 @@ class Draw:
         self.whole = whole
         self.operations: list[Operation] = []
         self.ruled = False  # whether work names alternatives at times
+        self.agents: tuple[str, ...] = ()  # accounts of agents, of which most is
         self.named: tuple[str, ...] = ()  # operations that calls are part of; () = of none
         self.requests: tuple[str, ...] = ()  # kinds whose identity is a request id
         self.focus = random.randrange(100) < 60  # whether nearly all happens on one account
@@ -96,6 +97,8 @@ class Draw:
 
     def account(self) -> tuple[int, str]:
         """A tenant and one of its accounts; seldom one that may not exist."""
+        if self.agents and self.chance(70):
+            return self.home, self.random.choice(self.agents)
         if self.focus and self.chance(85 if self.whole else 70):
             return self.home, "acme"
         tenant = self.home if self.chance(80) else 3 - self.home

@@ -12,6 +12,7 @@ from ledger.simulation.mutants_credits import CREDITS, GRANTS
 from ledger.simulation.mutants_decisions import DECISIONS
 from ledger.simulation.mutants_engine import ENGINE_MUTANTS
 from ledger.simulation.mutants_leases import CREDIT_LEASES
+from ledger.simulation.mutants_mandates import MANDATES
 from ledger.simulation.mutants_months import MONTHS, TRANSFERS
 from ledger.simulation.mutants_operations import OPERATIONS
 from ledger.simulation.mutants_usage import USAGE
@@ -28,6 +29,7 @@ MUTANTS: Final = (
     *DECISIONS,
     *CREDIT_LEASES,
     *OPERATIONS,
+    *MANDATES,
     *ENGINE,
     *LEASES,
     *JOURNAL,

@@ -17,6 +17,7 @@ from ledger.core.events import (
     Comparator,
     GrantKind,
     Invoice,
+    MandateTerms,
     PolicyRule,
     RecurringTerms,
     Rollover,
@@ -254,6 +255,15 @@ class NaiveBudget:
 
 
 @dataclass
+class NaiveMandate:
+    """What bounds an account that is an agent's, and what it has spent."""
+
+    terms: MandateTerms
+    budget: NaiveBudget
+    revoked_at: int = 0
+
+
+@dataclass
 class Operations:
     """Those of a family: which have a budget, and which have joined one."""
 
@@ -444,6 +454,7 @@ class NaiveAccount:
     overrides: list[NaiveOverride] = field(default_factory=list)  # taken back ones, too
     overrides_version: int = 0
     ruled: int = 0  # the version of its rules for shortage
+    mandate: NaiveMandate | None = None
     decision_rules: tuple[PolicyRule, ...] = ()
 
     def owe(self, asset: int, product: str, amount: int, now: int) -> None:

@@ -38,6 +38,8 @@ from ledger.core.events import (
     LeaseRecalled,
     LeaseRenewed,
     LeaseReturned,
+    MandateGranted,
+    MandateRevoked,
     OperationBudgetSet,
     OperationHeld,
     PaymentRecorded,
@@ -73,6 +75,7 @@ from ledger.simulation.messages import Record
 from ledger.simulation.model import WINDOW_US, ShardModel
 from ledger.simulation.model.accounts import goes_on, still_open
 from ledger.simulation.model.holds import open_holds
+from ledger.simulation.model.mandates import why_not
 from ledger.simulation.model.operations import DIGEST, fixed_field, is_wrong, standing
 from ledger.simulation.model.overrides import are_wrong
 from ledger.simulation.model.rulings import are_wrong as rules_wrong
@@ -97,6 +100,8 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
     "debit": (UsageDebited, PolicyDebited, WorkDenied, PolicyDenied),
     "rules": (DecisionPolicySet,),
     "operation": (OperationBudgetSet,),
+    "mandate": (MandateGranted,),
+    "revoke": (MandateRevoked,),
     "acquire": (LeaseGranted,),
     "renew": (LeaseRenewed,),
     "leased": (UsageLeased, UsageQuarantined),
@@ -433,6 +438,19 @@ def _operation_differs(model: ShardModel, record: Record, account: NaiveAccount 
     return model.holds[record.body["hold"]].operation[:DIGEST] != record.said
 
 
+def _mandate_refused(reason: str) -> Callable[[ShardModel, Record, NaiveAccount | None], bool]:
+    def check(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
+        return account is not None and why_not(model, account, record.body["terms"]) == reason
+
+    return check
+
+
+def _mandate_revoked(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
+    if record.kind == "mandate":
+        return _mandate_refused("MANDATE_REVOKED")(model, record, account)
+    return account is not None and account.mandate is not None and account.mandate.revoked_at > 0
+
+
 def _overrides_wrong(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
     return account is not None and are_wrong(model, account, record.body["overrides"])
 
@@ -479,6 +497,16 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
     "BUDGET_INVALID": lambda model, record, account: is_wrong(record.body["idle"]),
     "BUDGET_FIXED": _budget_fixed,
     "OPERATION_DIFFERS": _operation_differs,
+    "MANDATE_UNKNOWN": lambda model, record, account: (
+        account is not None and account.mandate is None
+    ),
+    "MANDATE_EXISTS": lambda model, record, account: (
+        account is not None and account.mandate is not None
+    ),
+    "MANDATE_INVALID": _mandate_refused("MANDATE_INVALID"),
+    "MANDATE_EXCEEDS_PARENT": _mandate_refused("MANDATE_EXCEEDS_PARENT"),
+    "MANDATE_EXPIRED": _mandate_refused("MANDATE_EXPIRED"),
+    "MANDATE_REVOKED": _mandate_revoked,
     "LEASE_UNKNOWN": _lease_unknown,
     "LEASE_ENDED": lambda model, record, account: _lease(model, record).ended != "",
     "LEASE_OVERDUE": lambda model, record, account: _lease(model, record).lease.lapsed,

@@ -40,6 +40,7 @@ class Rule(StrEnum):
     GRANT_FIGURES = "rules B3, B4: issue, backfill, void and expiry move what is there"
     RATED_IN_ORDER = "rule B8: what waits is rated once, in order, when it has a price"
     BUDGETED = "rule H4: all that is said to be part of an operation counts in its budget, once"
+    MANDATED = "rule H4: an agent does what its mandate and all above it allow, until it is revoked"
     RULED = "rule D4: what rules for shortage come to is said, and is what runs"
     LEASED = (
         "rule H7: a lease has its fair share in escrow, until it is reported, returned or lapses"

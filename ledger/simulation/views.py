@@ -17,6 +17,11 @@ def view_of(state: State, number: int) -> dict[str, Any] | None:
 def _view(state: State, account: Account) -> dict[str, Any]:
     budgets = state.families[account.root].operation_budgets.values()
     return {
+        "mandate": account.mandate
+        and next(
+            (bool(account.mandate.revoked_at), each.counter.posted, each.counter.pending)
+            for each in account.budgets
+        ),
         "operations": {
             each.number: (each.version, each.counter.posted, each.counter.pending)
             for each in budgets

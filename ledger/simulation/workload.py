@@ -36,6 +36,7 @@ from ledger.core.commands import (
     ExtendHold,
     FailPayment,
     FreezeAccount,
+    GrantMandate,
     IssueCreditNote,
     IssueGrant,
     LeasedUsage,
@@ -53,6 +54,7 @@ from ledger.core.commands import (
     ResumeRecurring,
     ReturnLease,
     ReverseUsage,
+    RevokeMandate,
     SetDecisionPolicy,
     SetOperationBudget,
     SetPriceOverrides,
@@ -97,6 +99,12 @@ from ledger.simulation.draws_leases import (
     draw_recall,
     draw_renew,
     draw_return,
+)
+from ledger.simulation.draws_mandates import (
+    MANDATED_WORLD,
+    MANDATED_WORLDS,
+    draw_mandate,
+    draw_revoke,
 )
 from ledger.simulation.draws_money import (
     draw_adjust,
@@ -212,6 +220,8 @@ ENTRIES: Final[dict[str, Entry]] = {
     "debit": Entry(20, draw_debit, DebitWork, topic="decisions", added=True),
     "range": Entry(12, draw_range, AuthorizeHold, topic="decisions", added=True),
     "rules": Entry(10, draw_rules, SetDecisionPolicy, topic="rules", added=True),
+    "mandate": Entry(14, draw_mandate, GrantMandate, topic="mandates", added=True),
+    "revoke": Entry(4, draw_revoke, RevokeMandate, topic="mandates", added=True),
     "operation": Entry(12, draw_operation, SetOperationBudget, topic="operations", added=True),
     "acquire": Entry(10, draw_acquire, AcquireLease, topic="leases", added=True),
     "renew": Entry(10, draw_renew, RenewLease, topic="leases", added=True),
@@ -226,6 +236,8 @@ DECISIONS: Final = "decisions"
 RULES: Final = "rules"
 LEASES: Final = "leases"
 OPERATIONS: Final = "operations"
+MANDATES: Final = "mandates"
+AGENTS: Final = ("acme/x", "acme/x", "acme/x", "acme", "acme/x/z")
 NAMED: Final = ("run", "tool", "search", "leaf")
 """Operations that calls are part of: of each the parent is mostly the one at half its place."""
 TOPICS: Final = tuple(
@@ -259,6 +271,8 @@ def draw_topics(seed: int, random: Random) -> tuple[str, ...]:
     if seed % OPERATED_WORLDS == OPERATED_WORLD:
         topics = (*[each for each in topics if each != "corrections"], "corrections")
         topics = (*topics, DECISIONS, OPERATIONS)
+    if seed % MANDATED_WORLDS == MANDATED_WORLD:
+        topics = (*topics, DECISIONS, MANDATES)
     return (*topics, QUOTES) if seed % QUOTED_WORLDS == QUOTED_WORLD else topics
 
 
@@ -270,9 +284,22 @@ def draw_operations(
     draw.requests, draw.ruled = REQUESTS, RULES in topics
     if OPERATIONS in topics:
         draw.named, draw.scarce, draw.focus = NAMED, False, True
+    if MANDATES in topics:
+        draw.scarce, draw.agents = False, AGENTS
     count = random.choice((20, 40, 70, 70) if topics else (8, 20, 40, 70))
     drawn_of = [kind for kind, entry in ENTRIES.items() if entry.topic in ("", *topics)]
-    always = ("usage", "read", "quote", "quoted", "debit", "range", "rules", "acquire", "operation")
+    always = (
+        "usage",
+        "read",
+        "quote",
+        "quoted",
+        "debit",
+        "range",
+        "rules",
+        "acquire",
+        "operation",
+        "mandate",
+    )
     kinds = [kind for kind in drawn_of if kind in always or draw.chance(80)]
     weights = [ENTRIES[kind].weight * random.choice((1, 1, 3)) for kind in kinds]
     for place, kind in enumerate(kinds):
@@ -289,6 +316,8 @@ def draw_operations(
         kind = "issue" if number < 3 else random.choices(kinds, weights)[0]
         if draw.named and 3 <= number < 6:
             kind = "operation"
+        if MANDATES in topics and 3 <= number < 5:
+            kind = "mandate"
         drawn = ENTRIES[kind].draw(draw)
         if drawn is None:
             continue

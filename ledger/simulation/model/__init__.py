@@ -8,6 +8,7 @@ and none of the core's code. Raises Violation where an entry contradicts a rule.
     grants       issued, repaying, voided, rolled over, expired
     overrides    which price override counts
     priced       what usage costs, by a card or by a quote
+    mandates     of agents: granted, asked, revoked
     operations   budgets of operations: which cover a call, what counts in them
     decisions    what may run: within every limit, as much as is affordable
     rulings      what rules make of what may not run as it was asked for
@@ -34,6 +35,7 @@ from ledger.simulation.model import (
     grants,
     holds,
     leases,
+    mandates,
     money,
     operations,
     overrides,
@@ -76,7 +78,7 @@ class ShardModel(Shard):
         if self.due and not opens:
             _, judge = self.due.pop(0)
             judge(event)
-        elif self._awaits() and not opens:
+        elif not opens and self._awaits(event):
             operations.follows(self, event, self.following.pop(0))
         elif self.last and not opens:
             _, judge = self.last.pop(0)
@@ -90,15 +92,19 @@ class ShardModel(Shard):
         """The batch is over: nothing may be owed to it, nothing unexplained."""
         if self.due:
             self.fail(Rule.HOLD_SETTLED_ONCE, f"the batch ends before {self.due[0][0]}")
-        if self._awaits() or self.last:
-            self.fail(Rule.BUDGETED, f"the batch ends before {self.following or self.last}")
+        if self._awaits(None) or self.last or self.uncounted:
+            self.fail(
+                Rule.BUDGETED,
+                f"the batch ends before {self.following or self.last or self.uncounted}",
+            )
         if self.ahead:
             self.fail(Rule.GRANT_FIGURES, f"nothing explains {self.ahead}")
         top_ups.nothing_wanted(self)
         self.check_balance()
 
-    def _awaits(self) -> bool:
+    def _awaits(self, event: Any) -> bool:
         """Whether something has to follow what was decided last."""
+        self.coming = event
         while not self.following and self.behind:
             self.following = self.behind.pop(0)()
         return bool(self.following)
@@ -150,9 +156,9 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.LeaseLapsed: leases.lapsed,
     e.LeaseOverdue: leases.overdue,
     e.LeaseRecalled: leases.recalled,
-    e.MandateGranted: usage.unexpected,  # mandates are of tests/core/test_mandates
-    e.MandateRevoked: usage.unexpected,
-    e.BuyingMandateGranted: usage.unexpected,
+    e.MandateGranted: mandates.granted,
+    e.MandateRevoked: mandates.revoked,
+    e.BuyingMandateGranted: usage.unexpected,  # what agents buy is of test_mandate_purchases
     e.PurchaseRequested: usage.unexpected,
     e.OutcomeReported: usage.unexpected,
     e.OutcomeConfirmed: usage.unexpected,
@@ -216,10 +222,10 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.CapSet: usage.unexpected,
     e.CapRemoved: usage.unexpected,
     e.CapWindowOpened: usage.unexpected,
-    e.BudgetSet: usage.unexpected,  # budgets are of tests/core/test_budget_properties
+    e.BudgetSet: mandates.budget_set,  # others are of tests/core/test_budget_properties
     e.BudgetRemoved: usage.unexpected,
     e.BudgetsCounted: usage.unexpected,
-    e.BudgetsTallied: usage.unexpected,
+    e.BudgetsTallied: operations.tallied,
     e.BudgetCrossed: usage.unexpected,
     e.BudgetDenied: usage.unexpected,
     e.GroupedBudgetSet: usage.unexpected,

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from ledger.core import events as e
-from ledger.core.events import Limit, LimitKind, Overage
+from ledger.core.events import MANDATE_BUDGET, Limit, LimitKind, Overage
 from ledger.simulation import naive
-from ledger.simulation.model.operations import exceeded
+from ledger.simulation.model.mandates import denying
+from ledger.simulation.model.operations import exceeded, mandated
 from ledger.simulation.model.priced import price_of
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.naive import Overdrawn
@@ -39,6 +40,7 @@ class Case(NamedTuple):
     denied: str
     available: int
     budget: tuple[NaiveBudget, int] | None = None  # that denies it, and what is left there
+    mandate: tuple[str, int, int] | None = None  # or a mandate: why, whose, and its price
 
 
 def work_of(plan: e.PlanDeclared, event: e.Event) -> Work:
@@ -62,11 +64,15 @@ def case_of(
     invalid = "SUBSET_EXCEEDS_PARENT" if price.broken else ""
     invalid = invalid if any(quantities) else "QUANTITIES_ALL_ZERO"
     denied = "" if invalid else why_denied(m, account, price, use, overdrawn)
-    budget = None
-    if not invalid and not denied and work.operation:
+    budget, mandate = None, None if invalid else denying(m, account, price, use)
+    if mandate is not None:
+        denied = mandate[0]
+    elif not invalid and not denied and (work.operation or mandated(m, account)):
         budget = _exceeded(m, account, work, quantities, price, use, overdrawn)
-        denied = "OPERATION_BUDGET_EXCEEDED" if budget is not None else ""
-    return Case(price, use, invalid, denied, available, budget)
+        if budget is not None:
+            of_operation = budget[0].operation
+            denied = "OPERATION_BUDGET_EXCEEDED" if of_operation else "MANDATE_EXCEEDED"
+    return Case(price, use, invalid, denied, available, budget, mandate)
 
 
 def _exceeded(
@@ -194,9 +200,14 @@ def limit_of(
     payers, policy = m.payers(account), account.policy
     if not case.denied:
         m.fail(Rule.DENIAL_JUSTIFIED, f"nothing denies {case}")
+    if case.mandate is not None:
+        _, whose, left = case.mandate
+        return Limit(LimitKind.MANDATE, whose, left=left)
     if case.budget is not None:
         budget, left = case.budget
         name = budget.operation.hex()
+        if not name:
+            return Limit(LimitKind.MANDATE, budget.account, budget.number, MANDATE_BUDGET, left)
         return Limit(LimitKind.OPERATION, budget.account, budget.number, name, left)
     if case.denied == "UNPRICED":
         return Limit(LimitKind.PRICE, number)

@@ -71,6 +71,9 @@ def authorized(m: Shard, event: e.HoldAuthorized) -> None:
     if missing or -1 in price.charges or (price.total and payers.grace_ended(price.asset)):
         m.fail(Rule.NO_OVERSPEND, f"hold {event.hold} of {price}, {missing} missing")
     m.expect(Rule.WATERFALL, "slices", expected, m.pieces(event.slices))
+    if not event.quote and not isinstance(event, e.PolicyHeld):
+        reason = case_of(m, account, work_of(plan, event), event.quantities).denied
+        m.expect(Rule.NO_OVERSPEND, "why the hold may not be", "", reason)
     if isinstance(event, e.HoldUpTo):
         allowed(m, account, event, plan, overdrawn)
     m.expect(Rule.HOLD_SETTLED_ONCE, "number", len(m.holds) + 1, event.hold)

@@ -147,6 +147,17 @@ def joining(m: Shard, account: NaiveAccount, said: bytes) -> NaiveBudget | None:
     return None
 
 
+def mandated(m: Shard, account: NaiveAccount) -> bool:
+    """Whether a mandate bounds it."""
+    return any(each.mandate is not None for each in m.line(account))
+
+
+def counting(m: Shard, account: NaiveAccount, said: bytes) -> list[NaiveBudget]:
+    """The budgets that count a call: those of mandates, then those of its operation."""
+    own = [each.mandate.budget for each in m.line(account) if each.mandate is not None]
+    return [*own, *covering(m, account, said)]
+
+
 # -- what counts -----------------------------------------------------------------------------------
 
 
@@ -197,7 +208,7 @@ def exceeded(
     charge: int,
 ) -> tuple[NaiveBudget, int] | None:
     """The first hard budget that does not allow work, and what is left of it."""
-    for budget in covering(m, account, operation):
+    for budget in counting(m, account, operation):
         terms = budget.terms
         amount = amount_of(m, terms, asset, pieces, names, quantities, charge)
         if not terms.hard or not applies(terms, use) or amount <= 0:
@@ -220,14 +231,14 @@ def after_hold(m: Shard, account: NaiveAccount, hold: NaiveHold, charge: int) ->
 
     def follow() -> list[e.Event]:
         moves = []
-        for budget in covering(m, account, said):
+        for budget in counting(m, account, said):
             amount = amount_of(m, budget.terms, hold.asset, hold.pieces, names, hold.asked, charge)
             if amount > 0 and applies(budget.terms, hold.use):
                 moves.append(BudgetMove(budget.number, 0, FOR_EVER, 0, amount))
                 hold.budgets.append(budget)
         return [*_joined(m, account, said, entry), *_counted(account, entry, moves, hold.number)]
 
-    if said:
+    if said or mandated(m, account):
         m.behind.append(follow)
 
 
@@ -249,7 +260,7 @@ def after_usage(
         pending = (
             [] if hold is None else [each for each in hold.budgets if hold.number in each.held]
         )
-        for budget in covering(m, account, said):
+        for budget in counting(m, account, said):
             if not applies(budget.terms, used.use):
                 continue
             posted = amount_of(m, budget.terms, used.asset, pieces, used.names, quantities, charge)
@@ -264,10 +275,13 @@ def after_usage(
                 used.budgets.append(budget)
         if hold is not None and not part:
             moves += _freed(pending, hold)
+        if moves and hold is None and not said and not _stands(m.coming, entry):
+            m.uncounted.append((account.root, entry, moves))
+            return []
         number = hold.number if hold is not None else 0
         return [*_joined(m, account, said, entry), *_counted(account, entry, moves, number)]
 
-    if said:
+    if said or mandated(m, account):
         m.behind.append(follow)
 
 
@@ -279,8 +293,7 @@ def after_end(m: Shard, hold: NaiveHold) -> None:
         pending = [each for each in hold.budgets if hold.number in each.held]
         return _counted(account, entry, _freed(pending, hold), hold.number)
 
-    if hold.operation:
-        m.behind.append(follow)
+    m.behind.append(follow)
 
 
 def after_reversal(
@@ -292,9 +305,9 @@ def after_reversal(
 
     def follow() -> list[e.Event]:
         moves = []
-        family = m.operations[account.root].own.values()
+        family = m.operations.get(account.root, Operations()).own.values()
         for budget in used.budgets:
-            if budget not in family or idle(m, budget):
+            if budget.operation and (budget not in family or idle(m, budget)):
                 continue
             terms = budget.terms
             match terms.measure:
@@ -311,7 +324,7 @@ def after_reversal(
                 moves.append(BudgetMove(budget.number, 0, FOR_EVER, -back))
         return _counted(account, entry, moves, 0)
 
-    if used.budgets and event.key:
+    if used.budgets:
         m.behind.append(follow)
 
 
@@ -360,8 +373,34 @@ def follows(m: Shard, event: e.Event, expected: e.Event) -> None:
 
 
 def _numbered(m: Shard, account: NaiveAccount, number: int) -> NaiveBudget:
-    own = m.operations[account.root].own.values()
+    own = list(m.operations.get(account.root, Operations()).own.values())
+    own += [each.mandate.budget for each in m.accounts.values() if each.mandate is not None]
     return next(each for each in own if each.number == number)
+
+
+def _stands(event: object, entry: int) -> bool:
+    """Whether that is what an entry counts by itself."""
+    return isinstance(event, e.BudgetsCounted) and event.entry == entry
+
+
+def tallied(m: Shard, event: e.BudgetsTallied) -> None:
+    """What a run of usage of a family has counted, added up."""
+    run = [each for each in m.uncounted if each[0] == event.account]
+    m.uncounted = [each for each in m.uncounted if each[0] != event.account]
+    sums: dict[int, int] = {}
+    for _, _, moves in run:
+        for move in moves:
+            sums[move.budget] = sums.get(move.budget, 0) + move.posted
+    expected = {(number, 0, FOR_EVER): posted for number, posted in sums.items()}
+    found: dict[tuple[int, int, int], int] = {}
+    for number, where, posted in zip(event.budgets, event.counted_in, event.posted, strict=True):
+        place = number, *event.windows[where]
+        found[place] = found.get(place, 0) + posted
+    m.expect(RULE, "counted in a run", expected, found)
+    if not run or event.first > min(entry for _, entry, _ in run):
+        m.fail(RULE, f"{event} counts what came before it")
+    for number, posted in sums.items():
+        _numbered(m, m.accounts[event.account], number).posted += posted
 
 
 def _count(m: Shard, event: e.BudgetsCounted) -> None:

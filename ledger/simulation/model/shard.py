@@ -112,6 +112,9 @@ class Shard:
         self.behind: list[Callable[[], list[e.Event]]] = []  # works out what follows all of that
         self.following: list[e.Event] = []  # and what it came to
         self.last: list[tuple[str, Next]] = []  # what must come behind that
+        self.coming: Any = None  # the entry that stands there
+        self.uncounted: list[tuple[int, int, list[e.BudgetMove]]] = []
+        """(root, entry, moves) of usage that is counted behind a run of it."""
         self.requests: set[bytes] = set()  # keys of this batch under which somebody asked
         self.ahead: list[Any] = []  # entries that one after them must explain
         self.parts: list[e.UsageReversed] = []  # of usage whose reversal is to follow
@@ -427,6 +430,12 @@ class Shard:
             "receivable": money[BookKind.RECEIVABLE],
             "lifetime": {asset: paid for asset, paid in account.lifetime.items() if paid},
             "suspended": account.suspended,
+            "mandate": account.mandate
+            and (
+                bool(account.mandate.revoked_at),
+                account.mandate.budget.posted,
+                sum(account.mandate.budget.held.values()),
+            ),
             "operations": {
                 each.number: (each.version, each.posted, sum(each.held.values()))
                 for family in [self.operations.get(account.root)]

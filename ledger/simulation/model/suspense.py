@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledger.core import events as e
 from ledger.simulation import naive
+from ledger.simulation.model.operations import after_usage
 from ledger.simulation.model.overrides import counting, numbers_of
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.model.usage import draw, follows
@@ -86,6 +87,7 @@ def _pay(
     for place, quantity in price.moved.items():
         if place in moved:
             account.totals[place] = account.totals.get(place, 0) + quantity
+    after_usage(m, account, rating, b"", total, None, False)
     follows(m, account, event, version.asset)
 
 
