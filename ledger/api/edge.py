@@ -70,7 +70,10 @@ class Edge:
         found = await self.ledger.directory.tenant(name)
         if found is None:
             raise CallFailed(
-                "TENANT_UNKNOWN", "there is no such tenant", field="tenant", value=name
+                "TENANT_UNKNOWN",
+                "there is no such tenant; `drawdown tenant add` makes one",
+                field="tenant",
+                value=name,
             )
         if found.kind is TenantKind.SANDBOX:
             self._sandboxes.add(found.number)
@@ -128,7 +131,8 @@ class Edge:
         if entry is None:
             raise CallFailed(
                 "ACCOUNT_UNKNOWN",
-                "no account has this id, and no alias of this name is in force",
+                "no account has this id, and no alias of this name is in force; create it, or see "
+                "that it is of this tenant",
                 field=field,
                 value=name,
             )

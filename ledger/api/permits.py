@@ -112,7 +112,10 @@ def require_scope(principal: Principal, scopes: frozenset[Scope]) -> None:
     """Raises AuthRefused where a principal has none of these scopes."""
     if principal.scopes.isdisjoint(scopes):
         needed = " or ".join(sorted(scopes))
-        message = f"this needs the scope {needed}, which the caller does not have"
+        message = (
+            f"this needs the scope {needed}, which the caller does not have: `drawdown token issue "
+            f"--scope {min(scopes)}` makes a key that does"
+        )
         raise AuthRefused(Denied.SCOPE_MISSING, message, field="scope", value=needed)
 
 
@@ -124,7 +127,7 @@ def require_tenant(principal: Principal, tenant: str) -> None:
 
 def tenant_differs(tenant: str) -> AuthRefused:
     """Whoever calls is of another tenant."""
-    message = "the caller may act for another tenant alone"
+    message = "the caller may act for another tenant alone: name that, or use a token of this one"
     return AuthRefused(Denied.TENANT_NOT_PERMITTED, message, field="tenant", value=tenant)
 
 

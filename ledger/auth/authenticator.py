@@ -107,7 +107,8 @@ class Authenticator:
         raise AuthRefused(
             Unproven.TOKEN_REQUIRED,
             "this ledger asks who calls: send `authorization: Bearer ...` with a token or an API "
-            "key (`drawdown token issue` makes one; DRAWDOWN_TOKEN hands it to commands)",
+            "key (`drawdown token issue` makes one; DRAWDOWN_TOKEN hands it to commands, "
+            "`token=` to a client)",
         )
 
     def passed_on(self, sealed: bytes, method: str) -> Principal:

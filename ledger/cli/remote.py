@@ -111,7 +111,7 @@ def connect(remote: Remote) -> Iterator[grpc.Channel]:
     try:
         yield proven
     except grpc.RpcError as error:
-        raise failure_of(error, remote.address) from error
+        raise failure_of(error, remote.address, tls=remote.tls_ca is not None) from error
     finally:
         channel.close()
 
@@ -156,16 +156,19 @@ def credentials_of(remote: Remote) -> grpc.ChannelCredentials:
     )
 
 
-def failure_of(error: Any, address: str) -> Failed:
+def failure_of(error: Any, address: str, *, tls: bool = False) -> Failed:
     """A failed call in a person's words: the reason code, the message, the values."""
     import grpc
+
+    from ledger.client.advice import unreached
 
     code = error.code()
     reason, metadata = _error_info(error)
     if code is grpc.StatusCode.UNAVAILABLE and not reason:
         return Failed(
             f"no server answers at {address} ({error.details()})",
-            "start one with `drawdown serve`, or name another with --address",
+            f"{unreached(address, error.details() or '', tls=tls)}; --address names another, "
+            "--tls-ca speaks TLS",
             exit_code=3,
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:

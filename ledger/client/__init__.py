@@ -1,6 +1,6 @@
 """The SDK: `DrawdownClient` over a pure core. Read in this order:
 
-    errors          what calls raise
+    errors          what calls raise; advice: what to do where no server answers
     events          usage events and their outcomes; raw_events: those that meters make usage of
     core            which events go into which batch, and when; parcels: what it keeps
     retry, routing, positions, compact      the core's parts, all pure

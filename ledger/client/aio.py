@@ -19,6 +19,7 @@ import grpc
 
 from ledger.client import guarded
 from ledger.client.accounts import AccountCalls
+from ledger.client.advice import checked_address
 from ledger.client.budgets import BudgetCalls
 from ledger.client.calls import Caller, monotonic_us
 from ledger.client.channels import Channels
@@ -103,13 +104,13 @@ class DrawdownClient(
             [outcome] = await client.ingest([UsageEvent("e-1", "acme", {"input_tokens": 1_200})])
 
     `address` may be several, of which one must answer at first; what serves what is then asked of
-    them. `source` and `product` stand for events that name none. `credentials`: TLS. `token`: the
-    token or API key that proves who calls, or a function that gives one that is still good; it goes
-    as it is, so use TLS beyond this machine. `metadata` goes with every call. `read_your_writes`:
-    reads see everything that this client's replies have shown. `plain`: send the plain form of
-    usage. `streaming`: batches share one stream instead of having a call each;
-    `pipelined`: so do debits, holds and what becomes of them. `randrange` and
-    `new_id` are its only sources of chance.
+    them. Raises ValueError for one that is no host:port. `source` and `product` stand for events
+    that name none. `credentials`: TLS. `token`: the token or API key that proves who calls, or a
+    function that gives one that is still good; it goes as it is, so use TLS beyond this machine.
+    `metadata` goes with every call. `read_your_writes`: reads see everything that this client's
+    replies have shown. `plain`: send the plain form of usage. `streaming`: batches share one stream
+    instead of having a call each; `pipelined`: so do debits, holds and what becomes of them.
+    `randrange` and `new_id` are its only sources of chance.
     """
 
     def __init__(
@@ -139,6 +140,8 @@ class DrawdownClient(
         self._channels = Channels(credentials, metadata, token)
         self._envelope = Envelope(tenant, source, product, park_unknown, plain)
         addresses = [address] if isinstance(address, str) else list(address)
+        for each in addresses:
+            checked_address(each)
         self._caller = Caller(
             tenant,
             self._channels,

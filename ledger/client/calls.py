@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Generator
 from copy import copy
+from dataclasses import replace
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import grpc
 
+from ledger.client.advice import unreached
 from ledger.client.channels import Channels
 from ledger.client.errors import ClientClosed, error_of
 from ledger.client.failures import MOVED, failure_of
@@ -28,6 +31,7 @@ Method = Callable[[grpc.aio.Channel], "grpc.aio.UnaryUnaryMultiCallable[RequestT
 Both = Callable[[grpc.aio.Channel], "grpc.aio.StreamStreamMultiCallable[RequestT, ReplyT]"]
 Stream = Callable[[grpc.aio.Channel], "grpc.aio.UnaryStreamMultiCallable[RequestT, ReplyT]"]
 _US: Final = 1_000_000
+_log: Final = logging.getLogger("ledger.client")
 _CLOSED: Final = Failure(FailureKind.UNKNOWN, "CANCELLED", "", "the client was closed")
 
 
@@ -46,6 +50,7 @@ class _Begun(Protocol[AnswerT]):
 
 class _Life:
     closed = False
+    said = False  # that no server answers
 
 
 class Caller:
@@ -159,7 +164,8 @@ class Caller:
                 self.refreshing.failed(address, failure)
                 verdict = attempts.failed(failure, monotonic_us())
                 if isinstance(verdict, Failure):
-                    raise error_of(verdict) from error
+                    raise error_of(self._advised(verdict, address)) from error
+                self._say_first(failure, address)
                 await asyncio.sleep(verdict / _US)
                 continue
             finally:
@@ -168,6 +174,25 @@ class Caller:
             position = getattr(reply, "position", "")
             self.positions.observe(position)
             return reply
+
+    def _say_first(self, failure: Failure, address: str) -> None:
+        """Before any server has answered, whoever waits is told why, once."""
+        life = self._life
+        if not life.said and self.refreshing.fail_modes is None and _is_unreached(failure):
+            life.said = True
+            seconds = -(-self._policy.give_up_us // _US)
+            _log.warning(
+                "no server answers yet, it is tried %s: %s",
+                f"for {seconds} s" if seconds else "until one does",
+                self._advised(failure, address).message,
+            )
+
+    def _advised(self, failure: Failure, address: str) -> Failure:
+        """The same, with what to do where no server was reached."""
+        if not _is_unreached(failure):
+            return failure
+        advice = unreached(address, failure.message, tls=self._channels.tls)
+        return replace(failure, message=f"{advice} ({failure.message})")
 
     def _look_for_closing(self, error: BaseException) -> None:
         """A channel that is closed cancels its calls, though nobody has cancelled their callers:
@@ -252,6 +277,10 @@ class Caller:
             raise
         finally:
             call.cancel()
+
+
+def _is_unreached(failure: Failure) -> bool:
+    return failure.code == "UNAVAILABLE" and not failure.reason
 
 
 def monotonic_us() -> int:

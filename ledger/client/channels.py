@@ -38,6 +38,11 @@ class Channels:
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     @property
+    def tls(self) -> bool:
+        """Whether they speak TLS."""
+        return self._credentials is not None
+
+    @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What goes with a call that begins now."""
         token = self._token if isinstance(self._token, str) else self._token()

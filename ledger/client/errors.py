@@ -122,7 +122,9 @@ class CallError(DrawdownError):
 
     def __init__(self, failure: Failure) -> None:
         reason = f"{failure.reason}: " if failure.reason else f"{failure.code}: "
-        super().__init__(f"{reason}{failure.message}")
+        field, value = (failure.metadata.get(name, "") for name in ("field", "value"))
+        named = f" ({field}: {value})" if value and value not in failure.message else ""
+        super().__init__(f"{reason}{failure.message}{named}")
         self.code: Final = failure.code
         self.reason: Final = failure.reason
         self.message: Final = failure.message

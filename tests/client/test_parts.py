@@ -154,7 +154,7 @@ def test_each_kind_has_its_exception() -> None:
     ):
         made = error_of(Failure(kind, "ABORTED", "R", "m", {"field": "f", "value": "v"}))
         assert type(made) is error
-        assert (str(made), made.field, made.value) == ("R: m", "f", "v")
+        assert (str(made), made.field, made.value) == ("R: m (f: v)", "f", "v")
     assert str(error_of(Failure(FailureKind.UNKNOWN, "UNAVAILABLE", "", "m"))) == "UNAVAILABLE: m"
 
 
