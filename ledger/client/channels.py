@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import grpc
 
 from ledger.client.forking import opening
 from ledger.client.limits import MESSAGE_BYTES_MAX
+from ledger.client.retry import Failure, FailureKind
 
 OPTIONS: Final = (
     ("grpc.enable_retries", 0),  # the client's own retries know what a failure leaves
@@ -48,6 +51,16 @@ class Channels:
         token = self._token if isinstance(self._token, str) else self._token()
         return (*self._metadata, ("authorization", f"Bearer {token}")) if token else self._metadata
 
+    def since(self, used: tuple[tuple[str, str], ...], failure: Failure) -> Failure:
+        """What ended a stream that bore `used`. Where its token is no good any more and another is
+        given now, what was not answered was not looked at, and goes on a new stream."""
+        if failure.code != "UNAUTHENTICATED" or isinstance(self._token, str):
+            return failure
+        with contextlib.suppress(Exception):  # whoever begins a call will hear of it
+            if self.metadata != used:
+                return replace(failure, kind=FailureKind.RETRY, again=True)
+        return failure
+
     def to(self, address: str) -> grpc.aio.Channel:
         """The channel to host:port. Raises RuntimeError in a process that was forked too late."""
         opening()
@@ -64,3 +77,8 @@ class Channels:
         """Close all of them."""
         for channel in self._channels.values():
             await channel.close()
+
+
+def no_token(error: Exception) -> Failure:
+    """Nothing was sent, as whoever gives the token could not."""
+    return Failure(FailureKind.RETRY, "UNAUTHENTICATED", "", f"no token could be had: {error!r}")

@@ -61,11 +61,12 @@ class Pipes:
 
     def ask(self, address: str, which: str, request: Any, account: str) -> asyncio.Future[Any]:
         """Ask what `request` asks; `which` is the name of its field in an item. The future has the
-        reply to it, or ItemFailed."""
+        reply to it, or ItemFailed. Raises what the client's token raises."""
         pipe = self._pipes.get(address)
         if pipe is None:
+            metadata = self._channels.metadata
             pipe = self._pipes[address] = _Pipe()
-            task = asyncio.create_task(self._run(address, pipe))
+            task = asyncio.create_task(self._run(address, pipe, metadata))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return pipe.ask(which, request, account)
@@ -77,17 +78,15 @@ class Pipes:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
 
-    async def _run(self, address: str, pipe: _Pipe) -> None:
+    async def _run(self, address: str, pipe: _Pipe, metadata: tuple[tuple[str, str], ...]) -> None:
         failure = Failure(FailureKind.UNKNOWN, "CANCELLED", "", "the client was closed")
-        call = DecisionServiceStub(self._channels.to(address)).DecideStream(
-            metadata=self._channels.metadata
-        )
+        call = DecisionServiceStub(self._channels.to(address)).DecideStream(metadata=metadata)
         beside = [
             asyncio.create_task(pipe.write(call)),
             asyncio.create_task(self._watch(address, pipe)),
         ]
         try:
-            failure = await pipe.read(call)
+            failure = self._channels.since(metadata, await pipe.read(call))
         finally:
             del self._pipes[address]
             pipe.fail(failure.kept_unknown() if not failure.reason else failure)

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import grpc
 
-from ledger.client.channels import Channels
+from ledger.client.channels import Channels, no_token
 from ledger.client.compact import Envelope, outcomes_of
 from ledger.client.failures import MOVED, failure_of
 from ledger.client.parcels import Batch
@@ -60,10 +60,15 @@ class UnaryTransport:
         await _cancel(self._tasks)
 
     async def _call(self, batch: Batch, answered: Answered) -> None:
+        try:
+            metadata = self._channels.metadata
+        except Exception as error:
+            answered(batch, no_token(error))
+            return
         stub = UsageServiceStub(self._channels.to(batch.address))
         request = self._envelope.request(batch.items)
         answer: Answer
-        call = stub.Ingest(request, timeout=self._timeout_s, metadata=self._channels.metadata)
+        call = stub.Ingest(request, timeout=self._timeout_s, metadata=metadata)
         family = batch.families[0].key
         stall = Stall(self._refreshing, call, batch.address, lambda: self._routing.address(family))
         try:
@@ -121,11 +126,17 @@ class StreamTransport:
         await _cancel(self._tasks)
 
     async def _run(self, address: str, stream: _Stream) -> None:
-        stub = UsageServiceStub(self._channels.to(address))
-        call = stub.IngestStream(metadata=self._channels.metadata)
+        try:
+            metadata = self._channels.metadata
+        except Exception as error:
+            del self._streams[address]
+            for batch, answered in list(stream.owed.values()):
+                answered(batch, no_token(error))
+            return
+        call = UsageServiceStub(self._channels.to(address)).IngestStream(metadata=metadata)
         writing = asyncio.create_task(self._write(call, stream))
         try:
-            failure = await self._read(call, stream)
+            failure = self._channels.since(metadata, await self._read(call, stream))
         finally:
             call.cancel()
             writing.cancel()
