@@ -604,6 +604,32 @@ def test_a_credit_by_hand_goes_back_to_a_grant(case: LedgerCase) -> None:
 
 
 @ledger_case
+def test_a_grant_that_recognised_less_than_it_keeps_gives_no_money_back(case: LedgerCase) -> None:
+    """
+    # Rules B4, F2: refunds round down, so what is left is dearer: 9 for 12 units, of which 3 stay
+    # drawn, is 2, and 1 was recognised. The next draw makes up for it.
+    account acme
+    grant   acme 20 as=G paid=9
+    usage   acme 4 id=u
+    expect  recognised G 1
+    refund  G 4  -> 4 units back, refunded 1
+    refund  G 1  -> 1 units back, refunded 0
+    refund  G 1  -> 1 units back, refunded 0
+    refund  G 1  -> 1 units back, refunded 0
+    refund  G 1  -> 1 units back, refunded 0
+    reverse u 1
+    expect  recognised G 1
+    adjust  acme 1 grant=G
+    expect  recognised G 1
+    usage   acme 1
+    expect  recognised G 2
+    usage   acme 9
+    expect  recognised G 8
+    """
+    assert look_at(case.core) == []
+
+
+@ledger_case
 def test_what_was_credited_by_hand_is_not_given_twice(case: LedgerCase) -> None:
     """
     account acme

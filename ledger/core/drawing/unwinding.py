@@ -33,12 +33,13 @@ from ledger.core.state import GRANT_OPEN, GRANT_VOIDED, NEVER, Account, Grant, S
 def value_given_back(grant: Grant, units: int, money: int = 0) -> int:
     """Money that a grant recognises less when `units` go back: it keeps floor(P x drawn / A).
 
-    `money` of it has gone back already.
+    `money` of it has gone back already. It may have recognised less than it keeps, since units that
+    left undrawn took their price rounded down: then nothing goes back, and the next draw makes up.
     """
     keeps = 0
     if grant.price_paid:
         keeps = (grant.price_paid - grant.returned) * (grant.drawn - units) // grant.whole
-    return grant.recognised - money - keeps
+    return max(0, grant.recognised - money - keeps)
 
 
 class _Taken:

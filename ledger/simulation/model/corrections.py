@@ -218,7 +218,7 @@ class Unwinding:
         keeps = 0
         if grant.price:
             keeps = (grant.price - grant.returned) * (grant.drawn - units) // grant.whole
-        value = grant.recognised - self.money.get(number, 0) - keeps
+        value = max(0, grant.recognised - self.money.get(number, 0) - keeps)
         self.money[number] = self.money.get(number, 0) + value
         restores = self.event.ended == EndedGrants.RESTORE
         to = "own"
@@ -439,7 +439,7 @@ def adjusted(m: Shard, event: e.BalanceAdjusted) -> None:
     if grant.price:
         keeps = (grant.price - grant.returned) * (grant.drawn - event.amount) // grant.whole
     [piece] = event.given_back
-    value = grant.recognised - keeps
+    value = max(0, grant.recognised - keeps)
     figures_back = (piece.drawn, piece.book, piece.amount, piece.value)
     expected_back = (grant.book, grant.book, event.amount, value)
     m.expect(RULE, "given back", expected_back, figures_back)

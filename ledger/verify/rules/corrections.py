@@ -82,7 +82,7 @@ def look_at_given_back(
             continue
         keeps = (grant.price_paid - grant.returned) * (grant.drawn - units)
         keeps = keeps // grant.whole if grant.price_paid else 0
-        judge.equal(state, f"money of grant {number}", grant.recognised - keeps, money)
+        judge.equal(state, f"money of grant {number}", max(0, grant.recognised - keeps), money)
 
 
 def _of_what_waits(judge: Judge, state: State, event: UsageReversed) -> None:
@@ -128,7 +128,7 @@ def balance_adjusted(judge: Judge, state: State, event: BalanceAdjusted) -> None
             continue
         keeps = (grant_of.price_paid - grant_of.returned) * (grant_of.drawn - returned.amount)
         keeps = keeps // grant_of.whole if grant_of.price_paid else 0
-        money = grant_of.recognised - keeps
+        money = max(0, grant_of.recognised - keeps)
         judge.equal(state, f"money of grant {grant_of.number}", money, returned.value)
 
 
