@@ -219,6 +219,28 @@ def test_per_window(case: LedgerCase) -> None:
 
 
 @family_case
+def test_what_is_late_for_every_window_that_is_kept(case: LedgerCase) -> None:
+    """
+    # Rule H5: the third day's window lets go of the first's, though it was met last: what
+    # comes of that day then counts in the lifetime alone.
+    account acme
+    account a      parent=acme
+    grant   acme   1000 shared
+    cap     acme   a 100 window=day
+    usage   a      5          -> drawn 5 from acme
+    clock   +24h
+    usage   a      7          -> drawn 7 from acme
+    clock   +23h
+    usage   a      2  at=-47h -> drawn 2 from acme
+    clock   +1h
+    usage   a      3          -> drawn 3 from acme
+    usage   a      4  at=-48h -> drawn 4 from acme
+    expect  counted a 3
+    expect  total a 21
+    """
+
+
+@family_case
 def test_a_hold_and_its_captures_count_in_the_window_of_its_authorisation(
     case: LedgerCase,
 ) -> None:
