@@ -73,6 +73,7 @@ MODULES = (
     "ledger/core/decisions/authorizing.py",
     "ledger/core/decisions/checking.py",
     "ledger/core/decisions/debits.py",
+    "ledger/core/decisions/operation_holds.py",
     "ledger/core/decisions/policing.py",
     "ledger/core/decisions/reckoning.py",
     "ledger/core/decisions/rule_faults.py",

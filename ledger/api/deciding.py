@@ -16,7 +16,7 @@ from ledger.api.answers import Answer, answer_of, rendering
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault
-from ledger.api.ids import HOLD, quote_number
+from ledger.api.ids import HOLD, quote_number, unmint
 from ledger.api.intake.parse_plain import effective_at_fault
 from ledger.api.limits import Checked, id_fault
 from ledger.api.rendering.render_decision import (
@@ -51,6 +51,7 @@ from ledger.core.commands import (
     ExtendHold,
     Names,
     ReleaseHold,
+    ReserveOperation,
 )
 from ledger.core.events import (
     AuthorizeDenied,
@@ -61,7 +62,7 @@ from ledger.core.events import (
     UsageRecorded,
     WorkDenied,
 )
-from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US
+from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US, HOLD_LIFETIME_MAX_US, INT64_MAX
 from ledger.journal.directory import Entry
 from ledger.v1 import decision_pb2 as pb
 
@@ -96,6 +97,8 @@ async def decided(edge: Edge, kind: Kind, request: Message, call: Call) -> Any:
 
 
 async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -> Asked:
+    if request.operation_amount:
+        return await _ask_reserve(edge, request, call)
     tenant = await edge.tenant(request.tenant)
     shape, values = shape_of(edge.shapes, request)
     check = Checked()
@@ -144,6 +147,39 @@ async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -
         family.operation(operation, parent),
     )
     return Asked(entry, command, {"account": request.account, "quote_id": request.quote_id})
+
+
+_OF_WORK: Final = ("product", "attributes", "quantities", "quote_id", "up_to", "alternatives")
+
+
+async def _ask_reserve(edge: Edge, request: pb.AuthorizeRequest, call: Call) -> Asked:
+    """A hold for an operation with all its calls, which is of no work of its own."""
+    tenant = await edge.tenant(request.tenant)
+    check = Checked()
+    check.ids(request_id=request.request_id, operation=request.operation)
+    check.between("lifetime_us", request.lifetime_us, 0, HOLD_LIFETIME_MAX_US)
+    check.between("operation_amount", request.operation_amount, 1, INT64_MAX)
+    check_operation(check, request)
+    check.done()
+    said = {each.name for each, _ in request.ListFields()}
+    for name in (*_OF_WORK, "sizing"):
+        if name in said:
+            message = "units are held for whatever the operation's calls are of; leave it out"
+            raise CallFailed("FIELD_NOT_ALLOWED", message, field=name)
+    entry = await edge.account(tenant, request.account)
+    edge.remember(entry)
+    family = edge.ledger.family(entry)
+    operation, parent = request.operation, request.operation_parent
+    command = ReserveOperation(
+        family.request(request.request_id),
+        entry.number,
+        request.operation_amount,
+        request.lifetime_us,
+        family.operation(operation, parent),
+        Names("", request.request_id, operation, parent),
+        call.trace,
+    )
+    return Asked(entry, command, {"account": request.account})
 
 
 async def _say_authorize(edge: Edge, asked: Asked, answer: Answer) -> pb.AuthorizeResponse:
@@ -199,8 +235,18 @@ async def _ask_debit(edge: Edge, request: pb.DebitRequest, call: Call) -> Asked:
         call.trace,
         *up_to_of(request, shape),
         alternatives_of(request.alternatives),
+        _hold_named(edge, request.hold_id, entry) if request.hold_id else 0,
     )
-    return Asked(entry, command, {"account": request.account})
+    return Asked(entry, command, {"account": request.account, "hold_id": request.hold_id})
+
+
+def _hold_named(edge: Edge, hold_id: str, entry: Entry) -> int:
+    """Number of the hold of that id, which is the account's."""
+    minted = unmint(HOLD, hold_id, len(edge.ledger.writers))
+    if minted.account != entry.number:
+        message = "the account has no such hold; name one of its own"
+        raise CallFailed("HOLD_UNKNOWN", message, field="hold_id", value=hold_id)
+    return minted.number
 
 
 async def _say_debit(edge: Edge, asked: Asked, answer: Answer) -> pb.DebitResponse:
@@ -248,6 +294,9 @@ async def _say_extend(edge: Edge, asked: Asked, answer: Answer) -> pb.ExtendResp
     return response
 
 
+_NO_ATTRIBUTES: tuple[tuple[str, str], ...] = ()
+
+
 async def _ask_capture(edge: Edge, request: pb.CaptureRequest, call: Call) -> Asked:
     tenant = await edge.tenant(request.tenant)
     names, values = quantities_of(request.quantities)
@@ -259,6 +308,10 @@ async def _ask_capture(edge: Edge, request: pb.CaptureRequest, call: Call) -> As
         check = Checked()
         check_operation(check, request)
         check.done()
+    product, attributes = "", _NO_ATTRIBUTES
+    if request.product or request.attributes:
+        shape, values = shape_of(edge.shapes, request)
+        names, product, attributes = shape.quantity_names, shape.product, shape.attributes
     minted, entry = await edge.minted(tenant, HOLD, request.hold_id)
     family = edge.ledger.family(entry)
     command = CaptureHold(
@@ -272,6 +325,8 @@ async def _ask_capture(edge: Edge, request: pb.CaptureRequest, call: Call) -> As
         call.trace,
         request.keep_open,
         family.operation(operation, parent),
+        product,
+        attributes,
     )
     return Asked(entry, command, {"hold_id": request.hold_id}, minted.number)
 

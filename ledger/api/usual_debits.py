@@ -34,6 +34,7 @@ def ask_at_once(edge: Edge, request: pb.DebitRequest, call: Call) -> Asked | Non
         or request.operation
         or request.operation_parent
         or request.alternatives
+        or request.hold_id
         or request.HasField("up_to")
     ):
         return None

@@ -28,6 +28,7 @@ from ledger.core.applying import ask_for_top_ups
 from ledger.core.decide import Outcome, execute
 from ledger.core.decisions.affording import Afforded
 from ledger.core.decisions.authorizing import assess_up_to, range_of
+from ledger.core.decisions.operation_holds import try_reserve
 from ledger.core.drawing.conversion import conversion_behind
 from ledger.core.due import post_one, rate_one, settle_touched, sweep
 from ledger.core.evolve import evolve
@@ -77,6 +78,7 @@ class Replay:
         self.numbers = Numbers(state)
         self.usual = Usual(state, self.figured, self.before.money, tenant)
         self.made: list[e.Event] = []  # by the last decision
+        self.operation_holds: set[int] = set()  # of an operation with all its calls
         self.denied_holds: set[int] = set()  # that the ledger had allowed
         self.originals = originals
         self.replaced: dict[bytes, c.Original] = {}  # recorded by an amendment of the batch
@@ -290,7 +292,10 @@ class Replay:
         self._take()
 
     def is_allowed(
-        self, command: c.AuthorizeHold | c.DebitWork, events: Sequence[e.Event], index: int
+        self,
+        command: c.AuthorizeHold | c.DebitWork | c.ReserveOperation,
+        events: Sequence[e.Event],
+        index: int,
     ) -> bool:
         """Whether what was denied would be allowed; nothing is held for it."""
         self.numbers.prepare(events, index)
@@ -300,14 +305,19 @@ class Replay:
         account = self.state.accounts.get(command.account)
         if refusal is not None or account is None:
             return False
+        if isinstance(command, c.ReserveOperation):
+            reserved = try_reserve(self.state, account, command.amount, command.operation)
+            return not isinstance(reserved, Refusal) and not reserved.denied
         shape, quantities = command.shape, command.quantities
         up_to = range_of(shape, quantities, command.up_to, command.minimum)
         if isinstance(up_to, Refusal):
             return False
         quote = command.quote if isinstance(command, c.AuthorizeHold) else 0
+        hold = self.state.holds.get(command.hold) if isinstance(command, c.DebitWork) else None
         found = assess_up_to(
-            self.state, account, shape, quantities, up_to, self.state.now, quote, command.operation
-        )
+            self.state, account, shape, quantities, up_to, self.state.now, quote,
+            command.operation, hold,
+        )  # fmt: skip
         return isinstance(found, Afforded) and not found.found.denied
 
     # -- what is corrected later -------------------------------------------------------------------

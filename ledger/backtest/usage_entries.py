@@ -84,6 +84,7 @@ def _capture(
     if event.hold in replay.denied_holds:
         _not_run(replay, event, plan)
         return None
+    of_operation = event.hold in replay.operation_holds
     command = c.CaptureHold(
         event.key,
         event.account,
@@ -93,6 +94,9 @@ def _capture(
         event.effective_at if event.effective_given else 0,
         trace=event.trace,
         keep_open=isinstance(event, e.UsageCaptured),
+        operation=event.operation if of_operation else b"",
+        product=plan.product if of_operation else "",
+        attributes=plan.attributes if of_operation else (),
     )
     return replay.run(command, events, index)
 
@@ -351,6 +355,7 @@ def _debit(event: e.UsageDebited | e.WorkDenied, priced: Priced) -> c.DebitWork:
         event.trace,
         *_range(up_to),
         _alternatives(event),
+        event.hold if isinstance(event, e.HoldDebited | e.HoldDebitDenied) else 0,
     )
 
 
@@ -362,6 +367,9 @@ def _debited(replay: Replay, events: _Events, index: int) -> None:
     priced = replay.usual.plans[event.plan]
     replay.before.take(event, priced.declared)
     replay.figures.usage_events += 1
+    if event.hold in replay.denied_holds:
+        _not_run(replay, event, priced.declared)
+        return
     outcome = replay.run(_debit(event, priced), events, index)
     if isinstance(outcome, e.UsageDebited):
         replay.keep(index, replay.original(outcome), waits=False)
@@ -379,7 +387,15 @@ def _authorized(replay: Replay, events: _Events, index: int) -> None:
     if not event.key:
         return  # it was made with its quote
     replay.state.next_hold = event.hold
-    outcome = replay.run(_authorize(event, priced), events, index)
+    if isinstance(event, e.OperationReserved):
+        replay.operation_holds.add(event.hold)
+        reserve = c.ReserveOperation(
+            event.key, event.account, event.quantities[0], event.lifetime, event.operation,
+            trace=event.trace,
+        )  # fmt: skip
+        outcome = replay.run(reserve, events, index)
+    else:
+        outcome = replay.run(_authorize(event, priced), events, index)
     if isinstance(outcome, e.HoldAuthorized):
         return
     replay.denied_holds.add(event.hold)
@@ -401,9 +417,16 @@ def _denied(replay: Replay, events: _Events, index: int) -> None:
     assert isinstance(event, e.AuthorizeDenied)
     priced = replay.usual.plans[event.plan]
     replay.before.take(event, priced.declared)
-    command: c.AuthorizeHold | c.DebitWork = _authorize(event, priced)
+    command: c.AuthorizeHold | c.DebitWork | c.ReserveOperation = _authorize(event, priced)
     if isinstance(event, e.WorkDenied) and event.debit:
         command = _debit(event, priced)
+        if command.hold and command.hold in replay.denied_holds:
+            return
+    elif isinstance(event, e.WorkDenied) and not priced.declared.product:
+        command = c.ReserveOperation(
+            event.key, event.account, event.quantities[0], event.lifetime, event.operation,
+            trace=event.trace,
+        )  # fmt: skip
     if replay.is_allowed(command, events, index):
         replay.figures.allowed_now += 1
         replay.figures.authorized.new += 1
@@ -547,6 +570,7 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.UsageCaptured: _usage,
     e.UsageDebited: _debited,
     e.PolicyDebited: _debited,
+    e.HoldDebited: _debited,
     e.UsageQuarantined: _usage,
     e.HoldCharged: _charged,
     e.UsageQuoted: _usage,
@@ -561,10 +585,12 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.HoldAuthorized: _authorized,
     e.HoldSized: _authorized,
     e.OperationHeld: _authorized,
+    e.OperationReserved: _authorized,
     e.SizedOperationHeld: _authorized,
     e.HoldUpTo: _authorized,
     e.PolicyHeld: _authorized,
     e.PolicyDenied: _denied,
+    e.HoldDebitDenied: _denied,
     e.AuthorizeDenied: _denied,
     e.QuotedDenied: _denied,
     e.SizedDenied: _denied,

@@ -48,6 +48,7 @@ from ledger.client.leases import HeldLease
 from ledger.client.limits import LeaseTerms, Limits
 from ledger.client.local_prices import LocalPrices
 from ledger.client.metered import MeteredCall
+from ledger.client.operations import HeldOperation
 from ledger.client.raw_events import RawEvent
 from ledger.client.retry import RetryPolicy
 from ledger.client.shutdown import cancelled_by
@@ -71,6 +72,7 @@ __all__ = [
     "Guard",
     "GuardedCall",
     "HeldLease",
+    "HeldOperation",
     "IngestCore",
     "InvalidEvent",
     "LeaseTerms",

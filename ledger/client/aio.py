@@ -42,6 +42,7 @@ from ledger.client.limits import Limits
 from ledger.client.mandates import MandateCalls
 from ledger.client.metered import CLOSE_S, MeteredCalls, Settling
 from ledger.client.meters import MeterCalls
+from ledger.client.operations import OperationCalls
 from ledger.client.outcomes import OutcomeCalls
 from ledger.client.packages import PackageCalls
 from ledger.client.payments import PaymentCalls
@@ -86,6 +87,7 @@ class DrawdownClient(
     OutcomeCalls,
     PackageCalls,
     MeteredCalls,
+    OperationCalls,
     MeterCalls,
     PaymentCalls,
     PricingCalls,

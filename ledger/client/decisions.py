@@ -142,6 +142,35 @@ class DecisionCalls:
             account,
         )
 
+    async def reserve_operation(
+        self,
+        account: str,
+        operation: str,
+        amount: int,
+        *,
+        lifetime_us: int = 0,
+        operation_parent: str = "",
+        request_id: str = "",
+    ) -> pb.AuthorizeResponse:
+        """Hold `amount` minor units, of the asset that the account is charged in, for an operation
+        with all its calls: `debit` and `capture` that name the hold draw from it, whatever they are
+        of. `lifetime_us` 0 = 15 minutes."""
+        request = pb.AuthorizeRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            operation=operation,
+            operation_parent=operation_parent,
+            operation_amount=amount,
+            lifetime_us=lifetime_us,
+        )
+        return await self._caller.decide(
+            lambda channel: DecisionServiceStub(channel).Authorize,
+            "authorize",
+            request,
+            account,
+        )
+
     async def debit(
         self,
         account: str,
@@ -153,10 +182,11 @@ class DecisionCalls:
         operation_parent: str = "",
         up_to: tuple[str, int] | None = None,
         alternatives: Sequence[pb.Alternative] = (),
+        hold_id: str = "",
         request_id: str = "",
     ) -> pb.DebitResponse:
         """Charge work at once if it is within every limit, durably. `up_to` and
-        `alternatives`: see authorize."""
+        `alternatives`: see authorize. `hold_id`: of `reserve_operation`, which pays first."""
         request = pb.DebitRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
@@ -166,6 +196,7 @@ class DecisionCalls:
             operation_parent=operation_parent,
             up_to=_range(up_to),
             alternatives=alternatives,
+            hold_id=hold_id,
         )
         for name, value in attributes.items() if attributes else ():  # half the time of a dict
             request.attributes[name] = value
@@ -211,9 +242,12 @@ class DecisionCalls:
         keep_open: bool = False,
         operation: str = "",
         operation_parent: str = "",
+        product: str = "",
+        attributes: Mapping[str, str] | None = None,
         request_id: str = "",
     ) -> pb.CaptureResponse:
-        """Charge a hold with what was used; the rest goes back, or with `keep_open` stays held."""
+        """Charge a hold with what was used; the rest goes back, or with `keep_open` stays held.
+        `product` and `attributes`: of what was used, of a hold of `reserve_operation`."""
         request = pb.CaptureRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
@@ -223,6 +257,8 @@ class DecisionCalls:
             keep_open=keep_open,
             operation=operation,
             operation_parent=operation_parent,
+            product=product,
+            attributes=attributes or {},
         )
         return await self._caller.decide(
             lambda channel: DecisionServiceStub(channel).Capture,

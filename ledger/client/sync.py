@@ -26,6 +26,7 @@ from ledger.client.sync_calls import SyncCalls
 from ledger.client.sync_guarded import Guard, GuardedCall
 from ledger.client.sync_leases import HeldLease, LockedCore
 from ledger.client.sync_metered import MeteredCall
+from ledger.client.sync_operations import HeldOperation
 from ledger.client.sync_spool import Spool
 from ledger.client.sync_streams import Fed
 from ledger.v1 import decision_pb2 as pb
@@ -169,6 +170,27 @@ class DrawdownClient(SyncCalls):
             core,
         )
         return HeldLease(lease, self._loop)
+
+    def operation(
+        self,
+        account: str,
+        operation: str,
+        *,
+        hold: int,
+        lifetime_us: int = metered.LIFETIME_US,
+        operation_parent: str = "",
+        request_id: str = "",
+    ) -> HeldOperation:
+        """A block whose calls draw from one hold; see aio.DrawdownClient.operation."""
+        held = self._client.operation(
+            account,
+            operation,
+            hold=hold,
+            lifetime_us=lifetime_us,
+            operation_parent=operation_parent,
+            request_id=request_id,
+        )
+        return HeldOperation(held, self._loop)
 
     def metered(
         self,

@@ -203,6 +203,7 @@ class SyncCalls:
     list_top_ups = listed(Async.list_top_ups)
     move_account = called(Async.move_account)
     present_mandate = called(Async.present_mandate)
+    reserve_operation = called(Async.reserve_operation)
     request_top_up = called(Async.request_top_up)
     revoke_mandate = called(Async.revoke_mandate)
     grant_mandate = called(Async.grant_mandate)

@@ -43,6 +43,7 @@ from ledger.core.decisions.holds import (
     decide_extend,
     decide_release,
 )
+from ledger.core.decisions.operation_holds import decide_reserve
 from ledger.core.decisions.policing import decide_set_policy
 from ledger.core.due import settle_touched
 from ledger.core.events import (
@@ -200,6 +201,7 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     c.CreateQuote: decide_quote,
     c.AuthorizeHold: decide_authorize,
     c.DebitWork: decide_debit,
+    c.ReserveOperation: decide_reserve,
     c.ExtendHold: decide_extend,
     c.CaptureHold: decide_capture,
     c.ReleaseHold: decide_release,

@@ -564,6 +564,7 @@ def _hold(hold: Hold) -> list[Any]:
         hold.outcome,
         *leased,
         *([hold.operation] if hold.operation else ()),
+        *([list(hold.drawn.items())] if hold.drawn is not None else ()),
     ]
 
 
@@ -673,4 +674,5 @@ def _settled(hold: SettledHold) -> list[Any]:
         hold.outcome,
         *leased,
         *([hold.operation] if hold.operation else ()),
+        *([list(hold.drawn.items())] if hold.drawn is not None else ()),
     ]

@@ -18,7 +18,7 @@ from ledger.core.events import (
     Sharing,
     Slice,
 )
-from ledger.core.limits import INT64_MAX, PAYMENT_WAIT_US
+from ledger.core.limits import DRAWN_PRODUCTS_MAX, INT64_MAX, PAYMENT_WAIT_US
 
 if TYPE_CHECKING:
     from ledger.core.leases.leases import CreditLease, SettledLease
@@ -570,6 +570,7 @@ class Hold:
         "attributes",
         "authorized_at",
         "captures",
+        "drawn",
         "estimate",
         "expires_at",
         "lease",
@@ -617,6 +618,18 @@ class Hold:
         self.operation = b""  # that its work is part of, and that one's parent
         self.outcome: Outcome | None = None  # of work that is charged by its result
         self.lease: CreditLease | None = None  # of a slice that is in escrow with a holder
+        # Of an operation with all its calls: product -> units that it has drawn; None = of one
+        # piece of work.
+        self.drawn: dict[str, int] | None = None
+
+    def draw(self, product: str, units: int) -> None:
+        """A call of the operation has drawn so many units for a product. Of many products, those
+        that come late are counted together, as ""."""
+        drawn = self.drawn
+        assert drawn is not None, self.number
+        if product not in drawn and len(drawn) >= DRAWN_PRODUCTS_MAX:
+            product = ""
+        drawn[product] = drawn.get(product, 0) + units
 
     @property
     def left(self) -> int:
@@ -643,6 +656,7 @@ class SettledHold:
         "captured",
         "captured_late",
         "captures",
+        "drawn",
         "ended",
         "expires_at",
         "lease",
@@ -671,6 +685,7 @@ class SettledHold:
         outcome: SettledOutcome | None = None,
         lease: SettledLease | None = None,
         operation: bytes = b"",
+        drawn: dict[str, int] | None = None,
     ) -> None:
         self.number = number
         self.account = account
@@ -688,3 +703,4 @@ class SettledHold:
         self.outcome = outcome
         self.operation = operation
         self.lease = lease  # both None = it was a hold of a request
+        self.drawn = drawn  # of an operation: units by product

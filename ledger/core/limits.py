@@ -92,6 +92,7 @@ PAYMENT_WAIT_US: Final = 7 * DAY_US  # rule F1: a pending grant is cancelled the
 HOLD_LIFETIME_DEFAULT_US: Final = 15 * MINUTE_US  # rule H1
 HOLD_LIFETIME_MAX_US: Final = DAY_US  # rule H1: from the authorisation, however often extended
 HOLD_LIFETIME_BATCH_MAX_US: Final = 35 * DAY_US  # rule H1: of products that are marked batch
+DRAWN_PRODUCTS_MAX: Final = 64  # told apart of one hold of an operation; x ~40 B packed
 OUTCOMES_PENDING_MAX: Final = 10_000  # an account; x ~800 B = 8 MB
 LEASE_TERM_DEFAULT_US: Final = MINUTE_US  # rule H7
 LEASE_TERM_MIN_US: Final = 5 * SECOND_US

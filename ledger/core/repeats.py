@@ -177,6 +177,10 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
         (e.HoldAuthorized, e.AuthorizeDenied),
         ("account", "quantities", "lifetime", "operation"),
     ),
+    c.ReserveOperation: (
+        (e.OperationReserved, e.WorkDenied),
+        ("account", "lifetime", "operation"),
+    ),
     c.DebitWork: ((e.UsageDebited, e.WorkDenied), ("account", "quantities", "operation")),
     c.CreateQuote: ((e.QuoteMade,), ("account", "quantities", "lifetime")),
     c.ExtendHold: ((e.HoldExtended,), ("account", "hold", "lifetime")),
@@ -274,6 +278,12 @@ def first_difference(
         command, c.DebitWork
     ):
         return "request"
+    if isinstance(command, c.ReserveOperation):
+        assert plan is not None
+        if plan.product:
+            return "request"
+        if (command.amount,) != getattr(recorded, "quantities", ()):
+            return "operation_amount"
     if isinstance(
         command,
         c.RecordUsage
@@ -296,6 +306,12 @@ def first_difference(
         assert plan is not None
         if command.quantity_names != plan.quantity_names:
             return "quantities"
+        if command.product not in ("", plan.product):
+            return "product"
+        if command.product and command.attributes != plan.attributes:
+            return "attributes"
+        if isinstance(recorded, e.UsageDebited):
+            return "request"
         if command.keep_open != isinstance(recorded, e.UsageCaptured):
             return "keep_open"
     if isinstance(
@@ -330,6 +346,8 @@ def first_difference(
         and command.gauge != recorded.gauge
     ):
         return "properties"
+    if isinstance(command, c.DebitWork) and command.hold != getattr(recorded, "hold", 0):
+        return "hold_id"
     if isinstance(command, c.AuthorizeHold | c.DebitWork):
         assert plan is not None
         return _work_differs(command, recorded, plan, fields)
@@ -477,6 +495,8 @@ def _work_differs(
     for field in fields:
         given: Any = getattr(command, field)
         kept: Any = getattr(recorded, field, _UNSAID.get(field))
+        if field == "operation" and not given and isinstance(command, c.DebitWork) and command.hold:
+            continue  # that of its hold
         if field == "quantities" and sizing is not None:
             given = sizing.asked
         if asked is not None and field in ("quantities", "lifetime"):

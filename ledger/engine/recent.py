@@ -55,11 +55,14 @@ _PLANNED = (
     "WorkDenied",
     "HoldSized",
     "OperationHeld",
+    "OperationReserved",
     "SizedOperationHeld",
     "HoldUpTo",
     "PolicyHeld",
     "PolicyDebited",
+    "HoldDebited",
     "PolicyDenied",
+    "HoldDebitDenied",
     "BudgetDenied",
 )
 

@@ -1601,6 +1601,7 @@ class AuthorizeRequest(_message.Message):
     SIZING_FIELD_NUMBER: _builtins.int
     OPERATION_FIELD_NUMBER: _builtins.int
     OPERATION_PARENT_FIELD_NUMBER: _builtins.int
+    OPERATION_AMOUNT_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -1608,7 +1609,7 @@ class AuthorizeRequest(_message.Message):
     account: _builtins.str
     """Id or alias of the account, 1 to 128 bytes."""
     product: _builtins.str
-    """What will be used, 1 to 128 bytes."""
+    """What will be used, 1 to 128 bytes; empty with `operation_amount`."""
     lifetime_us: _builtins.int
     """Lifetime of the hold in microseconds, at most 24 hours, 35 days where the product is marked
     batch; 0 = 15 minutes.
@@ -1628,6 +1629,12 @@ class AuthorizeRequest(_message.Message):
     """
     operation_parent: _builtins.str
     """The action that `operation` is a part of, at most 128 bytes; empty = none."""
+    operation_amount: _builtins.int
+    """Hold so many minor units of the asset that the account is charged in for `operation` with all
+    its calls, whatever they are of, in the stead of an estimate: without product, attributes,
+    quantities and what goes with them. Debits and captures that name the hold draw from it. 0 = as
+    the quantities say.
+    """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes. The capture is priced
@@ -1666,10 +1673,11 @@ class AuthorizeRequest(_message.Message):
         sizing: Global___Sizing.ValueType = ...,
         operation: _builtins.str = ...,
         operation_parent: _builtins.str = ...,
+        operation_amount: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "lifetime_us", b"lifetime_us", "operation", b"operation", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "request_id", b"request_id", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "lifetime_us", b"lifetime_us", "operation", b"operation", "operation_amount", b"operation_amount", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "request_id", b"request_id", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1847,6 +1855,7 @@ class DebitRequest(_message.Message):
     OPERATION_PARENT_FIELD_NUMBER: _builtins.int
     UP_TO_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -1861,6 +1870,10 @@ class DebitRequest(_message.Message):
     """The user action that it is a part of, at most 128 bytes; empty = none."""
     operation_parent: _builtins.str
     """The action that `operation` is a part of, at most 128 bytes; empty = none."""
+    hold_id: _builtins.str
+    """A hold of the account that covers an operation with all its calls and is to pay first; what it
+    lacks is drawn as without it, within every limit. Empty = none.
+    """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes."""
@@ -1894,10 +1907,11 @@ class DebitRequest(_message.Message):
         operation_parent: _builtins.str = ...,
         up_to: Global___UpTo | None = ...,
         alternatives: _abc.Iterable[Global___Alternative] | None = ...,
+        hold_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "operation", b"operation", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "request_id", b"request_id", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "hold_id", b"hold_id", "operation", b"operation", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "request_id", b"request_id", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2088,6 +2102,26 @@ class CaptureRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TENANT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     HOLD_ID_FIELD_NUMBER: _builtins.int
@@ -2096,6 +2130,8 @@ class CaptureRequest(_message.Message):
     KEEP_OPEN_FIELD_NUMBER: _builtins.int
     OPERATION_FIELD_NUMBER: _builtins.int
     OPERATION_PARENT_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -2114,15 +2150,24 @@ class CaptureRequest(_message.Message):
     """
     operation: _builtins.str
     """The operation that the hold was authorised for, at most 128 bytes, so that the usage bears its
-    name; empty = it is known by its key alone. FAILED_PRECONDITION where the hold is of another.
+    name; empty = it is known by its key alone. FAILED_PRECONDITION where the hold is of another. Of
+    a hold that covers an operation with all its calls: that of the call, any.
     """
     operation_parent: _builtins.str
     """The parent of `operation`, as it was authorised, at most 128 bytes; empty = none."""
+    product: _builtins.str
+    """What was used, of a hold that covers an operation with all its calls, at most 128 bytes; empty =
+    the product that the hold is for. INVALID_ARGUMENT where the hold is for another.
+    """
     @_builtins.property
     def quantities(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """What was used: name (1 to 128 bytes) to quantity in minor units of its meter, 0 to 2^63 - 1. 1
         to 16 quantities, at least one above 0; if nothing was used, Release instead.
         """
+
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes of what was used, of such a hold; at most 16 pairs of 64 + 128 bytes."""
 
     def __init__(
         self,
@@ -2135,10 +2180,12 @@ class CaptureRequest(_message.Message):
         keep_open: _builtins.bool = ...,
         operation: _builtins.str = ...,
         operation_parent: _builtins.str = ...,
+        product: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "hold_id", b"hold_id", "keep_open", b"keep_open", "operation", b"operation", "operation_parent", b"operation_parent", "quantities", b"quantities", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "effective_at_us", b"effective_at_us", "hold_id", b"hold_id", "keep_open", b"keep_open", "operation", b"operation", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2583,6 +2630,26 @@ class Hold(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class DrawnEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     HOLD_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
@@ -2601,6 +2668,9 @@ class Hold(_message.Message):
     SETTLED_AT_US_FIELD_NUMBER: _builtins.int
     SLICES_FIELD_NUMBER: _builtins.int
     QUOTE_ID_FIELD_NUMBER: _builtins.int
+    COVERS_OPERATION_FIELD_NUMBER: _builtins.int
+    OPERATION_KEY_FIELD_NUMBER: _builtins.int
+    DRAWN_FIELD_NUMBER: _builtins.int
     hold_id: _builtins.str
     """Its id."""
     account: _builtins.str
@@ -2633,6 +2703,12 @@ class Hold(_message.Message):
     """When it was settled, in microseconds; 0 where it is open."""
     quote_id: _builtins.str
     """Quote that is to price its capture; empty = none, or it is not open."""
+    covers_operation: _builtins.bool
+    """It covers an operation with all its calls: `product` is empty, and what each call uses is drawn
+    from it.
+    """
+    operation_key: _builtins.str
+    """Key of the operation that it is a part of, or covers: 32 hexadecimal digits; empty = none."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that prices depend on, at most 16."""
@@ -2640,6 +2716,12 @@ class Hold(_message.Message):
     @_builtins.property
     def slices(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldSlice]:
         """What it reserves, in the order in which captures draw it; empty where it is not open."""
+
+    @_builtins.property
+    def drawn(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Of one that covers an operation: what calls have drawn of it so far, by product, in minor units
+        of `asset`; beyond 64 products those that came last together, as "".
+        """
 
     def __init__(
         self,
@@ -2662,10 +2744,13 @@ class Hold(_message.Message):
         settled_at_us: _builtins.int = ...,
         slices: _abc.Iterable[Global___HeldSlice] | None = ...,
         quote_id: _builtins.str = ...,
+        covers_operation: _builtins.bool = ...,
+        operation_key: _builtins.str = ...,
+        drawn: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "attributes", b"attributes", "authorized_at_us", b"authorized_at_us", "captured", b"captured", "captures", b"captures", "expires_at_us", b"expires_at_us", "extendable_to_us", b"extendable_to_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "left", b"left", "product", b"product", "quote_id", b"quote_id", "scale", b"scale", "settled_at_us", b"settled_at_us", "slices", b"slices", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "attributes", b"attributes", "authorized_at_us", b"authorized_at_us", "captured", b"captured", "captures", b"captures", "covers_operation", b"covers_operation", "drawn", b"drawn", "expires_at_us", b"expires_at_us", "extendable_to_us", b"extendable_to_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "left", b"left", "operation_key", b"operation_key", "product", b"product", "quote_id", b"quote_id", "scale", b"scale", "settled_at_us", b"settled_at_us", "slices", b"slices", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

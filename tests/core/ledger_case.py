@@ -18,7 +18,7 @@ goes on where the next line begins with it too.
     reprice  PRODUCT PRICE [of=QUANTITY]: a version of the card from now on; `-` = no price
     report   NAME TOKENS as=OUTCOME [of=PRODUCT] [at=TIME] [says=EVIDENCE] [input=N ...]
     accept   OUTCOME [says=EVIDENCE]             reject OUTCOME [for=REASON]
-    capture  HOLD TOKENS [open] [at=TIME] [input=N cached=N output=N]
+    capture  HOLD TOKENS [open] [at=TIME] [of=PRODUCT] [input=N cached=N output=N]
     extend   HOLD [lifetime=DURATION]            release HOLD
     void     GRANT [forfeit]     close NAME [release] [write-off] [for=REASON]
     abandon  NAME id=ID          configure VERSION
@@ -415,6 +415,7 @@ class LedgerCase:
             operation=_operation(options),
             up_to=options.get("upto", names[0]) if "least" in options else "",
             minimum=int(options.get("least", 0)),
+            hold=self.holds[options["from"]][1] if "from" in options else 0,
         )
         told = self.execute(command)[1]
         self._keep(request_id, key)
@@ -490,6 +491,8 @@ class LedgerCase:
                 self._time(options.get("at")),
                 keep_open="open" in words,
                 operation=_operation(options),
+                product=options.get("of", ""),
+                attributes=_pairs(options.get("with", "")),
             )
         )[1]
 

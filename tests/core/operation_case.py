@@ -1,9 +1,11 @@
 """Ledgers with budgets of operations, in the language of `budget_case`:
 
     cap     ACCOUNT/OPERATION LIMIT [idle=DURATION] and what `budget` takes
-    expect  spent ~OPERATION N | pends ~OPERATION N | covered ~OPERATION N
+    reserve ACCOUNT UNITS as=HOLD in=OPERATION [lifetime=DURATION]
+    expect  spent ~OPERATION N | pends ~OPERATION N | covered ~OPERATION N | left ^HOLD N |
+            drew ^HOLD/PRODUCT N
 
-Usage, debits, holds and captures take `in=OPERATION` or `in=OPERATION@PARENT`.
+Usage, debits, holds and captures take `in=OPERATION` or `in=OPERATION@PARENT`; debits `from=HOLD`.
 """
 
 from __future__ import annotations
@@ -34,6 +36,39 @@ class OperationCase(BudgetCase):
             int(options.get("version", 0)),
         )
         return self.execute(command)[1]
+
+    def _reserve(self, options: dict[str, str], name: str, units: str) -> str:
+        command = c.ReserveOperation(
+            self._request(options),
+            self.accounts.get(name, 404),
+            int(units),
+            duration_us(options["lifetime"]) if "lifetime" in options else 0,
+            FAMILY.operation(*options["in"].split("@")),
+        )
+        outcome, told = self.execute(command)
+        if isinstance(outcome, e.OperationReserved):
+            self.holds[options["as"]] = (name, outcome.hold)
+        return told
+
+    def _seen_left(self, name: str, product: str) -> int:
+        if not name.startswith("^"):
+            return super()._seen_left(name, product)
+        return self.core.state.holds[self.holds[name[1:]][1]].left
+
+    def _seen_drew(self, name: str, product: str) -> int:
+        called, _, of = name[1:].partition("/")
+        number = self.holds[called][1]
+        hold = self.core.state.holds.get(number)
+        if hold is not None:
+            assert hold.drawn is not None
+            return hold.drawn.get(of, 0)
+        [settled] = [
+            family.settled[number]
+            for family in self.core.state.families.values()
+            if number in family.settled
+        ]
+        assert settled.drawn is not None
+        return settled.drawn.get(of, 0)
 
     def told(self, line: str) -> str:
         """What came of one line, whatever it was."""

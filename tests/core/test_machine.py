@@ -37,6 +37,7 @@ from ledger.core.state import Account, Grant
 T = TypeVar("T", bound=Callable[..., None])
 OF_BUDGETS = {c.SetBudget, c.RemoveBudget}  # test_budget_properties draws them
 OF_BUDGETS |= {c.SetOperationBudget}  # and test_operation_properties
+OF_BUDGETS |= {c.ReserveOperation}  # and test_operation_holds
 OF_PACKAGES = {c.Subscribe, c.ChangePackage, c.CancelSubscription}  # and test_packages these
 OF_PACKAGES |= {c.SignContract, c.AmendContract, c.EndContract}  # and test_contracts these
 OF_SEATS = {  # and test_seat_properties these
@@ -887,6 +888,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.OperationJoined,
         e.SizedOperationHeld,
     }
+    elsewhere |= {e.OperationReserved, e.HoldDebited, e.HoldDebitDenied}  # and test_operation_holds
     elsewhere |= {e.MandateGranted, e.MandateRevoked}  # and test_mandates
     elsewhere |= {e.BuyingMandateGranted, e.PurchaseRequested}  # and test_mandate_purchases
     elsewhere |= {  # and test_seats

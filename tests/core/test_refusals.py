@@ -923,6 +923,7 @@ ELSEWHERE = {
     Reason.OPERATION_BUDGET_EXCEEDED,  # these of test_operations
     Reason.OPERATION_DIFFERS,
     Reason.OPERATIONS_LIMIT,
+    Reason.HOLD_OTHER_WORK,  # of test_operation_holds
     Reason.CHARGE_UNKNOWN,  # these of test_charges
     Reason.CHARGE_ENDED,
     Reason.CHARGE_NAME_TAKEN,

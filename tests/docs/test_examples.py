@@ -84,6 +84,7 @@ PAGES = {
     "corrections": Page(price=("input_tokens", "0.000003")),
     "budgets": Page(gift=("acme", "credit", 1_000_000)),
     "operation-budgets": Page(gift=("acme", "credit", 1_000_000)),
+    "operation-holds": Page(gift=("acme", "credit", 1_000_000)),
     "costs": Page(price=None),
     "mandates": Page(),
     "decisions": Page(gift=("acme", "credit", 1_000_000)),

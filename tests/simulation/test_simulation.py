@@ -35,6 +35,7 @@ OF_OUTCOMES = {commands.ReportOutcome, commands.ConfirmOutcome, commands.RejectO
 """tests/core/test_machine and test_outcome_charges draw them."""
 OF_TREES = {commands.MoveAccount}  # tests/core/test_machine and test_moving draw it
 OF_BUDGETS = {commands.SetBudget, commands.RemoveBudget}  # tests/core/test_machine draws them
+OF_OPERATIONS = {commands.ReserveOperation}  # tests/core/test_operation_holds draws it
 OF_CAPS = {commands.UpdateSharing, commands.SetCap, commands.RemoveCap}
 """tests/core/test_cap_properties draws them."""
 OF_PACKAGES = {commands.Subscribe, commands.ChangePackage, commands.CancelSubscription}
@@ -69,6 +70,7 @@ ELSEWHERE = (
     | OF_OUTCOMES
     | OF_TREES
     | OF_BUDGETS
+    | OF_OPERATIONS
     | OF_CAPS
     | OF_PACKAGES
     | OF_CHARGES

@@ -13,6 +13,7 @@ from ledger.core.events import (
     AuthorizeDenied,
     BudgetDenied,
     HoldAuthorized,
+    HoldDebited,
     HoldSized,
     HoldUpTo,
     Limit,
@@ -268,7 +269,7 @@ def render_capture(
         outcome, reason = usage_pb2.INGEST_OUTCOME_SUSPENSE, Suspense(event.suspense).name
     elif isinstance(event, UsageQuoted) and event.unused:
         reason = event.unused.name
-    stays = isinstance(event, UsageCaptured)
+    stays = isinstance(event, UsageCaptured | HoldDebited)
     return pb.CaptureResponse(
         outcome=outcome,
         reason=reason,

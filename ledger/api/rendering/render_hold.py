@@ -10,6 +10,7 @@ from ledger.api.assets import Assets
 from ledger.api.ids import GRANT, HOLD, QUOTE, mint
 from ledger.api.rendering.render_decision import ENDED, HOLD_STATE_OPEN, HoldState
 from ledger.core.events import HoldExpiry, Pot
+from ledger.core.identity import KEY_BYTES
 from ledger.core.state import Account, Hold, SettledHold, State
 from ledger.v1 import decision_pb2 as pb
 from ledger.v1 import types_pb2
@@ -47,6 +48,8 @@ class HoldDetails(NamedTuple):
     settled_at_us: int
     slices: tuple[HeldView, ...]
     quote: int = 0
+    operation: bytes = b""
+    drawn: Mapping[str, int] | None = None
 
 
 class HoldPage(NamedTuple):
@@ -125,6 +128,8 @@ def _open(state: State, hold: Hold) -> HoldDetails:
         0,
         held_slices(state, hold),
         hold.quote,
+        hold.operation[:KEY_BYTES],
+        dict(hold.drawn) if hold.drawn is not None else None,
     )
 
 
@@ -158,6 +163,8 @@ def _settled(hold: SettledHold) -> HoldDetails:
         0,
         hold.settled_at,
         (),
+        operation=hold.operation[:KEY_BYTES],
+        drawn=hold.drawn,
     )
 
 
@@ -182,6 +189,9 @@ def render_hold(assets: Assets, hold: HoldDetails, shard: int, names: Mapping[in
         hold_expiry=card_pb2.HoldExpiry.ValueType(hold.hold_expiry),
         settled_at_us=hold.settled_at_us,
         quote_id=mint(QUOTE, shard, hold.account, hold.quote) if hold.quote else "",
+        covers_operation=hold.drawn is not None,
+        operation_key=hold.operation.hex(),
+        drawn=hold.drawn or {},
         slices=[
             pb.HeldSlice(
                 pot=types_pb2.Pot.ValueType(piece.pot),

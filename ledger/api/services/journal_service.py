@@ -70,12 +70,15 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     e.WorkDenied: pb.MUTATION_KIND_AUTHORIZE,  # a debit where it was to be charged at once
     e.HoldSized: pb.MUTATION_KIND_AUTHORIZE,
     e.OperationHeld: pb.MUTATION_KIND_AUTHORIZE,
+    e.OperationReserved: pb.MUTATION_KIND_AUTHORIZE,
     e.SizedOperationHeld: pb.MUTATION_KIND_AUTHORIZE,
     e.HoldUpTo: pb.MUTATION_KIND_AUTHORIZE,
     e.PolicyHeld: pb.MUTATION_KIND_AUTHORIZE,
     e.PolicyDenied: pb.MUTATION_KIND_AUTHORIZE,  # likewise
     e.UsageDebited: pb.MUTATION_KIND_DEBIT,
     e.PolicyDebited: pb.MUTATION_KIND_DEBIT,
+    e.HoldDebited: pb.MUTATION_KIND_DEBIT,
+    e.HoldDebitDenied: pb.MUTATION_KIND_DEBIT,
     e.DecisionPolicySet: pb.MUTATION_KIND_SET_DECISION_POLICY,
     e.BudgetDenied: pb.MUTATION_KIND_AUTHORIZE,
     e.BudgetSet: pb.MUTATION_KIND_SET_BUDGET,

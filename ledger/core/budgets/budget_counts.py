@@ -16,7 +16,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from ledger.core.budgets.budget_values import OTHERS, Values
-from ledger.core.budgets.budgeting import estimate_of, is_promotional, net_of, quantity_of
+from ledger.core.budgets.budgeting import (
+    estimate_of,
+    is_promotional,
+    net_of,
+    quantity_of,
+    taken_by,
+)
 from ledger.core.budgets.budgets import Budget
 from ledger.core.budgets.operations import counted_in, covering, is_idle, joining
 from ledger.core.events import (
@@ -29,11 +35,13 @@ from ledger.core.events import (
     Event,
     GivenBack,
     HoldAuthorized,
+    HoldDebited,
     HoldExpired,
     HoldReleased,
     LeaseGranted,
     LeaseRenewed,
     OperationHeld,
+    OperationReserved,
     OutcomeRejected,
     PlanDeclared,
     SizedOperationHeld,
@@ -47,7 +55,7 @@ from ledger.core.events import (
 )
 from ledger.core.limits import INT64_MAX
 from ledger.core.shapes import Use
-from ledger.core.state import Account, Family, State
+from ledger.core.state import Account, Family, Hold, SettledHold, State
 from ledger.core.windows import OF_NO_WINDOW, Counter, Span, showing, span_at
 
 COUNTED: Final = (
@@ -91,6 +99,10 @@ def count_budgets(
     elif isinstance(event, LeaseGranted | LeaseRenewed):
         number = event.hold
         _lease(state, account, event, entry, moves, opened)
+    elif isinstance(event, OperationReserved):
+        number = event.hold
+        _join(state, account, event.operation, entry, out)
+        _reserved(state, account, event, entry, moves, opened)
     elif isinstance(event, HoldAuthorized):
         number = event.hold
         _join(state, account, operation_of(event), entry, out)
@@ -228,6 +240,29 @@ def _hold(
                 moves.append(BudgetMove(*place, 0, amount))
 
 
+def _reserved(
+    state: State,
+    account: Account,
+    event: OperationReserved,
+    entry: int,
+    moves: list[BudgetMove],
+    opened: list[BudgetValueOpened],
+) -> None:
+    """A hold of an operation pends by its units, where its calls count by their charge whatever
+    they are of; each call counts everywhere else by itself."""
+    plan = state.declared[event.plan]
+    budgets = [budget for node in account.line() for budget in node.budgets]
+    family = state.families[account.root]
+    budgets.extend(covering(family, account, event.operation, state.now))
+    for budget in budgets:
+        if not budget.reserves(plan.asset):
+            continue
+        amount = _escrow(state, budget, event.slices, plan.asset)
+        place = _place(state, budget, plan, event.effective_at, entry, opened) if amount else None
+        if place is not None:
+            moves.append(BudgetMove(*place, 0, amount))
+
+
 def _lease(
     state: State,
     account: Account,
@@ -284,6 +319,8 @@ def _usage(
     family = state.families[account.root]
     plan = state.declared[event.plan]
     pending_in = list(family.budgeted_holds.get(hold, ())) if hold else []
+    stays = isinstance(event, UsageCaptured | HoldDebited)
+    drawn = _operation_hold(state, account, hold)
     covered = covering(family, account, event.operation, state.now)
     for budget in _applying(state, account, plan, covered=covered):
         posted = _posted(state, budget, event, plan)
@@ -292,7 +329,9 @@ def _usage(
             pending_in.remove(counter.number)
             span, pending = counter.held[hold]
             span = _kept(state, counter, span)
-            if isinstance(event, UsageCaptured):
+            if isinstance(drawn, Hold) and isinstance(event, UsageCaptured | HoldDebited):
+                pending = min(pending, taken_by(state, budget, drawn, event.taken))
+            elif stays:
                 pending = min(pending, max(0, posted))
             here = 0 if _is_of_another(plan, counter) else posted
             if here or pending:
@@ -303,11 +342,22 @@ def _usage(
             place = _place(state, budget, plan, at, entry, opened)
             if place is not None:
                 moves.append(BudgetMove(*place, posted))
-    if not isinstance(event, UsageCaptured):  # one that stood above it then, and does no more
-        for number in pending_in:
-            budget = family.budgets[number]
-            span, pending = budget.held[hold]
+    for number in pending_in:  # it counts there no more, or is of another operation
+        budget = family.budgets[number]
+        span, pending = budget.held[hold]
+        if stays:
+            pending = 0
+            if isinstance(drawn, Hold) and isinstance(event, UsageCaptured | HoldDebited):
+                _, pends = budget.held[hold]
+                pending = min(pends, taken_by(state, budget, drawn, event.taken))
+        if pending:
             moves.append(BudgetMove(number, *_kept(state, budget, span), 0, -pending))
+
+
+def _operation_hold(state: State, account: Account, number: int) -> Hold | SettledHold | None:
+    """The hold of that number, open or settled, if it is one of an operation."""
+    found = state.holds.get(number) or state.settled_hold(account, number) if number else None
+    return found if found is not None and found.drawn is not None else None
 
 
 def _is_of_another(plan: PlanDeclared, counter: Budget) -> bool:
@@ -476,6 +526,8 @@ def _instant(state: State, account: Account, budget: Budget, hold: int, at: int)
     """That of the authorisation where it was captured of a hold which the budget may have known."""
     if hold:
         found = state.holds.get(hold) or state.settled_hold(account, hold)
+        if found is not None and found.drawn is not None and not budget.reserves(found.asset):
+            return at  # it never pended there: each call counts by itself
         if found is not None and found.authorized_at >= budget.created_at:
             return found.authorized_at
     return at

@@ -28,11 +28,11 @@ from ledger.core.events import (
     GroupedBudgetSet,
     Slice,
 )
-from ledger.core.limits import BUDGETS_A_LINE_MAX
+from ledger.core.limits import BUDGETS_A_LINE_MAX, INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.pricing.costs import cost_of
 from ledger.core.shapes import Shape
-from ledger.core.state import Account, State
+from ledger.core.state import Account, Hold, State
 from ledger.core.windows import Counter, showing
 
 _CHANGEABLE: Final = ("limit", "hard", "thresholds")
@@ -286,9 +286,11 @@ def first_exceeded(
     slices: tuple[Slice, ...],
     now: int,
     operation: bytes = b"",
+    drawn: Drawn | None = None,
 ) -> Exceeded | None:
     """The first hard budget that does not allow work of that estimate now, those of the account's
-    line before those of its operation; None = all do."""
+    line before those of its operation; None = all do. `drawn`: what a hold of its operation pays
+    of it, which pends already in some of them."""
     node: Account | None = account
     while node is not None:
         for budget in node.budgets:
@@ -298,6 +300,8 @@ def first_exceeded(
             amount = estimate_of(
                 state, account, terms, bound, shape, quantities, charge, slices, now
             )
+            if drawn is not None:
+                amount -= _pending_of(state, budget, drawn, amount)
             if amount <= 0:
                 continue
             if budget.values is not None:
@@ -307,6 +311,8 @@ def first_exceeded(
                 continue
             posted, pending = budget.counter.within(terms.window, now)
             left = terms.limit - posted - pending
+            if drawn is not None:
+                left = min(left, _left_then(budget, drawn.hold, now))
             if amount > left:
                 _, resets_at = showing(
                     terms.window, budget.counter, now, node.anchors, node.calendar
@@ -318,9 +324,70 @@ def first_exceeded(
         if not terms.hard or not budget.applies(bound.use):
             continue
         amount = estimate_of(state, account, terms, bound, shape, quantities, charge, slices, now)
+        if drawn is not None:
+            amount -= _pending_of(state, budget, drawn, amount)
         left = terms.limit - sum(budget.counter.within(terms.window, now))
         if amount > 0 and amount > left:
             return Exceeded(budget, max(0, left), 0)
+    return None
+
+
+class Drawn(NamedTuple):
+    """What work draws of a hold of its operation: the units of each of its slices."""
+
+    hold: Hold
+    taken: tuple[int, ...]
+
+
+def taken_by(state: State, budget: Budget, hold: Hold, taken: tuple[int, ...]) -> int:
+    """What units drawn of a hold of an operation were in a budget in which it pends."""
+    if budget.measure == BudgetMeasure.CHARGE:
+        return sum(taken)
+    pieces = zip(hold.slices, taken, strict=False)
+    return sum([units for piece, units in pieces if not is_promotional(state, piece.book)])
+
+
+def _pending_of(state: State, budget: Budget, drawn: Drawn, amount: int) -> int:
+    """The part of an amount that pends in the budget already, by the hold that it is drawn of."""
+    pends = budget.held.get(drawn.hold.number)
+    if pends is None:
+        return 0
+    return min(pends[1], amount, taken_by(state, budget, drawn.hold, drawn.taken))
+
+
+def _left_then(budget: Budget, hold: Hold, now: int) -> int:
+    """What is left of the window in which a hold pends: what is drawn of it counts there, also
+    where that is over by now and still kept."""
+    pends = budget.held.get(hold.number)
+    if pends is None or pends[0][1] == 0 or pends[0][1] > now:
+        return INT64_MAX
+    cell = budget.counter.cell(pends[0][0])
+    return budget.terms.limit - cell.posted - cell.pending if cell is not None else INT64_MAX
+
+
+def first_not_reserving(
+    state: State,
+    account: Account,
+    asset: int,
+    amount: int,
+    slices: tuple[Slice, ...],
+    now: int,
+    operation: bytes,
+) -> Exceeded | None:
+    """The first hard budget that does not allow a hold of so many units for an operation with all
+    its calls; None = all do. Those that count something else are asked for each call."""
+    budgets = [budget for node in account.line() for budget in node.budgets]
+    budgets.extend(covering(state.families[account.root], account, operation, now))
+    for budget in budgets:
+        terms = budget.terms
+        if not terms.hard or not budget.reserves(asset):
+            continue
+        units = amount if budget.measure == BudgetMeasure.CHARGE else net_of(state, slices)
+        left = terms.limit - sum(budget.counter.within(terms.window, now))
+        if 0 < units > left:
+            owner = budget.account
+            _, resets_at = showing(terms.window, budget.counter, now, owner.anchors, owner.calendar)
+            return Exceeded(budget, max(0, left), 0 if budget.operation else resets_at)
     return None
 
 

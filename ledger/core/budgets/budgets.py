@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.core.budgets.budget_values import Values
 from ledger.core.budgets.lanes import Lane
 from ledger.core.budgets.operations import Operation
-from ledger.core.events import BudgetTerms, BudgetValues
+from ledger.core.events import BudgetMeasure, BudgetTerms, BudgetValues
 from ledger.core.shapes import Use
 from ledger.core.windows import Cell, Counter, Span
 
@@ -131,6 +131,13 @@ class Budget(_Counted):
         named = not self.products and not self.tags
         named = named or use.product in self.products or not self.tags.isdisjoint(use.tags)
         return named and self.attributes <= use.attributes
+
+    def reserves(self, asset: int) -> bool:
+        """Whether a hold of an operation pends in it, whatever its calls will be: it counts the
+        charge in the hold's asset, of all usage together."""
+        if not self.for_all or self.values is not None or self.terms.asset != asset:
+            return False
+        return self.measure in (BudgetMeasure.CHARGE, BudgetMeasure.NET_CHARGE)
 
     def said_values(self) -> BudgetValues | None:
         """Of what it counts each value by itself; None = it counts all together."""

@@ -35,6 +35,7 @@ from ledger.core.commands.holds import (
     DebitWork,
     ExtendHold,
     ReleaseHold,
+    ReserveOperation,
     Sizing,
 )
 from ledger.core.commands.leases import (
@@ -156,6 +157,7 @@ __all__ = [
     "ReportOutcome",
     "RepriceUsage",
     "RequestTopUp",
+    "ReserveOperation",
     "ResumeRecurring",
     "ResumeSeat",
     "ReturnLease",
@@ -192,6 +194,7 @@ Command: TypeAlias = (
     | RepriceUsage
     | CreateQuote
     | AuthorizeHold
+    | ReserveOperation
     | DebitWork
     | ExtendHold
     | CaptureHold

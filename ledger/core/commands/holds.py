@@ -39,6 +39,19 @@ class AuthorizeHold(msgspec.Struct, gc=False):
     operation: bytes = b""
 
 
+class ReserveOperation(msgspec.Struct, gc=False):
+    """Hold units for an operation with all its calls, whatever products they are of (rule H4): what
+    they use is drawn from it, until it is released or expires."""
+
+    key: bytes
+    account: int
+    amount: int
+    lifetime: int  # microseconds; 0 = the default
+    operation: bytes
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
 class DebitWork(msgspec.Struct, gc=False):
     """Charge work in full within every limit, in one step, or deny it (rules D4, H4)."""
 
@@ -52,6 +65,7 @@ class DebitWork(msgspec.Struct, gc=False):
     up_to: str = ""
     minimum: int = 0
     alternatives: tuple[Alternative, ...] = ()
+    hold: int = 0  # of an operation, which is to pay first
 
 
 class CreateQuote(msgspec.Struct, gc=False):
@@ -93,6 +107,8 @@ class CaptureHold(msgspec.Struct, gc=False):
     trace: bytes = b""
     keep_open: bool = False
     operation: bytes = b""  # b"" = that of the hold
+    product: str = ""  # of a hold of an operation, which is of none; "" = that of the hold
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 class ReleaseHold(msgspec.Struct, gc=False):

@@ -2,6 +2,7 @@
 
 holds                   reserved, extended, captured, released, expired
 authorizing, debits     a hold or a denial; charged in one step
+operation_holds         units for an operation with all its calls
 usual_debits            most debits, decided and applied many at a time
 checking                advice on much work of many accounts
 shortfall, affording    which limit decides; as much as all of them afford

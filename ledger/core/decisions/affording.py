@@ -19,7 +19,7 @@ from ledger.core.events import Limit, UpTo
 from ledger.core.outcomes import Refusal
 from ledger.core.pricing.pricing import totals_at
 from ledger.core.shapes import Shape
-from ledger.core.state import Account, State
+from ledger.core.state import Account, Hold, State
 from rating.functions import SCOPE_EVENT, Function, Tiered
 from rating.plan import Plan
 
@@ -42,13 +42,16 @@ def afford(
     now: int,
     overdraw: Overdraw | None = None,
     operation: bytes = b"",
+    hold: Hold | None = None,
 ) -> Afforded | Refusal:
     """The largest quantity from minimum to maximum that is allowed, or the denial of the least.
 
     `quantities` are the most that is asked for. What is allowed is so by every limit at once, and
     one more is not.
     """
-    search = _Search(state, account, shape, quantities, up_to.quantity, now, overdraw, operation)
+    search = _Search(
+        state, account, shape, quantities, up_to.quantity, now, overdraw, operation, hold
+    )
     best = search.largest(up_to.minimum, up_to.maximum)
     if best < 0:
         least = search.ask(up_to.minimum)
@@ -72,6 +75,7 @@ class _Search:
     __slots__ = (
         "_account",
         "_asked",
+        "_hold",
         "_now",
         "_operation",
         "_overdraw",
@@ -91,6 +95,7 @@ class _Search:
         now: int,
         overdraw: Overdraw | None = None,
         operation: bytes = b"",
+        hold: Hold | None = None,
     ) -> None:
         self._state = state
         self._account = account
@@ -100,6 +105,7 @@ class _Search:
         self._now = now
         self._overdraw = overdraw
         self._operation = operation
+        self._hold = hold
         self._asked: dict[int, Assessment | Refusal] = {}
 
     def with_(self, amount: int) -> tuple[int, ...]:
@@ -120,6 +126,7 @@ class _Search:
                 0,
                 self._overdraw,
                 self._operation,
+                self._hold,
             )
         return found
 

@@ -23,14 +23,22 @@ from ledger.core.decisions.holds import (
 from ledger.core.decisions.rule_faults import alternatives_invalid
 from ledger.core.decisions.ruling import rule
 from ledger.core.decisions.shortfall import limit_of
-from ledger.core.events import Event, PolicyDenied, Ruling, SizedDenied, UpTo, WorkDenied
+from ledger.core.events import (
+    Event,
+    HoldDebitDenied,
+    PolicyDenied,
+    Ruling,
+    SizedDenied,
+    UpTo,
+    WorkDenied,
+)
 from ledger.core.funding.top_ups import pending_top_up, request_missing
 from ledger.core.limits import INT64_MAX, OPERATIONS_KNOWN_MAX
 from ledger.core.opening import declare
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.pricing.contracted import bound_for
 from ledger.core.shapes import Shape
-from ledger.core.state import Account, State
+from ledger.core.state import Account, Hold, State
 
 
 def decide_authorize(
@@ -167,11 +175,12 @@ def assess_up_to(
     now: int,
     quote: int = 0,
     operation: bytes = b"",
+    hold: Hold | None = None,
 ) -> Afforded | Refusal:
     """Decide without recording: all of it, or as much as is affordable of what may be less."""
     if up_to is not None:
-        return afford(state, account, shape, quantities, up_to, now, operation=operation)
-    found = assess(state, account, shape, quantities, now, quote, operation=operation)
+        return afford(state, account, shape, quantities, up_to, now, operation=operation, hold=hold)
+    found = assess(state, account, shape, quantities, now, quote, operation=operation, hold=hold)
     return found if isinstance(found, Refusal) else Afforded(found, quantities, None)
 
 
@@ -190,9 +199,11 @@ def deny(
     operation: bytes = b"",
     ruling: Ruling | None = None,
     sizing: Sizing | None = None,
+    hold: int = 0,
 ) -> WorkDenied:
     """Append the denial of what was found, with the limit that decided it. Where a rule asks for a
-    top-up, the account's own rule of top-ups asks for what is missing (rule H6)."""
+    top-up, the account's own rule of top-ups asks for what is missing (rule H6). `hold`: of an
+    operation, which was to pay first."""
     figures = (
         key,
         account.number,
@@ -216,7 +227,7 @@ def deny(
         place = state.batch_length + len(out)
         joined = joining(family, account, operation, place, state.now)
     if ruling is None and sizing is None:
-        denied = WorkDenied(*figures)
+        denied = WorkDenied(*figures) if not hold else HoldDebitDenied(*figures, None, hold)
         out.append(denied)
         if joined is not None:
             out.append(joined)
@@ -227,7 +238,9 @@ def deny(
         number = requested.top_up if requested else pending_top_up(account, found.asset)
         ruling = replace(ruling, top_up=number)
     denied = PolicyDenied(*figures, ruling)
-    if sizing is not None:
+    if hold:
+        denied = HoldDebitDenied(*figures, ruling, hold)
+    elif sizing is not None:
         denied = SizedDenied(*figures, ruling, *said_of(sizing))
     out.append(denied)
     if requested is not None:

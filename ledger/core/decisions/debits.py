@@ -15,12 +15,20 @@ from ledger.core.decisions.authorizing import (
     operation_refused,
     range_of,
 )
-from ledger.core.decisions.holds import Assessment
+from ledger.core.decisions.holds import Assessment, draw_refused, from_hold
+from ledger.core.decisions.operation_holds import operation_hold
 from ledger.core.decisions.ruling import rule
 from ledger.core.drawing.drawdown import Overdraw, draw
-from ledger.core.drawing.paying import NOTHING_TO_PAY, Payment, post
+from ledger.core.drawing.paying import (
+    NOTHING_TO_PAY,
+    Payment,
+    merged,
+    paid_by_commitments,
+    post,
+)
 from ledger.core.events import (
     Event,
+    HoldDebited,
     Limit,
     PolicyDebited,
     Ruling,
@@ -30,10 +38,11 @@ from ledger.core.events import (
 )
 from ledger.core.opening import declare, open_revenue, used_book
 from ledger.core.outcomes import Known, Refusal
+from ledger.core.pricing.contracted import bound_for
 from ledger.core.pricing.costs import bearing, cost_of, provider_cost
 from ledger.core.pricing.rerates import row_draws
 from ledger.core.shapes import Shape
-from ledger.core.state import Account, State
+from ledger.core.state import Account, Hold, State
 
 
 def decide_debit(state: State, command: DebitWork, out: list[Event]) -> Event | Known | Refusal:
@@ -54,9 +63,21 @@ def decide_debit(state: State, command: DebitWork, out: list[Event]) -> Event | 
     refusal = operation_refused(state, account, command.operation)
     if refusal is not None:
         return refusal
+    hold: Hold | None = None
+    operation = command.operation
+    if command.hold:
+        found_hold = operation_hold(state, account, command.hold)
+        if isinstance(found_hold, Refusal):
+            return found_hold
+        hold = found_hold
+        operation = operation or hold.operation
+        bound = bound_for(state, account, command.shape, state.now, command.quantities)
+        refusal = draw_refused(state, account, command.shape, bound, state.now)
+        if refusal is not None and not refusal.reason.startswith("MANDATE"):
+            return refusal
     afforded = assess_up_to(
         state, account, command.shape, command.quantities, up_to, state.now,
-        operation=command.operation,
+        operation=operation, hold=hold,
     )  # fmt: skip
     if isinstance(afforded, Refusal):
         return afforded
@@ -67,18 +88,19 @@ def decide_debit(state: State, command: DebitWork, out: list[Event]) -> Event | 
     if account.rules is not None or command.alternatives:
         ruled = rule(
             state, account, shape, command.quantities, up_to, command.alternatives, 0, afforded,
-            state.now, command.operation,
+            state.now, operation, hold,
         )  # fmt: skip
         if ruled is not None:
             (found, quantities, limit), shape, up_to, _, ruling, overdraw = ruled
     if found.denied:
         return deny(
             state, account, found, command.quantities, out, command.key, command.trace,
-            up_to=up_to, debit=1, operation=command.operation, ruling=ruling,
+            up_to=up_to, debit=1, operation=operation, ruling=ruling, hold=command.hold,
         )  # fmt: skip
     return _debited(
-        state, account, command, shape, found, quantities, up_to, limit, ruling, overdraw, out
-    )
+        state, account, command, shape, found, quantities, up_to, limit, ruling, overdraw, out,
+        operation, hold,
+    )  # fmt: skip
 
 
 def _debited(
@@ -93,6 +115,8 @@ def _debited(
     ruling: Ruling | None,
     overdraw: Overdraw | None,
     out: list[Event],
+    operation: bytes,
+    hold: Hold | None,
 ) -> UsageDebited | Refusal:
     now, bound = state.now, found.bound
     cost = cost_of(state, account, bound, shape, quantities, now)
@@ -100,9 +124,9 @@ def _debited(
         return cost
     priced = found.priced
     out.extend(found.opened)
-    slices = found.slices
+    slices, taken = found.slices, found.taken
     if found.charge != priced.total:  # what it makes earlier usage cost follows as its own entry
-        slices = _slices(state, account, found, now, out, overdraw)
+        slices, taken = _slices(state, account, found, now, out, overdraw, hold)
     payment = NOTHING_TO_PAY
     if slices:
         borne = cost.total if cost is not None else 0
@@ -123,9 +147,9 @@ def _debited(
         0,
         0,
         0,
+        command.hold,
         0,
-        0,
-        command.operation,
+        operation,
         b"",
         command.trace,
         priced.reasons,
@@ -138,7 +162,10 @@ def _debited(
         up_to,
         limit,
     )
-    debited = UsageDebited(*figures) if ruling is None else PolicyDebited(*figures, ruling)
+    if hold is not None:
+        debited: UsageDebited = HoldDebited(*figures, ruling, taken)
+    else:
+        debited = UsageDebited(*figures) if ruling is None else PolicyDebited(*figures, ruling)
     post(state, account, bound, priced, payment, debited, out)
     return debited
 
@@ -150,14 +177,25 @@ def _slices(
     now: int,
     out: list[Event],
     overdraw: Overdraw | None,
-) -> tuple[Slice, ...]:
-    """What pays for the lines alone: the first of what was found to pay for all."""
+    hold: Hold | None,
+) -> tuple[tuple[Slice, ...], tuple[int, ...]]:
+    """What pays for the lines alone: the first of what was found to pay for all; and what of it is
+    of each slice of the hold."""
     priced = found.priced
-    if not priced.total:
-        return ()
+    held: list[Slice] = []
+    taken: list[int] = []
+    if hold is not None and hold.asset == found.asset:
+        from_hold(state, hold, priced, held, taken, priced.total)
+    left = priced.total - sum([piece.amount for piece in held])
+    if not left:
+        return tuple(held), tuple(taken)
+    committed = priced.committed
+    if committed and held:
+        committed -= paid_by_commitments(state, held)
     drawn = draw(
-        state, account, found.asset, found.bound.use, priced.total, now, priced.period, out, False,
-        committed=priced.committed, overdraw=overdraw,
+        state, account, found.asset, found.bound.use, left, now, priced.period, out, False,
+        committed=committed, counted_at=hold.authorized_at if hold is not None else 0,
+        overdraw=overdraw,
     )  # fmt: skip
     assert not drawn.left, "more than this was found to be affordable"
-    return tuple(drawn.slices)
+    return tuple(merged(state, held, drawn.slices)), tuple(taken)

@@ -12,13 +12,20 @@ from typing import NamedTuple
 from ledger.core.admission import (
     in_future,
     known_account,
+    outcome_expected,
     refuse_closed,
     refuse_frozen,
     refuse_new,
     refuse_suspense,
     unusable,
 )
-from ledger.core.budgets.budgeting import Exceeded, first_exceeded, is_mandates
+from ledger.core.budgets.budgeting import (
+    Drawn,
+    Exceeded,
+    first_exceeded,
+    first_not_reserving,
+    is_mandates,
+)
 from ledger.core.catalog import Bound
 from ledger.core.commands import CaptureHold, ExtendHold, ReleaseHold, Sizing
 from ledger.core.drawing.drawdown import (
@@ -32,7 +39,7 @@ from ledger.core.drawing.drawdown import (
     overdraft_headroom,
     overdraft_limit,
 )
-from ledger.core.drawing.paying import Payment, pay, post
+from ledger.core.drawing.paying import Payment, merged, paid_by_commitments, pay, post
 from ledger.core.events import (
     Event,
     HoldAuthorized,
@@ -44,6 +51,7 @@ from ledger.core.events import (
     HoldUpTo,
     Limit,
     OperationHeld,
+    OperationReserved,
     PolicyHeld,
     Pot,
     ProviderCost,
@@ -99,6 +107,7 @@ class Assessment:
         "priced",
         "reasons",
         "slices",
+        "taken",
         "uses_debt",
     )
 
@@ -117,6 +126,7 @@ class Assessment:
         self.reasons: tuple[str, ...] = ()  # why each quantity has no price, where one has none
         self.uses_debt = False
         self.slices: tuple[Slice, ...] = ()  # what would be held
+        self.taken: tuple[int, ...] = ()  # of each slice of the hold of its operation
         self.opened: list[Event] = []  # books that a hold would open
 
 
@@ -129,10 +139,11 @@ def assess(
     quote: int = 0,
     overdraw: Overdraw | None = None,
     operation: bytes = b"",
+    hold: Hold | None = None,
 ) -> Assessment | Refusal:
     """Decide without recording: advisory (rules D4, B8). Used by Check and Quote. `quote` is to
     price it, if not 0 (rule H9); `overdraw`: how far a rule lets it go below zero. `operation`:
-    that it is part of."""
+    that it is part of; `hold`: of an operation, which is to pay first."""
     refusal = refuse_new(account)
     if refusal is not None:
         return refusal
@@ -157,10 +168,11 @@ def assess(
     costs = costs_for(state, account, bound, shape, quantities, now)
     if isinstance(costs, Refusal):
         return costs
-    priced = price(state, account, bound, quantities, now, costs=costs)
+    reserved = hold.slices if hold is not None and hold.asset == bound.asset else ()
+    priced = price(state, account, bound, quantities, now, costs=costs, reserved=reserved)
     if isinstance(priced, Refusal):
         return priced
-    return _assess(state, account, bound, shape, quantities, priced, now, overdraw, operation)
+    return _assess(state, account, bound, shape, quantities, priced, now, overdraw, operation, hold)
 
 
 def _assess(
@@ -173,9 +185,10 @@ def _assess(
     now: int,
     overdraw: Overdraw | None = None,
     operation: bytes = b"",
+    hold: Hold | None = None,
 ) -> Assessment | Refusal:
     """Who would pay what was priced, and whether all mandates and budgets allow it (D4, H4)."""
-    found = payable(state, account, bound, priced, now, overdraw)
+    found = payable(state, account, bound, priced, now, overdraw, hold)
     if isinstance(found, Refusal) or not state.families[account.root].budgets:
         return found
     denial = first_mandate_denying(account, bound.asset, bound.use, found.charge, now)
@@ -185,9 +198,16 @@ def _assess(
         return found
     if found.denied:
         return found
+    drawn = Drawn(hold, found.taken) if hold is not None else None
     exceeded = first_exceeded(
-        state, account, bound, shape, quantities, found.charge, found.slices, now, operation
+        state, account, bound, shape, quantities, found.charge, found.slices, now, operation, drawn
     )
+    _note_exceeded(found, exceeded)
+    return found
+
+
+def _note_exceeded(found: Assessment, exceeded: Exceeded | None) -> None:
+    """A budget that does not allow what was found denies it."""
     if exceeded is not None:
         of_mandate = is_mandates(exceeded.budget)
         found.denied = Reason.MANDATE_EXCEEDED if of_mandate else Reason.BUDGET_EXCEEDED
@@ -195,6 +215,27 @@ def _assess(
             found.denied = Reason.OPERATION_BUDGET_EXCEEDED
         found.budget = exceeded
         found.slices, found.opened = (), []
+
+
+def assess_reserve(
+    state: State, account: Account, bound: Bound, amount: int, now: int, operation: bytes
+) -> Assessment | Refusal:
+    """Whether so many units may be held for an operation with all its calls (rules D4, H4): by
+    whoever pays for usage of any product, and where no budget that counts all of it says no."""
+    priced = Priced(None, account.calendar.start_of(now))
+    priced.charges, priced.total = (amount,), amount
+    found = payable(state, account, bound, priced, now)
+    if isinstance(found, Refusal) or not state.families[account.root].budgets:
+        return found
+    denial = first_mandate_denying(account, bound.asset, None, 0, now)
+    if denial is not None:
+        found.denied, found.mandate = denial.reason, denial
+        found.slices, found.opened = (), []
+    elif not found.denied:
+        exceeded = first_not_reserving(
+            state, account, bound.asset, amount, found.slices, now, operation
+        )
+        _note_exceeded(found, exceeded)
     return found
 
 
@@ -205,8 +246,9 @@ def payable(
     priced: Priced,
     now: int,
     overdraw: Overdraw | None = None,
+    hold: Hold | None = None,
 ) -> Assessment | Refusal:
-    """Who would pay what was priced."""
+    """Who would pay what was priced; a hold of its operation first."""
     _, total = estimated(bound.plan, priced)
     if total > INT64_MAX:
         return overflow(state, bound, total)
@@ -220,28 +262,43 @@ def payable(
         available += overdraft_headroom(account, bound.asset, overdraw)
     found = Assessment(bound, priced, available)
     charges = found.charges
+    held: list[Slice] = []
+    if hold is not None and hold.asset == bound.asset and not priced.suspense:
+        taken: list[int] = []
+        from_hold(state, hold, priced, held, taken, total)
+        found.taken = tuple(taken)
+        found.available += hold.left
+    left = total - sum([piece.amount for piece in held])
     if priced.suspense:
         of_all = priced.reasons or (priced.suspense,) * len(charges)
         found.denied = Reason[Suspense(priced.suspense).name]
         found.reasons = tuple([Suspense(reason).name if reason else "" for reason in of_all])
     elif account.seats is not None and is_suspended(account, bound.use, now):
         found.denied = Reason.SEAT_SUSPENDED
-    elif total and ended:
+    elif left and ended:
         found.denied = Reason.GRACE_ENDED
+    elif held and not left:
+        found.slices = tuple(held)
+        found.uses_debt = any(piece.pot != Pot.GRANT for piece in held)
     elif total:
         whole = None
-        if not bound.plan.listed:
+        if not bound.plan.listed and not held:
             whole = from_first_grant(account, bound.asset, bound.use, total, now)
         if whole is not None:
             found.slices = (whole,)
             return found
         period = account.calendar.start_of(now)
+        committed = priced.committed
+        if committed and held:
+            committed -= paid_by_commitments(state, held)
         drawn = draw(
-            state, account, bound.asset, bound.use, total, now, period, found.opened, False,
-            committed=priced.committed, overdraw=overdraw,
+            state, account, bound.asset, bound.use, left, now, period, found.opened, False,
+            committed=committed, counted_at=hold.authorized_at if hold is not None else 0,
+            overdraw=overdraw,
         )  # fmt: skip
-        found.uses_debt = drawn.uses_debt
-        found.slices = tuple(drawn.slices)
+        slices = merged(state, held, drawn.slices) if held else drawn.slices
+        found.uses_debt = any(piece.pot != Pot.GRANT for piece in slices)
+        found.slices = tuple(slices)
         if drawn.left:
             found.denied = Reason.INSUFFICIENT_CREDITS if own else Reason.SEAT_EXHAUSTED
     return found
@@ -297,10 +354,12 @@ def authorized(
     ruling: Ruling | None = None,
     sizing: Sizing | None = None,
     operation: bytes = b"",
+    reserves: bool = False,
 ) -> HoldAuthorized:
     """Append the hold of what was found, with the books that it opens. `up_to`: it is for as much
     as is affordable, where `limit` allows no more. `ruling`: what a policy had to say.
-    `sizing`: its estimate is learned. `operation`: that it is part of."""
+    `sizing`: its estimate is learned. `operation`: that it is part of; `reserves`: or that it is
+    for, with all its calls."""
     out.extend(found.opened)
     now = state.now
     terms = found.bound.terms
@@ -327,6 +386,8 @@ def authorized(
         hold: HoldAuthorized = SizedOperationHeld(
             *figures, up_to, limit, ruling, *said_of(sizing), operation
         )
+    elif reserves:
+        hold = OperationReserved(*figures, up_to, limit, ruling, operation)
     elif operation:
         hold = OperationHeld(*figures, up_to, limit, ruling, operation)
     elif sizing is not None:
@@ -399,7 +460,7 @@ def decide_extend(state: State, command: ExtendHold, out: list[Event]) -> Event 
     account = known_account(state, command.key, command.account)
     if not isinstance(account, Account):
         return account
-    hold = _open_hold(state, account, command.hold)
+    hold = open_hold(state, account, command.hold)
     if isinstance(hold, Refusal):
         return hold
     now = state.now
@@ -420,7 +481,7 @@ def decide_extend(state: State, command: ExtendHold, out: list[Event]) -> Event 
     return extended
 
 
-def _open_hold(state: State, account: Account, number: int) -> Hold | Refusal:
+def open_hold(state: State, account: Account, number: int) -> Hold | Refusal:
     """The account's hold if it is open, else why it is not."""
     hold = state.holds.get(number)
     if hold is not None and hold.account is account and _is_of_request(hold):
@@ -450,6 +511,7 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
     hold = state.holds.get(command.hold)
     if hold is not None and hold.account is account and _is_of_request(hold):
         product, attributes, operation = hold.product, hold.attributes, hold.operation
+        drawn = hold.drawn
     else:
         hold = None
         settled = state.settled_hold(account, command.hold)
@@ -458,7 +520,10 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         if settled.ended != HOLD_EXPIRED or settled.captured_late:
             return hold_settled(command.hold, settled.settled_at)
         product, attributes, operation = settled.product, settled.attributes, settled.operation
-    if command.operation and command.operation[:KEY_BYTES] != operation[:KEY_BYTES]:
+        drawn = settled.drawn
+    if drawn is not None:
+        operation = command.operation or operation
+    elif command.operation and command.operation[:KEY_BYTES] != operation[:KEY_BYTES]:
         return Refusal(
             Reason.OPERATION_DIFFERS,
             "operation",
@@ -466,8 +531,12 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
             "the hold was authorised for another operation, or none; name that, or nothing",
         )
     refusal = _capture_refused(state, account, command, late=hold is None)
+    if refusal is None:
+        refusal = _other_work(command, product, attributes, of_operation=drawn is not None)
     if refusal is not None:
         return refusal
+    if drawn is not None:
+        product, attributes = command.product, command.attributes
     shape = state.catalog.shape(product, attributes, command.quantity_names)
     at = command.effective_at or state.now
     by: ByQuote | None = None
@@ -478,6 +547,10 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         by, bound = found, found.bound
     else:
         bound = bound_for(state, account, shape, at, command.quantities)
+        if drawn is not None:
+            refusal = draw_refused(state, account, shape, bound, at)
+            if refusal is not None:
+                return refusal
     quoted = by.priced if by is not None else None
     charge = charge_usage(state, account, hold, bound, shape, command.quantities, at, out, quoted)
     if isinstance(charge, Refusal):
@@ -523,6 +596,67 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         returned = returned_by(state, hold, charge.taken)
     post(state, account, bound, priced, payment, captured, out, returned)
     return captured
+
+
+def _other_work(
+    command: CaptureHold,
+    product: str,
+    attributes: tuple[tuple[str, str], ...],
+    *,
+    of_operation: bool,
+) -> Refusal | None:
+    """A capture of a hold of an operation says what was used; any other hold is of its own work."""
+    if of_operation:
+        if command.product:
+            return None
+        return Refusal(
+            Reason.HOLD_OTHER_WORK,
+            "product",
+            "",
+            "the hold is of an operation with all its calls: name the product that was used, or "
+            "release it",
+        )
+    if command.product in ("", product) and command.attributes in ((), attributes):
+        return None
+    field = "attributes" if command.product in ("", product) else "product"
+    return Refusal(
+        Reason.HOLD_OTHER_WORK,
+        field,
+        command.product,
+        f"the hold is for {product!r} with its attributes; leave them out, or reserve for an "
+        "operation, of which any product may be drawn",
+    )
+
+
+def draw_refused(
+    state: State, account: Account, shape: Shape, bound: Bound, at: int
+) -> Refusal | None:
+    """Why work of that kind may not be drawn of a hold of an operation, whatever it costs: nobody
+    has authorised that."""
+    if bound.terms.outcome is not None:
+        return outcome_expected(shape.product)
+    denial = first_mandate_denying(account, bound.asset, bound.use, 0, state.now)
+    if denial is not None and denial.reason in (Reason.MANDATE_PRODUCT, Reason.MANDATE_ATTRIBUTES):
+        return Refusal(
+            denial.reason,
+            "product",
+            shape.product,
+            "the mandate is not for such work: record what has happened as usage of its own",
+        )
+    if account.seats is None:
+        return None
+    refusal = refuse_seat(account, shape, at)
+    if refusal is not None:
+        return refusal
+    seated = turn_of(account, bound.asset, bound.use, at, False)
+    if seated is None or seated.account:
+        return None
+    return Refusal(
+        Reason.HOLD_OTHER_WORK,
+        "hold_id",
+        shape.product,
+        "the seat's plan leaves out what the account has, which the hold is of; leave the hold out",
+    )
 
 
 def _by_quote(
@@ -613,7 +747,7 @@ def charge_usage(
     held: list[Slice] = []
     taken: list[int] = []
     if hold is not None and hold.asset == bound.asset:
-        _from_hold(state, hold, priced, held, taken)
+        from_hold(state, hold, priced, held, taken, priced.total)
     borne = cost.total if cost is not None else 0
     since = hold.authorized_at if hold is not None else 0
     payment = pay(state, account, bound, priced, at, out, held=held, cost=borne, counted_at=since)
@@ -622,20 +756,20 @@ def charge_usage(
     return Charge(priced, payment, tuple(taken), draws, provider)
 
 
-def _from_hold(
+def from_hold(
     state: State,
     hold: Hold,
     priced: Priced,
     slices: list[Slice],
     taken: list[int],
+    left: int,
 ) -> None:
-    """Pay from what is left of the hold's own slices, in their order; `taken` gets what each of
-    them gives.
+    """Pay `left` units from what is left of the hold's own slices, in their order; `taken` gets
+    what each of them gives.
 
     Overage was held against the cap of the month of the authorisation: usage of another month asks
     that month's cap anew (rule D4).
     """
-    left = priced.total
     listed = bool(priced.listed)
     committed = priced.committed  # units that commitments are to pay, and no more (rule R9)
     for piece in hold.slices:
@@ -664,7 +798,7 @@ def decide_release(state: State, command: ReleaseHold, out: list[Event]) -> Even
     account = known_account(state, command.key, command.account)
     if not isinstance(account, Account):
         return account
-    hold = _open_hold(state, account, command.hold)
+    hold = open_hold(state, account, command.hold)
     if isinstance(hold, Refusal):
         return hold
     released = HoldReleased(command.key, command.account, command.hold, command.trace)

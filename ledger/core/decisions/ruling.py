@@ -31,7 +31,7 @@ from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.pricing.costs import cost_of
 from ledger.core.shapes import Shape
-from ledger.core.state import Account, State
+from ledger.core.state import Account, Hold, State
 
 PERMILLE: Final = 1_000
 
@@ -89,13 +89,14 @@ def rule(
     afforded: Afforded,
     now: int,
     operation: bytes = b"",
+    hold: Hold | None = None,
 ) -> Ruled | None:
     """What the account's policy, and the request's alternatives, make of work of which `afforded`
     is what the limits say by themselves. None = the policy has nothing to say: it is allowed."""
     if alternatives or afforded.found.denied or _has_floor(account):
         case = _Case(
             state, account, shape, quantities, up_to, alternatives, lifetime, afforded, now,
-            operation,
+            operation, hold,
         )  # fmt: skip
         if alternatives or case.denied or case.is_below_a_floor():
             return case.decide()
@@ -153,6 +154,7 @@ class _Case:
         afforded: Afforded,
         now: int,
         operation: bytes = b"",
+        hold: Hold | None = None,
     ) -> None:
         self.state = state
         self.account = account
@@ -164,6 +166,7 @@ class _Case:
         self.afforded = afforded
         self.now = now
         self.operation = operation
+        self.hold = hold
         self.denied: str = afforded.found.denied
         standing = account.rules
         self.standing = standing
@@ -385,11 +388,12 @@ class _Case:
         if up_to is not None:
             return afford(
                 self.state, self.account, shape, quantities, up_to, self.now, overdraw,
-                self.operation,
+                self.operation, self.hold,
             )  # fmt: skip
         found = assess(
-            self.state, self.account, shape, quantities, self.now, 0, overdraw, self.operation
-        )
+            self.state, self.account, shape, quantities, self.now, 0, overdraw, self.operation,
+            self.hold,
+        )  # fmt: skip
         return found if isinstance(found, Refusal) else Afforded(found, quantities, None)
 
     def _option(self, listed: Alternative) -> _Option:

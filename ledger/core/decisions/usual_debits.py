@@ -71,7 +71,7 @@ def debit_usual(
             return place
         key, quantities = command.key, command.quantities
         account = accounts.get(command.account)
-        if account is None or command.up_to or command.alternatives:
+        if account is None or command.up_to or command.alternatives or command.hold:
             return place
         if account.calendar is not calendar:  # of another zone than the one before
             calendar = account.calendar

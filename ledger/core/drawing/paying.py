@@ -82,10 +82,10 @@ def pay(
             out,
             True,
             not bound.plan.modeled,
-            priced.committed - _paid_by_commitments(state, held) if priced.committed else 0,
+            priced.committed - paid_by_commitments(state, held) if priced.committed else 0,
             counted_at,
         )
-        slices = _merged(state, held, drawn.slices) if held else drawn.slices
+        slices = merged(state, held, drawn.slices) if held else drawn.slices
         over_limit += drawn.over_limit
         conversion = drawn.conversion
     product = bound.declaration.product
@@ -122,7 +122,8 @@ def post(
         out.append(AdjustmentNoted(account.number, entry, priced.closed, priced.period))
 
 
-def _paid_by_commitments(state: State, pieces: Sequence[Slice]) -> int:
+def paid_by_commitments(state: State, pieces: Sequence[Slice]) -> int:
+    """Units of these slices that commitments pay."""
     paid = 0
     for piece in pieces:
         grant = state.books.accounts[piece.book].grant
@@ -131,7 +132,7 @@ def _paid_by_commitments(state: State, pieces: Sequence[Slice]) -> int:
     return paid
 
 
-def _merged(state: State, first: Sequence[Slice], more: Sequence[Slice]) -> list[Slice]:
+def merged(state: State, first: Sequence[Slice], more: Sequence[Slice]) -> list[Slice]:
     """Slices of the hold followed by those of the excess, one slice a book and pot (rule D3)."""
     merged: dict[tuple[int, int], Slice] = {(piece.pot, piece.book): piece for piece in first}
     for piece in more:

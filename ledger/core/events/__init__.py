@@ -177,10 +177,14 @@ from ledger.core.events.mandates import (
 from ledger.core.events.metering import LevelBack, LevelMove, MetersReversed, UsageMetered
 from ledger.core.events.minimums import MinimumCharged, MinimumsAwaited
 from ledger.core.events.operations import (
+    RESERVED_QUANTITY,
+    HoldDebitDenied,
+    HoldDebited,
     OperationBudgetEnded,
     OperationBudgetSet,
     OperationHeld,
     OperationJoined,
+    OperationReserved,
     SizedOperationHeld,
 )
 from ledger.core.events.outcome_charges import (
@@ -303,6 +307,7 @@ __all__ = [
     "MANDATE_BUDGET",
     "OF_AN_ACCOUNT",
     "OF_A_GRANT",
+    "RESERVED_QUANTITY",
     "AccountBilled",
     "AccountClosed",
     "AccountClosedOut",
@@ -396,6 +401,8 @@ __all__ = [
     "GroupedBudgetSet",
     "HoldAuthorized",
     "HoldCharged",
+    "HoldDebitDenied",
+    "HoldDebited",
     "HoldExpired",
     "HoldExpiry",
     "HoldExtended",
@@ -429,6 +436,7 @@ __all__ = [
     "OperationBudgetSet",
     "OperationHeld",
     "OperationJoined",
+    "OperationReserved",
     "OutcomeConfirmed",
     "OutcomeRejected",
     "OutcomeReported",
@@ -612,6 +620,9 @@ Event: TypeAlias = (
     | HoldUpTo
     | HoldSized
     | OperationHeld
+    | OperationReserved
+    | HoldDebited
+    | HoldDebitDenied
     | SizedOperationHeld
     | OperationBudgetSet
     | OperationJoined

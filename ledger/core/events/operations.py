@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ledger.core.events.base import Fact
 from ledger.core.events.budgets import BudgetTerms
-from ledger.core.events.decision_policies import PolicyHeld
+from ledger.core.events.decision_policies import PolicyDebited, PolicyDenied, PolicyHeld
 from ledger.core.events.sizes import HoldSized
+
+RESERVED_QUANTITY: Final = "reserved"
+"""The one quantity of the plan that a hold of an operation declares, which is of no product: units
+of its asset, which no row prices."""
 
 
 class OperationBudgetSet(Fact, frozen=True, tag=166):
@@ -31,6 +37,25 @@ class OperationHeld(PolicyHeld, frozen=True, tag=167):
     """A hold of work that is part of an operation: its digest, and behind it its parent's."""
 
     operation: bytes = b""
+
+
+class OperationReserved(OperationHeld, frozen=True, tag=182):
+    """A hold for the operation with all its calls: of no product, and of units that were asked for.
+    What calls use is drawn from it, each at its own price."""
+
+
+class HoldDebited(PolicyDebited, frozen=True, tag=183):
+    """Work that was charged at once, of a hold of an operation first: `taken` is what it drew of
+    each of the hold's slices, in the order in which they were held; () where it is priced in
+    another asset. The hold stays open."""
+
+    taken: tuple[int, ...] = ()
+
+
+class HoldDebitDenied(PolicyDenied, frozen=True, tag=184):
+    """Such work that was denied: neither the hold nor what else pays affords it, or a limit."""
+
+    hold: int = 0
 
 
 class SizedOperationHeld(HoldSized, frozen=True, tag=168):

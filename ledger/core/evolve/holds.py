@@ -8,11 +8,13 @@ from ledger.core.events import (
     AuthorizeDenied,
     HoldAuthorized,
     HoldCharged,
+    HoldDebited,
     HoldExpired,
     HoldExpiry,
     HoldExtended,
     HoldReleased,
     OperationHeld,
+    OperationReserved,
     OutcomeConfirmed,
     OutcomeRejected,
     OutcomeReported,
@@ -50,10 +52,12 @@ def capture(state: State, event: UsageRecorded) -> int:
             family.settled[event.hold].captured_late = True
         return event.effective_at
     hold = state.holds[event.hold]
-    if isinstance(event, UsageCaptured):
+    if isinstance(event, UsageCaptured | HoldDebited):
         _take(state, hold, event)
         return hold.authorized_at
     taken = sum(hold.taken_by(event.slices, event.period))
+    if hold.drawn is not None:
+        hold.draw(state.declared[event.plan].product, taken)
     if isinstance(event, HoldCharged):
         settle(state, hold, HOLD_CHARGED, taken)
         return hold.authorized_at
@@ -66,7 +70,7 @@ def capture(state: State, event: UsageRecorded) -> int:
     return hold.authorized_at
 
 
-def _take(state: State, hold: Hold, event: UsageCaptured) -> None:
+def _take(state: State, hold: Hold, event: UsageCaptured | HoldDebited) -> None:
     """A part of the hold is captured: it no longer pends, the rest stays held."""
     rest = list(hold.slices)
     for place, taken in enumerate(event.taken):
@@ -75,6 +79,8 @@ def _take(state: State, hold: Hold, event: UsageCaptured) -> None:
             rest[place] = replace(rest[place], amount=rest[place].amount - taken)
     hold.slices = tuple(rest)
     hold.captures += 1
+    if hold.drawn is not None:
+        hold.draw(state.declared[event.plan].product, sum(event.taken))
     if hold.estimate is not None:
         names = state.declared[event.plan].quantity_names
         hold.estimate = hold.estimate.without(names, event.quantities)
@@ -107,6 +113,8 @@ def hold_authorized(state: State, event: HoldAuthorized) -> None:
         set_timer(state, account, event.expires_at, TIMER_HOLD, event.hold)
     if isinstance(event, OperationHeld | SizedOperationHeld):
         hold.operation = event.operation
+    if isinstance(event, OperationReserved):
+        hold.drawn = {}
     if event.quote:
         hold.quote = event.quote
         state.quotes[event.quote].hold = event.hold
@@ -245,6 +253,7 @@ def settle(state: State, hold: Hold, ended: int, taken: int = 0, charge: int = 0
         settled,
         ended_lease,
         hold.operation,
+        hold.drawn,
     )
 
 

@@ -51,10 +51,11 @@ class MandateDenial:
 
 
 def first_mandate_denying(
-    account: Account, asset: int, use: Use, charge: int, now: int
+    account: Account, asset: int, use: Use | None, charge: int, now: int
 ) -> MandateDenial | None:
     """The nearest mandate, of the account or above it, that does not allow work of that price;
-    what is left of their budgets is asked as of any budget (rule H4)."""
+    what is left of their budgets is asked as of any budget (rule H4). `use`: None = it is of any,
+    of which each is asked about by itself."""
     node: Account | None = account
     while node is not None:
         mandate = node.mandate
@@ -71,10 +72,10 @@ def first_mandate_denying(
     return None
 
 
-def _denies(terms: MandateTerms, asset: int, use: Use, charge: int) -> Reason | None:
-    if terms.products and use.product not in terms.products:
+def _denies(terms: MandateTerms, asset: int, use: Use | None, charge: int) -> Reason | None:
+    if use is not None and terms.products and use.product not in terms.products:
         return Reason.MANDATE_PRODUCT
-    if not use.attributes.issuperset(terms.attributes):
+    if use is not None and not use.attributes.issuperset(terms.attributes):
         return Reason.MANDATE_ATTRIBUTES
     if terms.asset != asset:
         return Reason.MANDATE_ASSET

@@ -80,6 +80,7 @@ class PackedHold(msgspec.Struct, array_like=True, gc=False):
     outcome: PackedOutcome | None = None
     lease: PackedLease | None = None
     operation: bytes = b""
+    drawn: tuple[tuple[str, int], ...] | None = None
 
 
 class PackedSettledOutcome(msgspec.Struct, array_like=True, gc=False):
@@ -124,6 +125,7 @@ class PackedSettled(msgspec.Struct, array_like=True, gc=False):
     outcome: PackedSettledOutcome | None = None
     lease: PackedSettledLease | None = None
     operation: bytes = b""
+    drawn: tuple[tuple[str, int], ...] | None = None
 
 
 def pack_hold(hold: Hold) -> PackedHold:
@@ -146,6 +148,7 @@ def pack_hold(hold: Hold) -> PackedHold:
         _pack_outcome(hold.outcome) if hold.outcome is not None else None,
         _pack_lease(hold.lease) if hold.lease is not None else None,
         hold.operation,
+        tuple(hold.drawn.items()) if hold.drawn is not None else None,
     )
 
 
@@ -240,6 +243,7 @@ def unpack_hold(state: State, packed: PackedHold) -> None:
     hold.captures = packed.captures
     hold.quote = packed.quote
     hold.operation = packed.operation
+    hold.drawn = dict(packed.drawn) if packed.drawn is not None else None
     if packed.outcome is not None:
         pends = packed.outcome
         hold.outcome = Outcome(
@@ -275,6 +279,7 @@ def pack_settled(hold: SettledHold) -> PackedSettled:
         _pack_settled_outcome(hold.outcome) if hold.outcome is not None else None,
         _pack_settled_lease(hold.lease) if hold.lease is not None else None,
         hold.operation,
+        tuple(hold.drawn.items()) if hold.drawn is not None else None,
     )
 
 
@@ -331,6 +336,7 @@ def unpack_settled(state: State, family: Family, packed: PackedSettled) -> None:
         _unpack_settled_outcome(packed.outcome) if packed.outcome is not None else None,
         _unpack_settled_lease(packed.lease) if packed.lease is not None else None,
         packed.operation,
+        dict(packed.drawn) if packed.drawn is not None else None,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ledger.core.events import (
     DecisionPolicySet,
+    HoldDebitDenied,
+    HoldDebited,
     OperationHeld,
     PackageRulesSet,
     PolicyDebited,
@@ -51,6 +53,19 @@ def policy_held(fold: Folding, index: int, event: PolicyHeld) -> None:
 def policy_debited(fold: Folding, index: int, event: PolicyDebited) -> None:
     _ruled(fold, event)
     usage_costed(fold, index, event)
+
+
+def hold_debited(fold: Folding, index: int, event: HoldDebited) -> None:
+    """Of a hold of an operation, which a policy may have had a say in."""
+    if event.ruling is not None:
+        _ruled(fold, event)
+    usage_costed(fold, index, event)
+
+
+def hold_debit_denied(fold: Folding, index: int, event: HoldDebitDenied) -> None:
+    authorize_denied(fold, index, event)
+    if event.ruling is not None:
+        _ruled(fold, event)
 
 
 def policy_denied(fold: Folding, index: int, event: PolicyDenied) -> None:

@@ -8,6 +8,7 @@ from ledger.core.events import (
     AuthorizeDenied,
     HoldAuthorized,
     HoldCharged,
+    HoldDebited,
     HoldExpired,
     HoldExtended,
     HoldReleased,
@@ -108,7 +109,7 @@ def captured(fold: Folding, entry_seq: int, event: UsageRecorded) -> int:
     if fact is None:
         return 0
     change = _hold_change(fold, event.hold, fact)
-    if isinstance(event, UsageCaptured):
+    if isinstance(event, UsageCaptured | HoldDebited):
         change.captures += 1
         change.captured += sum(event.taken)
         return _take_part(fold, event.hold, fact, entry_seq, event)
@@ -123,7 +124,11 @@ def captured(fold: Folding, entry_seq: int, event: UsageRecorded) -> int:
 
 
 def _take_part(
-    fold: Folding, number: int, fact: HoldFact, entry_seq: int, event: UsageCaptured
+    fold: Folding,
+    number: int,
+    fact: HoldFact,
+    entry_seq: int,
+    event: UsageCaptured | HoldDebited,
 ) -> int:
     """What was taken of each slice no longer pends; the rest stays held."""
     taken = event.taken

@@ -122,10 +122,13 @@ from ledger.verify.rules.metering import goes_on_metering, meters_reversed, usag
 from ledger.verify.rules.minimums import minimum_charged, minimums_awaited
 from ledger.verify.rules.operation_cover import note_named
 from ledger.verify.rules.operations import (
+    hold_debit_denied,
+    hold_debited,
     operation_budget_ended,
     operation_budget_set,
     operation_held,
     operation_joined,
+    operation_reserved,
     sized_operation_held,
 )
 from ledger.verify.rules.outcome_charges import (
@@ -337,6 +340,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     e.HoldAuthorized: hold_authorized,
     e.HoldSized: hold_sized,
     e.OperationHeld: operation_held,
+    e.OperationReserved: operation_reserved,
     e.SizedOperationHeld: sized_operation_held,
     e.OperationBudgetSet: operation_budget_set,
     e.OperationJoined: operation_joined,
@@ -344,7 +348,9 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     e.HoldUpTo: hold_up_to,
     e.PolicyHeld: policy_held,
     e.PolicyDenied: policy_denied,
+    e.HoldDebitDenied: hold_debit_denied,
     e.PolicyDebited: policy_debited,
+    e.HoldDebited: hold_debited,
     e.DecisionPolicySet: decision_policy_set,
     e.PackageRulesSet: package_rules_set,
     e.AuthorizeDenied: authorize_denied,

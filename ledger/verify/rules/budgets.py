@@ -23,6 +23,8 @@ from ledger.core.events import (
     GrantKind,
     GroupedBudgetSet,
     HoldAuthorized,
+    HoldDebitDenied,
+    HoldDebited,
     HoldExpired,
     HoldReleased,
     LeaseGranted,
@@ -187,6 +189,10 @@ def look_at_denying(judge: Judge, state: State, event: AuthorizeDenied, limit: L
             return
         counter = counted.counter
     posted, pending = counter.within(budget.terms.window, state.now)
+    if isinstance(event, HoldDebitDenied):
+        span = budget.held.get(event.hold, ((0, 0), 0))[0]
+        if 0 < span[1] <= state.now:  # it counts where its hold does, which is over by now
+            return
     judge.equal(state, "left", max(0, most - posted - pending), limit.left)
 
 
@@ -260,7 +266,11 @@ def budgets_counted(judge: Judge, state: State, event: BudgetsCounted) -> None:
         elif isinstance(of, LeaseRenewed):
             continue
         elif isinstance(of, UsageDebited):
-            judge.equal(state, f"pending in budget {move.budget}", 0, move.pending)
+            if not isinstance(of, HoldDebited):
+                judge.equal(state, f"pending in budget {move.budget}", 0, move.pending)
+            elif not 0 <= -move.pending <= pends:
+                what = f"pending in budget {move.budget}"
+                judge.wrong(state, what, f"-{pends} to 0", move.pending)
             _look_at_limit(judge, state, budget, move, of)
         elif not 0 <= -move.pending <= pends:
             judge.wrong(state, f"pending in budget {move.budget}", f"-{pends} to 0", move.pending)
@@ -315,7 +325,7 @@ def _look_at_limit(
     if terms.hard and not isinstance(of, OutcomeReported) and move.end > state.now:
         posted, pending = budget.counter.within(terms.window, state.now)
         taken = move.pending + move.posted
-        if posted + pending + taken > limit:
+        if taken > 0 and posted + pending + taken > limit:
             left = limit - posted - pending
             judge.wrong(state, f"held of budget {budget.number}", f"up to {left}", taken)
 

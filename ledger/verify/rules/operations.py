@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from ledger.core.events import (
+    RESERVED_QUANTITY,
+    HoldDebitDenied,
+    HoldDebited,
     OperationBudgetEnded,
     OperationBudgetSet,
     OperationHeld,
     OperationJoined,
+    OperationReserved,
     SizedOperationHeld,
     WindowKind,
 )
@@ -19,10 +23,12 @@ from ledger.core.limits import (
     OPERATIONS_KNOWN_MAX,
 )
 from ledger.core.state import State
-from ledger.verify.rules.decisions import hold_up_to, policy_held
+from ledger.verify.rules.decision_policies import look_at_denial, look_at_ruling
+from ledger.verify.rules.decisions import hold_up_to, policy_held, work_denied
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.operation_cover import ended, joined, joined_by, own_budget, up_from
 from ledger.verify.rules.sizes import hold_sized
+from ledger.verify.rules.usage import look_at_taken, usage_debited
 
 _FIXED = ("measure", "asset", "quantity", "products", "tags", "attributes")
 
@@ -97,6 +103,45 @@ def operation_held(judge: Judge, state: State, event: OperationHeld) -> None:
     else:
         hold_up_to(judge, state, event)
     _look_at(judge, state, event.operation)
+
+
+def operation_reserved(judge: Judge, state: State, event: OperationReserved) -> None:
+    """A hold for all calls of an operation: of no product, for the units that were asked for."""
+    hold_up_to(judge, state, event)
+    _look_at(judge, state, event.operation)
+    plan = state.declared[event.plan]
+    of_nothing = ("", (), (RESERVED_QUANTITY,))
+    judge.equal(state, "work", of_nothing, (plan.product, plan.attributes, plan.quantity_names))
+    held = sum([piece.amount for piece in event.slices])
+    judge.equal(state, "units held for an operation", event.quantities, (held,))
+    judge.equal(state, "ruling of a hold of an operation", None, event.ruling)
+    for piece in event.slices:
+        grant = state.books.accounts[piece.book].grant
+        if grant is not None and grant.limited:
+            what = f"grant {grant.number} that is held for an operation"
+            judge.wrong(state, what, "one for any product", "one for some")
+
+
+def hold_debited(judge: Judge, state: State, event: HoldDebited) -> None:
+    """Work within every limit that a hold of an operation pays first."""
+    usage_debited(judge, state, event)
+    look_at_taken(judge, state, event)
+    if event.ruling is not None:
+        look_at_ruling(judge, state, event)
+    hold = state.holds.get(event.hold)
+    if hold is not None and hold.drawn is None:
+        judge.wrong(state, f"hold {hold.number}", "one of an operation", "one of its own work")
+
+
+def hold_debit_denied(judge: Judge, state: State, event: HoldDebitDenied) -> None:
+    """The same, denied: what pays is the hold, too."""
+    work_denied(judge, state, event)
+    if event.ruling is not None:
+        look_at_denial(judge, state, event)
+    judge.equal(state, "debit", 1, event.debit)
+    hold = state.holds.get(event.hold)
+    if hold is None or hold.drawn is None or hold.account.number != event.account:
+        judge.wrong(state, f"hold {event.hold}", "an open one of an operation", "another")
 
 
 def sized_operation_held(judge: Judge, state: State, event: SizedOperationHeld) -> None:

@@ -9,6 +9,7 @@ from ledger.core.events import (
     BookKind,
     HoldAuthorized,
     HoldCharged,
+    HoldDebited,
     LeaseRenewed,
     OverdraftKind,
     PlanDeclared,
@@ -180,6 +181,11 @@ def over_limit(judge: Judge, state: State, event: UsageRecorded | UsageRerated) 
 def usage_captured(judge: Judge, state: State, event: UsageCaptured) -> None:
     """A capture that leaves its hold open takes of its slices first (rule H1)."""
     usage_recorded(judge, state, event)
+    look_at_taken(judge, state, event)
+
+
+def look_at_taken(judge: Judge, state: State, event: UsageCaptured | HoldDebited) -> None:
+    """What is taken of a hold that stays open: its slices give all before anything else does."""
     hold = state.holds.get(event.hold)
     if event.late or hold is None:
         judge.equal(state, "taken of a hold that is not open", (), event.taken)
@@ -214,10 +220,23 @@ def usage_debited(judge: Judge, state: State, event: UsageDebited) -> None:
     for piece in event.slices:
         if piece.pot not in (Pot.GRANT, Pot.OVERDRAFT, Pot.OVERAGE):
             judge.wrong(state, "pot of what is charged at once", "one that may be held", piece.pot)
+        elif piece.amount <= _held_of(state, event, piece):
+            continue  # the policy of when it was held counts
         elif piece.pot == Pot.OVERDRAFT and not overdraft_by(state, event, asset):
             judge.equal(state, "holds_overdraft", True, account.policy.holds_overdraft)
         elif piece.pot == Pot.OVERAGE:
             judge.equal(state, "holds_overage", True, account.policy.holds_overage)
+
+
+def _held_of(state: State, event: UsageDebited, piece: Slice) -> int:
+    """Units of a slice that a hold of an operation gives."""
+    hold = state.holds.get(event.hold)
+    if hold is None or not isinstance(event, HoldDebited):
+        return 0
+    for held, taken in zip(hold.slices, event.taken, strict=False):
+        if (held.pot, held.book) == (piece.pot, piece.book):
+            return taken
+    return 0
 
 
 def look_at_up_to(

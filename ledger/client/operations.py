@@ -1,0 +1,177 @@
+"""Around a user action with all its calls: units are held once, and calls draw from them.
+
+    async with client.operation("acme", "run-17", hold=50_000_000) as run:
+        found = await run.debit("search", {"queries": 3})
+        await run.meter("chat", {"input_tokens": 900, "output_tokens": 250})
+
+A debit is decided before its work runs, and may be denied; what is metered has happened, and is
+charged whatever the hold has left. Each call is recorded once by its own request id. Every way out
+of the block gives back what is left of the hold, as a metered call does, and a hold that is in use
+is extended while the block runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from ledger.client.decisions import DecisionCalls
+from ledger.client.metered import (
+    LIFETIME_US,
+    REQUEST_ID_BYTES_MAX,
+    HoldCalls,
+    MeteredCall,
+    Request,
+    Settling,
+)
+from ledger.v1 import decision_pb2 as pb
+
+
+class OperationRequest(Request):
+    """A hold that is asked for an operation with all its calls, under one id."""
+
+    def __init__(
+        self,
+        account: str,
+        operation: str,
+        hold: int,
+        lifetime_us: int,
+        operation_parent: str,
+        request_id: str,
+    ) -> None:
+        if lifetime_us < 1:
+            raise ValueError(f"lifetime_us is 1 or more, not {lifetime_us}")
+        if len(request_id.encode()) > REQUEST_ID_BYTES_MAX:
+            raise ValueError(f"request_id has {REQUEST_ID_BYTES_MAX} bytes at most: {request_id!r}")
+        what = f"operation {operation}"
+        super().__init__(
+            account, what, None, {}, lifetime_us, None, "", request_id, (), instead=False
+        )
+        self.operation = operation
+        self.operation_parent = operation_parent
+        self._hold = hold
+
+    async def authorize(self, calls: DecisionCalls) -> pb.AuthorizeResponse:
+        """Ask, under the one id."""
+        return await calls.reserve_operation(
+            self.account,
+            self.operation,
+            self._hold,
+            lifetime_us=self.lifetime_us,
+            operation_parent=self.operation_parent,
+            request_id=self.request_id,
+        )
+
+
+class HeldOperation:
+    """A user action while it runs; made by `DrawdownClient.operation`, entered once."""
+
+    def __init__(self, calls: HoldCalls, settling: Settling, request: OperationRequest) -> None:
+        self._calls = calls
+        self._request = request
+        self._held = MeteredCall(calls, settling, request)
+
+    @property
+    def hold_id(self) -> str:
+        """The hold; "" before the block is entered."""
+        return self._held.hold_id
+
+    @property
+    def decision(self) -> pb.AuthorizeResponse | None:
+        """What Authorize answered; None before the block is entered."""
+        return self._held.decision
+
+    async def __aenter__(self) -> Self:
+        """Hold. Raises Denied, Refused, NotApplied, OutcomeUnknown, ClientClosed."""
+        await self._held.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give back what is left; see metered.MeteredCall."""
+        await self._held.__aexit__(kind, error, traceback)
+
+    async def debit(
+        self,
+        product: str,
+        quantities: Mapping[str, int],
+        attributes: Mapping[str, str] | None = None,
+        *,
+        operation: str = "",
+        up_to: tuple[str, int] | None = None,
+        alternatives: Sequence[pb.Alternative] = (),
+        request_id: str = "",
+    ) -> pb.DebitResponse:
+        """Charge a call's work from the hold, then from what else pays, if it is within every
+        limit. `operation`: that of the call, below this one; "" = it is of this one."""
+        asked = self._request
+        return await self._calls.debit(
+            asked.account,
+            product,
+            quantities,
+            attributes,
+            operation=operation or asked.operation,
+            operation_parent=asked.operation if operation else asked.operation_parent,
+            up_to=up_to,
+            alternatives=alternatives,
+            hold_id=self.hold_id,
+            request_id=request_id,
+        )
+
+    async def meter(
+        self,
+        product: str,
+        quantities: Mapping[str, int],
+        attributes: Mapping[str, str] | None = None,
+        *,
+        operation: str = "",
+        effective_at_us: int = 0,
+        request_id: str = "",
+    ) -> pb.CaptureResponse:
+        """Charge what a call has used: from the hold first, what is above it as new usage."""
+        asked = self._request
+        return await self._calls.capture(
+            self.hold_id,
+            quantities,
+            product=product,
+            attributes=attributes,
+            effective_at_us=effective_at_us,
+            keep_open=True,
+            operation=operation or asked.operation,
+            operation_parent=asked.operation if operation else asked.operation_parent,
+            request_id=request_id,
+        )
+
+
+class OperationCalls(HoldCalls):
+    """Part of DrawdownClient."""
+
+    _settling: Settling
+
+    def operation(
+        self,
+        account: str,
+        operation: str,
+        *,
+        hold: int,
+        lifetime_us: int = LIFETIME_US,
+        operation_parent: str = "",
+        request_id: str = "",
+    ) -> HeldOperation:
+        """A block whose calls draw from one hold of so many minor units of the asset that the
+        account is charged in. Entering raises Denied where they are not there. `lifetime_us`: of
+        the hold; it is extended every third of it, for up to 24 hours."""
+        request = OperationRequest(
+            account,
+            operation,
+            hold,
+            lifetime_us,
+            operation_parent,
+            request_id or self._caller.new_id(),
+        )
+        return HeldOperation(self, self._settling, request)
