@@ -229,18 +229,18 @@ class Caller:
                 raise ClientClosed("the client is closed")
             address = self.routing.address_of(account)
             self.refreshing.used()
-            call = method(self._channels.to(address))(
-                ask(position), metadata=self._channels.metadata
-            )
+            metadata, answered = self._channels.metadata, False
+            call = method(self._channels.to(address))(ask(position), metadata=metadata)
             failure = MOVED
             try:
                 async for reply in call:
                     attempts = Attempts(self._policy, self._randrange, monotonic_us())
+                    answered = True
                     position = getattr(reply, "position", "") or position
                     self.positions.observe(position)
                     yield reply
             except grpc.aio.AioRpcError as error:
-                failure = failure_of(error)
+                failure = self._channels.since(metadata, failure_of(error), answered=answered)
             except asyncio.CancelledError as error:
                 self._look_for_closing(error)
                 raise

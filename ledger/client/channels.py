@@ -51,10 +51,13 @@ class Channels:
         token = self._token if isinstance(self._token, str) else self._token()
         return (*self._metadata, ("authorization", f"Bearer {token}")) if token else self._metadata
 
-    def since(self, used: tuple[tuple[str, str], ...], failure: Failure) -> Failure:
-        """What ended a stream that bore `used`. Where its token is no good any more and another is
-        given now, what was not answered was not looked at, and goes on a new stream."""
-        if failure.code != "UNAUTHENTICATED" or isinstance(self._token, str):
+    def since(
+        self, used: tuple[tuple[str, str], ...], failure: Failure, *, answered: bool
+    ) -> Failure:
+        """What ended a stream that bore `used`, and had `answered`. Where its token was good and is
+        no more, and another is given now, what was not answered was not looked at, and goes on a
+        new stream."""
+        if failure.code != "UNAUTHENTICATED" or not answered or isinstance(self._token, str):
             return failure
         with contextlib.suppress(Exception):  # whoever begins a call will hear of it
             if self.metadata != used:

@@ -86,7 +86,8 @@ class Pipes:
             asyncio.create_task(self._watch(address, pipe)),
         ]
         try:
-            failure = self._channels.since(metadata, await pipe.read(call))
+            failure = await pipe.read(call)
+            failure = self._channels.since(metadata, failure, answered=pipe.answered)
         finally:
             del self._pipes[address]
             pipe.fail(failure.kept_unknown() if not failure.reason else failure)
@@ -141,6 +142,7 @@ class _Pipe:
     def __init__(self) -> None:
         self.waiting: deque[_Asked] = deque()  # not yet sent
         self.owed: dict[int, _Asked] = {}  # all of them, by number, in the order of asking
+        self.answered = False  # anything yet
         self._numbers = 0
         self._due = asyncio.Event()  # something is to be sent
         self._lingering: asyncio.TimerHandle | None = None
@@ -194,6 +196,7 @@ class _Pipe:
                 message = await call.read()
                 if not isinstance(message, pb.DecideStreamResponse):
                     return Failure(FailureKind.UNKNOWN, "UNAVAILABLE", "", "the stream ended")
+                self.answered = True
                 for reply in message.replies:
                     asked = self.owed.pop(reply.number, None)
                     if asked is not None and not asked.answer.done():

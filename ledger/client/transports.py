@@ -136,7 +136,8 @@ class StreamTransport:
         call = UsageServiceStub(self._channels.to(address)).IngestStream(metadata=metadata)
         writing = asyncio.create_task(self._write(call, stream))
         try:
-            failure = self._channels.since(metadata, await self._read(call, stream))
+            failure = await self._read(call, stream)
+            failure = self._channels.since(metadata, failure, answered=stream.answered)
         finally:
             call.cancel()
             writing.cancel()
@@ -162,6 +163,7 @@ class StreamTransport:
                 reply = await self._next(call, stream)
                 if not isinstance(reply, pb.IngestStreamResponse):
                     return Failure(FailureKind.UNKNOWN, "UNAVAILABLE", "", "the stream ended")
+                stream.answered = True
                 self._observe(reply.batch.position)
                 outcomes = outcomes_of(reply.batch)
                 batch, answered = stream.owed.pop(reply.batch_number)
@@ -193,11 +195,12 @@ _IngestCall: TypeAlias = grpc.aio.StreamStreamCall[pb.IngestStreamRequest, pb.In
 
 
 class _Stream:
-    __slots__ = ("outgoing", "owed")
+    __slots__ = ("answered", "outgoing", "owed")
 
     def __init__(self) -> None:
         self.outgoing: asyncio.Queue[Batch] = asyncio.Queue()  # bounded by the core's in_flight
         self.owed: dict[int, tuple[Batch, Answered]] = {}
+        self.answered = False  # anything yet
 
 
 def _not_understood(error: Exception) -> Failure:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
@@ -75,19 +77,37 @@ async def outcome_of(call: Awaitable[Any]) -> str | None:
 
 
 async def test_a_stream_whose_token_expired_goes_on_with_the_next(asking: Proven) -> None:
-    """Whoever debits, or reports usage, then, is answered as by calls of their own."""
+    """Whoever debits, reports usage or watches then, is answered as by calls of their own."""
     source = Source(asking.token())
     async with DrawdownClient(asking.address, token=source, retry=PROMPT, **PIPED) as client:
         source.token = before = short(asking)
         assert (await client.debit("acme", "chat", {"output_tokens": 1})).decision == DECISION_ALLOW
         [first] = await client.ingest([used(1)])
-        await expired(asking, before)
-        source.token = asking.token()
-        debits = [client.debit("acme", "chat", {"output_tokens": 1}) for _ in range(20)]
-        answers = await asyncio.gather(*debits)
-        [second] = await client.ingest([used(2)])
+        async with contextlib.aclosing(client.watch("acme")) as watch:
+            shown = await anext(watch)
+            await expired(asking, before)
+            source.token = asking.token()
+            debits = [client.debit("acme", "chat", {"output_tokens": 1}) for _ in range(20)]
+            answers = await asyncio.gather(*debits)
+            [second] = await client.ingest([used(2)])
+            async with asyncio.timeout(30):
+                while shown.accounts[0].balances[0].granted != str(10**9 - 23 * 15):
+                    shown = await anext(watch)
     assert {each.decision for each in answers} == {DECISION_ALLOW}
     assert (first.outcome, second.outcome) == (Outcome.APPLIED, Outcome.APPLIED)
+
+
+async def test_tokens_that_were_never_good_are_refused_at_once(asking: Proven) -> None:
+    """Though each is another one."""
+    numbers = itertools.count()
+    source = Source(asking.token())
+    async with DrawdownClient(
+        asking.address, token=lambda: source.token or f"none-{next(numbers)}", **PIPED
+    ) as client:
+        source.token = ""
+        async with asyncio.timeout(30):
+            with pytest.raises(Refused, match="token"):
+                await client.debit("acme", "chat", {"output_tokens": 1})
 
 
 async def test_a_token_that_stays_as_it_was_is_refused_at_once(asking: Proven) -> None:
