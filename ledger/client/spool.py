@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from ledger.client.errors import ClientClosed, NotApplied, OutcomeUnknown, SpoolFull
+from ledger.client.errors import ClientClosed, NotApplied, OutcomeUnknown, Refused, SpoolFull
 from ledger.client.events import EventOutcome, UsageEvent
 from ledger.client.spool_aside import SetAside, key_of, listed, refused
 from ledger.client.spool_files import Damage, SpoolFiles
@@ -155,7 +155,8 @@ class Spool:
         return None
 
     async def capture(self, capture: SpooledCapture) -> CaptureResponse | None:
-        """What became of a capture; None = it is on the disk and will be sent, under its id.
+        """What became of a capture; None = it is on the disk and will be sent, under its id. What
+        a server refuses at once is set aside too, since its work is done.
 
         Raises Refused, SpoolFull (it is nowhere), SpoolFailed, ClientClosed.
         """
@@ -169,6 +170,10 @@ class Spool:
             if asked.done() and not asked.cancelled():
                 try:
                     return asked.result()
+                except Refused as error:
+                    entry = refused(capture, error.reason or error.code, error.message)
+                    await self._sending.set_aside([entry])
+                    raise
                 except (NotApplied, OutcomeUnknown):
                     pass
         await self._keep(record)

@@ -108,7 +108,8 @@ class Spool:
         return self._loop.run(self._spool.record(event))
 
     def capture(self, capture: SpooledCapture) -> CaptureResponse | None:
-        """What became of a capture; None = it is on the disk and will be sent, under its id.
+        """What became of a capture; None = it is on the disk and will be sent, under its id. What
+        a server refuses at once is set aside too, since its work is done.
 
         Raises Refused, SpoolFull (it is nowhere), SpoolFailed, ClientClosed.
         """

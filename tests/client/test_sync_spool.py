@@ -155,6 +155,7 @@ async def test_what_is_refused_is_told_listed_and_sent_again(
             assert captured.charge == 3 * PRICE
             with pytest.raises(Refused, match="HOLD"):
                 spool.capture(SpooledCapture(hold.hold_id, {"output_tokens": 3}, "c-2"))
+            assert [each.id for each in spool.set_aside()] == ["c-2"]
 
     await asyncio.to_thread(work)
     assert await charged(client) == 5
