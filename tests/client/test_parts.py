@@ -38,6 +38,7 @@ PUBLIC = [
     "Guard",
     "GuardedCall",
     "HeldLease",
+    "HeldOperation",
     "IngestCore",
     "InvalidEvent",
     "LeaseTerms",
