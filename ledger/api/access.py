@@ -140,7 +140,7 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
                 # It says what budgets and grants above hold, and what work costs.
                 "ExplainDecision": _of_account(_READ),
                 "Authorize": _of_account(_WORKS, Place("quote_id", QUOTE)),
-                "Debit": _of_account(_WORKS),
+                "Debit": _of_account(_WORKS, Place("hold_id", HOLD)),
                 # Each item is let in as a call of its own would be.
                 "DecideStream": Rule(_WORKS, Reach.ITEMS, tenants=()),
                 **_alike(_by_id(_WORKS, HOLD), "Extend", "Capture", "Release"),
