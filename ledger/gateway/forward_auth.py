@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ledger.api.calls import Call
+from ledger.auth.principal import Principal
 from ledger.gateway import replies
 from ledger.gateway.authorizing import Asked, asked
 from ledger.gateway.away import Answers
@@ -28,18 +29,21 @@ _DENIALS: Final = frozenset(
 )
 """Statuses of denials that `deny_status` stands for, beside those that it may be itself."""
 
-_ELSEWHERE: Final = frozenset({Kind.JWT, Kind.METADATA, Kind.PRINCIPAL})
+_ELSEWHERE: Final = frozenset({Kind.JWT, Kind.METADATA})
 
 
 class PlainRequest:
-    """See sources.Seen: there are headers, and nothing else."""
+    """See sources.Seen: there are headers, and what a token proves.
 
-    __slots__ = ("headers",)
+    Its principal is the one account that the token is for. A token for several, or for a whole
+    tenant, says nothing of whose the request is.
+    """
 
-    principal = ""
+    __slots__ = ("headers", "principal")
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
+    def __init__(self, headers: Mapping[str, str], proven: Principal) -> None:
         self.headers = headers
+        self.principal = proven.accounts[0] if len(proven.accounts) == 1 else ""
 
     def metadata(self, namespace: str) -> Mapping[str, Any]:
         """See Seen."""
@@ -66,7 +70,7 @@ class ForwardAuth:
             _understood(route, key, status)
         except (RouteInvalid, SourceInvalid) as error:
             return denied(replies.MISCONFIGURED, "ROUTE_INVALID", str(error))
-        seen = PlainRequest(headers)
+        seen = PlainRequest(headers, call.principal)
         work = asked(route, seen)
         if not isinstance(work, Asked):
             return _told(work, status)
@@ -106,5 +110,5 @@ def _understood(route: Route, key: Source | None, status: str | None) -> None:
         if source.kind in _ELSEWHERE:
             raise RouteInvalid(
                 f"{source.shown} is known of a request that Envoy asks for; over HTTP there are "
-                "headers and values"
+                "headers, values and principal"
             )

@@ -36,7 +36,7 @@ class Seen(Protocol):
 
     @property
     def principal(self) -> str:
-        """Who sent it by the certificate of the connection; "" = nobody."""
+        """Who sent it by the certificate of the connection, or by a token; "" = nobody."""
         ...
 
     def metadata(self, namespace: str) -> Mapping[str, Any]:
@@ -81,7 +81,7 @@ class Source(NamedTuple):
         if self.kind is Kind.METADATA:
             return f"{self.name} in the metadata {self.namespace}"
         if self.kind is Kind.PRINCIPAL:
-            return "a client certificate"
+            return "a client certificate, or a token for one account,"
         return "a value"
 
 

@@ -208,7 +208,6 @@ async def test_a_hold_is_made_once_for_an_id_of_the_gateways(http: Http) -> None
         {"key": "header:x-request-id"},
         {"mode": "hold", "key": "fixed"},
         {"account": "jwt:sub"},
-        {"account": "principal"},
         {"quantity.input_tokens": "metadata:a:b"},
         {"deny_status": "200"},
         {"colour": "red"},

@@ -151,3 +151,22 @@ async def test_forward_auth_is_proven_by_a_header_of_the_gateway(
     assert (await side.get("/v1/check", params=QUERY, headers=proof)).status_code == 200
     other = proof | {"x-account": "other"}
     assert (await side.get("/v1/check", params=QUERY, headers=other)).status_code == 403
+
+
+async def test_a_clients_own_token_for_one_account_says_whose_request_it_is(
+    ledger: Proven, side: httpx.AsyncClient
+) -> None:
+    """It is verified here; whatever else the client says of itself does not count."""
+    query = QUERY | {"account": "principal"}
+    mine = ledger.token(scope="decide", tenant="default", accounts=["acme"])
+    bearer = {"authorization": f"Bearer {mine}", "x-account": "other"}
+    reply = await side.get("/v1/check", params=query, headers=bearer)
+    assert (reply.status_code, reply.headers["x-drawdown-account"]) == (200, "acme")
+    for accounts in (None, ["acme", "other"]):
+        vague = ledger.token(scope="decide", tenant="default", accounts=accounts)
+        bearer = {"authorization": f"Bearer {vague}"}
+        reply = await side.get("/v1/check", params=query, headers=bearer)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (401, "IDENTITY_MISSING")
+    reader = ledger.token(scope="ingest", tenant="default", accounts=["acme"])
+    bearer = {"authorization": f"Bearer {reader}"}
+    assert (await side.get("/v1/check", params=query, headers=bearer)).status_code == 403

@@ -8,16 +8,21 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from bench.programs import ROOT
 from ledger.gateway import replies
 from ledger.journal.embedded import EmbeddedPostgres
 from ledger.verify import verify
+from tests.auth.issuing import AUDIENCE, ISSUER, jwks, kid_of, new_key, token
 from tests.conftest import copied
 from tests.crash.processes import HANGS_S
 from tests.gateway.proxies import KINDS, PAY_URL, Behind, Kind, Proxied
@@ -295,6 +300,47 @@ async def test_nginx_may_be_told_to_go_on_without_an_answer(caller: Behind) -> N
         assert reply.status_code == 200
         assert "x-drawdown-hold-id" not in reply.json()["seen"]
         assert (await caller.ask(account)).status_code == 402
+
+
+async def test_a_clients_own_token_says_whose_request_it_is(caller: Behind, tmp_path: Path) -> None:
+    """The proxy passes it on, and the ledger verifies it: docs/gateway.md shows what to change."""
+    account = await caller.account("bearer", GRANTED)
+    proxied, signing = caller.proxied, new_key()
+    keys = tmp_path / "jwks.json"
+    await asyncio.to_thread(keys.write_bytes, jwks(signing))
+    text = proxied.configuration().replace("account=header:x-account", "account=principal")
+    text = text.replace("[whose, proof,", "[proof,")
+
+    async def ask(secret: str) -> httpx.Response:
+        bearer = {"authorization": f"Bearer {secret}", "x-account": "victim"}
+        return await caller.client.post("/v1/chat", headers=bearer, json={})
+
+    def issued(key: Any = signing, **changes: Any) -> str:
+        said = {"scope": "decide", "accounts": [account], "header": {"kid": kid_of(signing)}}
+        return token(key, **said | changes)
+
+    proxied.server.kill()
+    proxied.server.start_with(auth_jwks=keys, auth_issuer=ISSUER, auth_audience=AUDIENCE)
+    try:
+        with proxied.configured(text):
+            reply = await ask(issued())
+            assert reply.status_code == 200
+            assert reply.json()["seen"]["x-drawdown-account"] == account
+            runs = len(proxied.upstream.asked)
+            for bad in (
+                issued(new_key()),  # forged
+                issued(exp=int(time.time()) - 600),
+                issued(aud="somebody else"),
+                issued(iss="https://other.example"),
+                issued(accounts=None),
+                "none",
+            ):
+                assert (await ask(bad)).status_code == 401
+            assert len(proxied.upstream.asked) == runs
+    finally:
+        proxied.server.kill()
+        proxied.server.start()
+        await proxied.server.ready()
 
 
 def test_the_page_shows_what_the_files_say() -> None:
