@@ -131,7 +131,7 @@ async def authorize(inside: Inside, call: Call, work: Asked, key: str) -> Reply:
             f"this request ran before: its hold {found.hold_id} is settled; send a new request",
             hold_id=found.hold_id,
         )
-    account = await inside.owner(route.tenant, found.hold_id)  # not the alias that named it
+    account = await inside.owner(route.tenant, found.hold_id, work.account)  # not its alias
     headers = {
         replies.DECISION: pb.Decision.Name(found.decision).removeprefix("DECISION_"),
         replies.ACCOUNT: account,

@@ -97,7 +97,9 @@ class Answers:
         if self._quiet.get(shard, 0.0) > time.monotonic():
             return await self._without(call, work, key, "DEADLINE")
         try:
-            async with asyncio.timeout(_patience_s(call) if is_open else None):
+            if not is_open:
+                return await authorize(self._inside, call, work, key)
+            async with asyncio.timeout(_patience_s(call)):
                 reply = await authorize(self._inside, call, work, key)
         except Exception as error:
             reason = self._reason_of(error)

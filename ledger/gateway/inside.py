@@ -41,8 +41,12 @@ class Inside:
         self._decisions = decisions
         self._usage = usage
 
-    async def owner(self, tenant: str, hold_id: str) -> str:
-        """Id of the account of a hold. Raises CallFailed HOLD_UNKNOWN, TENANT_UNKNOWN."""
+    async def owner(self, tenant: str, hold_id: str, named: str = "") -> str:
+        """Id of the account of a hold, made for the account of that name; "" = any. Raises
+        CallFailed HOLD_UNKNOWN, TENANT_UNKNOWN."""
+        known = self._edge.known(tenant, named) if named else None
+        if known is not None and known.account_id == named:
+            return named  # by its own id, which no other account has while this one is there
         _, entry = await self._edge.minted(await self._edge.tenant(tenant), HOLD, hold_id)
         return entry.account_id
 
