@@ -12,9 +12,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from cli.forks import Forks
+
 READY_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 60
+TIMEOUT_S = 120
 COMMAND = [sys.executable, "-m", "ledger.cli"]
+FORKS = Forks()
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -28,14 +32,20 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def drawdown(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command to its end: forked, or from its imports on where another runs just now, or
+    where a variable is Python's own."""
+    own = environment(**variables)
+    if not any(name.startswith("PYTHON") for name in variables):
+        forked = FORKS.run(arguments, own, TIMEOUT_S)
+        if forked is not None:
+            return forked
     return subprocess.run(
         [*COMMAND, *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
-        env=environment(**variables),
+        timeout=TIMEOUT_S,
+        env=own,
         check=False,
     )
 
