@@ -59,7 +59,7 @@ class AmendCalls:
         with edge.ledger.underway.working():
             recorded = await self._finder.one(writer, entry, request)
             await call.found(tenant, writer.shard, recorded.event.account, "account")
-            [ratings] = await writer.ratings_of([recorded])
+            [ratings] = await writer.recorded.ratings_of([recorded])
             rated = tuple([each.original for each in ratings])
             command = self._amendment(request, entry, recorded, rated, call)
             ticket = await call.submit(edge.ledger, entry, command)
@@ -68,9 +68,9 @@ class AmendCalls:
             assert isinstance(event, UsageReversed) and plan is not None, event
             response = pb.AmendUsageResponse(replayed=answer.replayed)
             with rendering(answer.position):
-                both = await writer.recorded_all([command.key, command.usage.key])
+                both = await writer.recorded.under_all([command.key, command.usage.key])
                 assert both[0] is not None
-                parts = await writer.parts_of(both[0].locator, event)
+                parts = await writer.recorded.parts_of(both[0].locator, event)
                 seen, _ = await writer.read(
                     lambda state: see(state, pieces_of(event, parts)), accounts=(event.account,)
                 )

@@ -39,11 +39,11 @@ class ChargedUsage:
         for each in usage:
             batches[each.batch_seq] = None
             if len(batches) > BATCHES_AT_ONCE:
-                found += await self._writer.recorded_at(locators)
+                found += await self._writer.recorded.at(locators)
                 await asyncio.sleep(0)
                 locators, batches = [], {each.batch_seq: None}
             locators.append(locator_of(each.batch_seq, each.entry_seq - each.first_event))
-        return found + await self._writer.recorded_at(locators)
+        return found + await self._writer.recorded.at(locators)
 
     async def given_back(
         self, job: Job, originals: Sequence[Original]
@@ -51,10 +51,10 @@ class ChargedUsage:
         """Which of them the job has given back before, by entry: (entry that did, quantities); and
         () where it has recorded them again, too."""
         keys = [job.keys_of(self._family, each.entry_seq) for each in originals]
-        taken = await self._writer.recorded_all([each[0] for each in keys])
+        taken = await self._writer.recorded.under_all([each[0] for each in keys])
         again: dict[int, tuple[int, ...]] = {}
         places = [place for place, replay in enumerate(taken) if replay is not None]
-        put = await self._writer.recorded_all([keys[place][1] for place in places])
+        put = await self._writer.recorded.under_all([keys[place][1] for place in places])
         for place, recorded in zip(places, put, strict=True):
             replay = taken[place]
             assert replay is not None

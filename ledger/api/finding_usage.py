@@ -98,8 +98,10 @@ class UsageFinder:
     ) -> Replay | None:
         root, message = sought.entry.root, sought.message
         if not message.HasField("event"):
-            return await writer.entry(root, message.entry.batch_seq, message.entry.entry_seq)
-        return None if entry_seq is None else await writer.entry(root, 0, entry_seq)
+            return await writer.recorded.entry(
+                root, message.entry.batch_seq, message.entry.entry_seq
+            )
+        return None if entry_seq is None else await writer.recorded.entry(root, 0, entry_seq)
 
     async def _unknown(self, writer: Writer, sought: Sought) -> CallFailed:
         """There is no such usage, as far as the read models are."""
@@ -123,14 +125,14 @@ class UsageFinder:
 async def _known(writer: Writer, keys: list[bytes]) -> list[Replay | None]:
     """What the writer knows by these identities. That of a report of a gauge stands for the charge
     of its scope, once that was charged for it, and as long as that is known."""
-    found = await writer.recorded_all(keys)
+    found = await writer.recorded.under_all(keys)
     reports = [
         place
         for place, each in enumerate(found)
         if each is None or isinstance(each.event, GaugeReported)
     ]
     if reports:
-        charges = await writer.recorded_all([charge_key(keys[place]) for place in reports])
+        charges = await writer.recorded.under_all([charge_key(keys[place]) for place in reports])
         for place, charge in zip(reports, charges, strict=True):
             found[place] = charge or found[place]
     return found

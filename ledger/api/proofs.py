@@ -67,7 +67,7 @@ class ProofCalls:
         else:
             identity = Identity(IdentityKind.REQUEST, "", request.request_id, entry.family_key)
             key = family.request(identity.id)
-        recorded = await edge.writer(entry).recorded(key)
+        recorded = await edge.writer(entry).recorded.under(key)
         if recorded is None:
             raise _unknown(identity.id)
         return entry.shard, recorded.entry_seq, identity if request.reveal_identity else None

@@ -48,9 +48,9 @@ async def find_usage(edge: Edge, tenant: int, named: Named, call: Call, prefix: 
     writer, family = edge.writer(entry), edge.ledger.family(entry)
     key = family.usage(named.source, named.id) if named.source else family.request(named.id)
     _, reached = await writer.read(lambda _: None, minimum(named.min_position, entry.shard))
-    recorded = await writer.recorded(key)
+    recorded = await writer.recorded.under(key)
     if recorded is None or isinstance(recorded.event, GaugeReported):
-        recorded = await writer.recorded(charge_key(key)) or recorded
+        recorded = await writer.recorded.under(charge_key(key)) or recorded
     shown = UsageRecorded | UsageQuarantined | GaugeReported
     if recorded is None or not isinstance(recorded.event, shown):
         raise CallFailed(
@@ -62,7 +62,7 @@ async def find_usage(edge: Edge, tenant: int, named: Named, call: Call, prefix: 
         )
     account = recorded.event.account
     await call.found(tenant, writer.shard, account, f"{prefix}id", named.id)
-    [ratings] = await writer.ratings_of([recorded])
+    [ratings] = await writer.recorded.ratings_of([recorded])
     return Found(tenant, entry.number, writer, recorded, ratings)
 
 

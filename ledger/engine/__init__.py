@@ -15,6 +15,8 @@
     resolve         fetch what a ticket needs before it is decided
     batch           the batch that is being filled: entries, names, tickets, the row it becomes
     answers         who may hear what, and when
+    deciding        a ticket's commands become entries of a batch
+    recorded        durable entries by key, number and locator
     writer          queue -> resolve -> decide -> evolve -> group commit -> reply
     whole           a shard's state in one piece, for digests
     lease_share     who should have which shard; lease_keeper: renew, take, hand over

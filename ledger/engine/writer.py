@@ -14,21 +14,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from ledger.core.commands import NO_NAMES, AmendUsage, Command, LinkedUsage
-from ledger.core.decide import execute
-from ledger.core.decisions.usual_debits import decide_usual
+from ledger.core.commands import Command
 from ledger.core.due import sweep
-from ledger.core.events import (
-    ConfigurationApplied,
-    Event,
-    SuspenseRated,
-    UsageRecorded,
-    UsageReversed,
-)
+from ledger.core.events import Event, SuspenseRated
 from ledger.core.limits import MILLISECOND_US, SWEEP_ENTRIES_MAX
-from ledger.core.metering.linked import refuse_linked
-from ledger.core.metering.suspense import rated_by
-from ledger.core.outcomes import Known, Refusal
 from ledger.core.state import State
 from ledger.core.upcast import UPCASTS
 from ledger.engine.answers import Answers, fail, refuse, unknown
@@ -36,9 +25,11 @@ from ledger.engine.batch import BATCH_COMMANDS_MAX, Batch
 from ledger.engine.checkpoint import Checkpointer, Head
 from ledger.engine.clock import Clock, ClockSkewed, WriterTime
 from ledger.engine.configuration import Configurations
+from ledger.engine.deciding import Decider, part_of
 from ledger.engine.lease import ALWAYS, NEVER_OURS, ReadLease
 from ledger.engine.observer import NoObserver, Observer
 from ledger.engine.paging import Pager, touched_accounts, touched_roots
+from ledger.engine.recorded import Recorded
 from ledger.engine.recovery import LeaseLapsed, Progress, Replayer, open_shard
 from ledger.engine.resolve import Resolver, Waiting, arrival
 from ledger.engine.restore import CheckpointDamaged
@@ -48,7 +39,6 @@ from ledger.engine.ticket import (
     NotOwner,
     PositionAhead,
     Read,
-    Replay,
     Ticket,
 )
 from ledger.engine.upkeep import Upkeep
@@ -62,10 +52,6 @@ from ledger.journal.protocol import Journal, JournalRow
 T = TypeVar("T")
 
 QUEUE_COMMANDS_MAX: Final = 65_536  # waiting in one shard; x ~400 B = 26 MB
-DECIDE_SLICE: Final = 256  # commands decided between two yields to the loop; x ~12 us = 3 ms
-PLAIN_SLICE: Final = 64  # ... of which so many one by one, as `usual` has no part in them; x ~50 us
-COPYING_SLICE: Final = 32  # ... while each may have to pack its family first; x ~120 us = 4 ms
-PATIENCE_MAX: Final = 64  # commands decided one by one before usual usage is looked for again
 COURTESIES_MAX: Final = 2
 """Turns of the loop that a batch waits for more before it commits: nothing when idle, a larger
 batch when busy."""
@@ -120,7 +106,6 @@ class Writer:
         self._asking_time = False  # whether the journal is being asked about a jump
         self._head_hash = b""
         self._batch: Batch | None = None  # being filled
-        self._spent = 0  # of DECIDE_SLICE, since the loop had its turn
         self._suspended = -1  # usage events that waited for a price when the observer was last told
         self._committing: Batch | None = None  # in flight
         self._commit: asyncio.Task[None] | None = None
@@ -135,6 +120,8 @@ class Writer:
         self._resolver = Resolver(
             checkpoints, self._checkpointer, self._pager, clock, self._take_back, self._fail_with
         )
+        self._decider = Decider(self._answers, configurations, self._checkpointer)
+        self.recorded = Recorded(self.read, self._answers, self._resolver)
 
     # -- callers ---------------------------------------------------------------------------------
 
@@ -250,70 +237,6 @@ class Writer:
     async def whole(self) -> State:
         """A copy of the state with all that has left memory: for digests. Nothing may go on."""
         return await whole_state(self._speculative, self._checkpointer.segments, self._checkpoints)
-
-    async def recorded(self, key: bytes) -> Replay | None:
-        """What is durably recorded under a key, or None (GetOutcome, rule I5)."""
-        locator, _ = await self.read(lambda state: state.keys.find(key))
-        if locator is None:
-            locator = await self._resolver.find(key)
-        if locator is None:
-            return None
-        return (await self._answers.recorded([locator]))[locator]
-
-    async def recorded_all(self, keys: Sequence[bytes]) -> list[Replay | None]:
-        """The same for many keys."""
-        located, _ = await self.read(lambda state: [state.keys.find(key) for key in keys])
-        for place, locator in enumerate(located):
-            if locator is None:
-                located[place] = await self._resolver.find(keys[place])
-        found = await self._answers.recorded([each for each in located if each is not None])
-        return [None if locator is None else found[locator] for locator in located]
-
-    async def entry(self, root: int, batch_seq: int, entry_seq: int) -> Replay | None:
-        """The durable entry of that number, if it is of an account of that family; `batch_seq` 0 =
-        of whichever batch. Raises JournalError, and NotApplied while the shard is not open.
-        """
-        _, reached = await self.read(_nothing)
-        if not 0 <= entry_seq < reached:
-            return None
-        found = await self._answers.entry(batch_seq, entry_seq, self._speculative.batch_seq)
-        if found is None or not found.event.account:
-            return None
-        account = self._speculative.accounts.get(found.event.account)
-        paged = self._speculative.paged.get(found.event.account, 0)
-        return found if root == (account.root if account is not None else paged) else None
-
-    async def recorded_at(self, locators: Sequence[int]) -> list[Replay]:
-        """The durable entries at these locators. Raises JournalError."""
-        found = await self._answers.recorded(locators)
-        return [found[locator] for locator in locators]
-
-    async def ratings_of(self, usage: Sequence[Replay]) -> list[tuple[Replay, ...]]:
-        """The entries that rated each after it had waited for a price (rule B8): a correction takes
-        them along. Raises JournalError, and NotApplied while the shard is not open."""
-        accounts = sorted({each.event.account for each in usage if each.event.account})
-
-        def look(state: State) -> list[tuple[int, ...]]:
-            return [rated_by(state, each.event.account, each.locator) for each in usage]
-
-        entries, _ = await self.read(look, accounts=accounts)
-        if not any(entries):
-            return [()] * len(usage)
-        found = await self._answers.recorded([each for these in entries for each in these])
-        return [tuple([found[each] for each in these]) for these in entries]
-
-    async def parts_of(self, locator: int, event: Event) -> list[Replay]:
-        """The entries before a reversal that give back what rated the usage after it had waited, in
-        order; () = none do. Raises JournalError."""
-        found: list[Replay] = []
-        left = event.apart if isinstance(event, UsageReversed) else 0
-        while left:
-            locator -= 1
-            replay = (await self._answers.recorded([locator]))[locator]
-            if isinstance(replay.event, UsageReversed):
-                found.append(replay)
-                left -= sum([piece.amount for piece in replay.event.given_back])
-        return found[::-1]
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -529,7 +452,7 @@ class Writer:
                 await asyncio.wait({self._commit})  # ends as the journal says, not as this failed
                 continue
             self._turn()
-            if self._spent >= DECIDE_SLICE:
+            if self._decider.left <= 0:
                 await self._give_way()
                 continue
             if self._sweep_due():
@@ -552,7 +475,7 @@ class Writer:
                 self._checkpointer.drop()
                 return
             elif not self._page_out():
-                self._spent = 0
+                self._decider.spent = 0
                 await self._until_woken()
 
     def _is_finished(self) -> bool:
@@ -604,14 +527,13 @@ class Writer:
         self._speculative.keys.found = (
             ticket.resolution.found if ticket.resolution is not None else {}
         )
-        decided = 0
+        decided, decider = 0, self._decider
         while decided < len(commands):
-            size = self._slice(DECIDE_SLICE)
-            if decided and self._spent >= size:
+            if decided and decider.left <= 0:
                 await self._give_way()
-            part = commands[decided : _end(commands, decided + max(size - self._spent, 1))]
+            part = part_of(commands, decided, decider.left)
             try:
-                decided += self._decide_slice(ticket, batch, part)
+                decided += decider.decide(self._speculative, ticket, batch, part)
             except BaseException:
                 batch.tickets.append(ticket)  # is told with the others, when the batch is dropped
                 raise
@@ -630,81 +552,7 @@ class Writer:
     async def _give_way(self) -> None:
         """Others of the loop have their turn."""
         await asyncio.sleep(0)
-        self._spent = 0
-
-    def _slice(self, size: int) -> int:
-        """So much is decided at once; less while families are still to be packed before."""
-        return COPYING_SLICE if self._checkpointer.copying else size
-
-    def _decide_slice(self, ticket: Ticket, batch: Batch, commands: Sequence[Command]) -> int:
-        """Decide these, or the first of them where most are not usual; how many."""
-        if self._checkpointer.copying:
-            self._checkpointer.protect(commands)
-        state, events, indexes = self._speculative, batch.events, batch.indexes
-        place, patience, plain = 0, 1, 0
-        while place < len(commands) and plain < PLAIN_SLICE:
-            start, known = place, len(indexes)
-            place = decide_usual(state, commands, start, events, indexes)
-            if place > start:
-                patience = 1
-                ticket.outcomes += map(events.__getitem__, indexes[known:])
-                batch.names += [command.names for command in commands[start:place]]
-                if ticket.actor:
-                    batch.actors |= dict.fromkeys(indexes[known:], ticket.actor)
-            end = min(place + patience, len(commands))
-            while place < end:
-                command = commands[place]
-                if type(command) is LinkedUsage:
-                    place += self._decide_linked(ticket, batch, commands[place:], command.follow)
-                else:
-                    self._decide_one(ticket, batch, command)
-                    place += 1
-                plain += 1
-            patience = min(2 * patience, PATIENCE_MAX)
-        self._spent += max(place, plain * (DECIDE_SLICE // PLAIN_SLICE))
-        return place
-
-    def _decide_linked(
-        self, ticket: Ticket, batch: Batch, commands: Sequence[Command], follow: int
-    ) -> int:
-        """Decide the group that the commands begin with; how many it has."""
-        group: Any = commands[: follow + 1]
-        refusals = refuse_linked(self._speculative, group, batch.events)
-        if refusals is not None:
-            ticket.outcomes += refusals
-            return len(group)
-        decided = len(ticket.outcomes)
-        for command in group:
-            self._decide_one(ticket, batch, command)
-        recorded = [isinstance(each, UsageRecorded) for each in ticket.outcomes[decided:]]
-        assert all(recorded) or not any(recorded), f"a part of a group: {ticket.outcomes[decided:]}"
-        return len(group)
-
-    def _decide_one(self, ticket: Ticket, batch: Batch, command: Command) -> None:
-        state, events = self._speculative, batch.events
-        outcome = execute(state, command, events)
-        if isinstance(outcome, Known):
-            self._answers.recall(ticket, command, outcome.locator, batch)
-            return
-        ticket.outcomes.append(outcome)
-        if isinstance(outcome, Refusal):
-            return
-        if isinstance(outcome, ConfigurationApplied):
-            self._configurations.install(state.catalog, outcome.tenant, outcome.version)
-        elif command.names is not NO_NAMES or ticket.actor:
-            index = len(events) - 1
-            while events[index] is not outcome:
-                index -= 1
-            batch.indexes.append(index)
-            batch.names.append(command.names)
-            if ticket.actor:
-                batch.actors[index] = ticket.actor
-        if isinstance(command, AmendUsage):
-            index = len(events) - 1
-            while getattr(events[index], "key", b"") != command.usage.key:
-                index -= 1
-            batch.indexes.append(index)
-            batch.names.append(command.usage.names)
+        self._decider.spent = 0
 
     def _look(self, read: Read) -> None:
         if read.future.done():
@@ -787,10 +635,10 @@ class Writer:
         """Post what is overdue; a due entry without an effect any more costs nothing."""
         batch = self._open_batch()
         state = self._speculative
-        entries_max = self._slice(SWEEP_ENTRIES_MAX)
+        entries_max = self._decider.most(SWEEP_ENTRIES_MAX)
         before = len(batch.events)
         sweep(state, entries_max, batch.events, self._checkpointer.protect_family)
-        self._spent += len(batch.events) - before
+        self._decider.spent += len(batch.events) - before
         rated = sum([type(event) is SuspenseRated for event in batch.events[before:]])
         if rated:
             self._tell_suspense(rated)
@@ -882,14 +730,6 @@ class Writer:
             return  # asked again with the next batch
         finally:
             self._asking_time = False
-
-
-def _end(commands: Sequence[Command], end: int) -> int:
-    """Where a part of the commands may end: not within a group that is linked."""
-    if end >= len(commands):
-        return len(commands)
-    last = commands[end - 1]
-    return end + last.follow if isinstance(last, LinkedUsage) else end
 
 
 def _act_for(state: State, accounts: Sequence[int]) -> None:

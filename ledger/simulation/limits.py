@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Final
 
-from ledger.engine import batch, recent, resolve, segments, upkeep, writer
+from ledger.engine import batch, deciding, recent, resolve, segments, upkeep, writer
 from ledger.projections import shard
 from ledger.simulation.scenario import Scenario
 
 TIGHT: Final[tuple[tuple[ModuleType, str, object], ...]] = (
     (batch, "BATCH_COMMANDS_MAX", 2),  # tickets that come back find no room
-    (writer, "DECIDE_SLICE", 2),
-    (writer, "COPYING_SLICE", 1),
+    (deciding, "DECIDE_SLICE", 2),
+    (deciding, "COPYING_SLICE", 1),
     (upkeep, "SLICE_US", 0),  # every slice of work is over at once
     (resolve, "FAMILIES_A_QUERY", 1),
     (resolve, "BUCKETS_A_QUERY", 1),

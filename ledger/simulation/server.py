@@ -209,10 +209,10 @@ class SimulatedServer:
         digest, fields = self.ledger.family(entry), call.fields
         source, identity = fields["original"]
         key = digest.usage(source, identity) if source else digest.request(identity)
-        [recorded] = await self.ledger.writers[entry.shard].recorded_all([key])
+        [recorded] = await self.ledger.writers[entry.shard].recorded.under_all([key])
         if recorded is None:
             return None
-        [ratings] = await self.ledger.writers[entry.shard].ratings_of([recorded])
+        [ratings] = await self.ledger.writers[entry.shard].recorded.ratings_of([recorded])
         rated = tuple([each.original for each in ratings])
         counted = len(recorded.plan.quantity_names) if recorded.plan is not None else 0
         if len(fields.get("quantities", ())) not in (0, counted) and call.kind == "reverse":
@@ -315,14 +315,14 @@ class SimulatedServer:
         writer = self.ledger.writers[entry.shard]
         key = self.ledger.family(entry).request(call.request_id)
         _, reached = await writer.read(lambda state: None)
-        recorded = await writer.recorded(key)
+        recorded = await writer.recorded.under(key)
         if recorded is None and call.fields["abandon"]:
             command = AbandonRequest(key, entry.number, Names("", call.request_id))
             ticket = await self.ledger.submit(entry, command)
             outcome = ticket.outcomes[0]
             if isinstance(outcome, Refusal) and outcome.reason != Reason.ABANDONED:
                 return _answer(ticket, 0)
-            recorded = await writer.recorded(key)
+            recorded = await writer.recorded.under(key)
         if recorded is None:
             return Answer(Status.ABSENT, Mark(entry.shard, reached))
         return _replayed(recorded, entry.shard, recorded.entry_seq + 1)

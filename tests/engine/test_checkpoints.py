@@ -19,13 +19,14 @@ from ledger.core.limits import DAY_US, HOUR_US, SECOND_US
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import State
 from ledger.engine.checkpoint import Checkpointer
+from ledger.engine.deciding import COPYING_SLICE
 from ledger.engine.ledger import Ledger
 from ledger.engine.recovery import Replayer
 from ledger.engine.restore import restore
 from ledger.engine.segments import SEGMENTS_A_GENERATION
 from ledger.engine.ticket import Replay
 from ledger.engine.upkeep import Upkeep
-from ledger.engine.writer import COPYING_SLICE, Writer
+from ledger.engine.writer import Writer
 from ledger.journal.checkpoint import CheckpointWrite, WriteOutcome
 from ledger.journal.checkpoint_memory import WriteFault
 from ledger.journal.directory import TENANT_DEFAULT, Entry
@@ -171,9 +172,9 @@ async def test_the_first_outcome_is_answered_after_a_restart() -> None:
     assert isinstance(conflict, Refusal)
     assert (conflict.reason, conflict.field) == (Reason.CONFLICT, "quantities")
     family = ledger.family(entry)
-    found = await writer.recorded(family.usage("test", "e5"))
+    found = await writer.recorded.under(family.usage("test", "e5"))
     assert found is not None and found.event == first.outcomes[5]
-    assert await writer.recorded(family.usage("test", "never")) is None
+    assert await writer.recorded.under(family.usage("test", "never")) is None
     abandoned = await writer.submit([AbandonRequest(family.usage("test", "e9"), entry.number)])
     assert isinstance(abandoned.outcomes[0], Replay), "applied after all"
     await ledger.stop()

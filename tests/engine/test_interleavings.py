@@ -120,7 +120,7 @@ async def test_what_comes_back_later_goes_in_the_order_of_arrival(
     world.gate.set()
     await asyncio.gather(*filling, earlier, later)
     found = [
-        await writer.recorded(ledger.family(entry).usage("test", name))
+        await writer.recorded.under(ledger.family(entry).usage("test", name))
         for name in ("earlier", "later")
     ]
     seqs = [each.entry_seq for each in found if each is not None]

@@ -14,7 +14,7 @@ import pytest
 
 from ledger.core.books import BooksUnbalanced
 from ledger.core.events import AccountPolicy, Event, UsageRecorded, WriterOpened
-from ledger.engine import writer as writer_module
+from ledger.engine import deciding
 from ledger.engine.configuration import AssetBody
 from ledger.engine.lease import TERM_US, Terms
 from ledger.engine.ledger import Ledger
@@ -358,7 +358,7 @@ async def test_a_shard_that_a_bug_stopped_is_tried_by_another_process(
         def fail(*_: object) -> None:
             raise BooksUnbalanced("as if")
 
-        patched.setattr(writer_module, "execute", fail)
+        patched.setattr(deciding, "execute", fail)
         with pytest.raises((NotApplied, OutcomeUnknown)):
             await first.ledger.submit(entry, world.usage(first.ledger, entry, "e"))
     await until(lambda: second.ledger.owned == [0], first, second)

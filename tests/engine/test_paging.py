@@ -196,7 +196,9 @@ async def test_order_within_a_family_is_kept_while_others_overtake() -> None:
     assert reached.index("first-0") < reached.index("first-1") < reached.index("first-2")
     assert {type(outcome) for outcome in ticket.outcomes} == {UsageRecorded}
     names = [f"first-{n}" for n in range(3)] + ["both-a"]
-    places = [await writer.recorded(ledger.family(entry).usage("test", name)) for name in names]
+    places = [
+        await writer.recorded.under(ledger.family(entry).usage("test", name)) for name in names
+    ]
     seqs = [place.entry_seq for place in places if place is not None]
     assert len(seqs) == 4 and seqs == sorted(seqs)
     await ledger.stop()

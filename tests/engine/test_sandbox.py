@@ -81,7 +81,10 @@ async def test_answers_are_in_the_time_of_the_tenant_also_when_they_are_given_ag
     assert event.effective_at == ticket.recorded_at >= START_US + DAY_US
     assert ledger.sandboxes.now_us(TENANT) == world.clock.now_us() + DAY_US
     writer = ledger.writers[0]
-    for found in (await writer.recorded(event.key), await _from_the_journal(world, event.key)):
+    for found in (
+        await writer.recorded.under(event.key),
+        await _from_the_journal(world, event.key),
+    ):
         assert isinstance(found, Replay) and found.recorded_at == ticket.recorded_at
     await ledger.stop()
 
@@ -89,7 +92,7 @@ async def test_answers_are_in_the_time_of_the_tenant_also_when_they_are_given_ag
 async def _from_the_journal(world: World, key: bytes) -> Replay | None:
     ledger = await world.ledger()
     try:
-        return await ledger.writers[0].recorded(key)
+        return await ledger.writers[0].recorded.under(key)
     finally:
         await ledger.stop()
 

@@ -14,6 +14,7 @@ from ledger.core.digest import digest
 from ledger.core.events import HoldAuthorized, RequestAbandoned, UsageRecorded
 from ledger.core.limits import MINUTE_US
 from ledger.core.outcomes import Reason, Refusal
+from ledger.engine import deciding
 from ledger.engine import writer as writer_module
 from ledger.engine.batch import BATCH_COMMANDS_MAX
 from ledger.engine.clock import SKEW_MAX_US, ClockSkewed, WriterTime, check_skew
@@ -149,7 +150,7 @@ async def test_a_writer_that_stops_on_a_bug_leaves_no_caller_waiting(
     def fail(*_: object) -> None:
         raise BooksUnbalanced("as if")
 
-    monkeypatch.setattr(writer_module, "execute", fail)
+    monkeypatch.setattr(deciding, "execute", fail)
     async with asyncio.timeout(5):
         with pytest.raises(NotApplied):
             await ledger.submit(entry, world.usage(ledger, entry, "e1"))
@@ -216,7 +217,7 @@ async def test_a_failed_commit_drops_reopens_and_counts_once(
     async with asyncio.timeout(5):
         await ledger.writers[0].opened.wait()
     key = ledger.family(entry).usage("test", "flight")
-    found = await ledger.writers[0].recorded(key)
+    found = await ledger.writers[0].recorded.under(key)
     assert (found is not None) == written
     again = await ledger.writers[0].submit(
         [world.usage(ledger, entry, "flight", 7), world.usage(ledger, entry, "on-top", 7)]
@@ -296,7 +297,9 @@ async def test_a_deadline_is_checked_as_the_item_leaves_the_queue() -> None:
     with pytest.raises(NotApplied) as refused:
         await ledger.submit(entry, world.usage(ledger, entry, "late"), deadline_us=500)
     assert refused.value.reason == NotAppliedReason.DEADLINE
-    assert await ledger.writers[0].recorded(ledger.family(entry).usage("test", "late")) is None
+    assert (
+        await ledger.writers[0].recorded.under(ledger.family(entry).usage("test", "late")) is None
+    )
     await ledger.stop()
 
 
@@ -309,7 +312,7 @@ async def test_cancelling_a_caller_changes_nothing_once_decided() -> None:
         await asyncio.sleep(0)
     task.cancel()
     world.gate.set()
-    found = await ledger.writers[0].recorded(ledger.family(entry).usage("test", "gone"))
+    found = await ledger.writers[0].recorded.under(ledger.family(entry).usage("test", "gone"))
     assert found is not None
     await ledger.stop()
 
@@ -373,7 +376,7 @@ async def test_get_outcome_can_make_not_found_final() -> None:
     ledger, entry = await world.funded()
     writer = ledger.writers[0]
     key = ledger.family(entry).usage("test", "never")
-    assert await writer.recorded(key) is None
+    assert await writer.recorded.under(key) is None
     tombstone = await writer.submit([AbandonRequest(key, entry.number)])
     assert isinstance(tombstone.outcomes[0], RequestAbandoned)
     late = await writer.submit([world.usage(ledger, entry, "never")])

@@ -156,7 +156,7 @@ async def _costs(books: Books) -> None:
     await books.grant(team, 5_000, paid=70_000)
     await books.use(team, "resold 1", "resold 2")
     writer = books.ledger.writers[team.shard]
-    recorded = await writer.recorded(books.ledger.family(team).usage("app", "resold 2"))
+    recorded = await writer.recorded.under(books.ledger.family(team).usage("app", "resold 2"))
     assert recorded is not None
     back = ReverseUsage(books.key(team), team.number, recorded.original, (30, 0), refund_cost=True)
     await books.ask(team, back)

@@ -19,7 +19,7 @@ async def reverse(
     books: Books, entry: Entry, event_id: str, quantities: tuple[int, ...] = (), charged: int = 0
 ) -> UsageReversed:
     writer = books.ledger.writers[entry.shard]
-    recorded = await writer.recorded(books.ledger.family(entry).usage("app", event_id))
+    recorded = await writer.recorded.under(books.ledger.family(entry).usage("app", event_id))
     assert recorded is not None
     command = ReverseUsage(books.key(entry), entry.number, recorded.original, quantities, charged)
     (outcome,) = await books.ask(entry, command)
@@ -146,7 +146,7 @@ async def test_amendments_and_adjustments_stand_in_the_tables(database: str) -> 
         grant = await books.grant(team, 10_000, paid=100)
         await books.use(team, "a")
         writer = books.ledger.writers[team.shard]
-        recorded = await writer.recorded(books.ledger.family(team).usage("app", "a"))
+        recorded = await writer.recorded.under(books.ledger.family(team).usage("app", "a"))
         assert recorded is not None
         amend = AmendUsage(
             books.key(team),

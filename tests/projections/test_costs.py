@@ -45,7 +45,7 @@ async def test_costs_stand_beside_the_usage_and_in_the_books(database: str) -> N
         hold = await books.hold(team)
         captured = await books.capture(team, hold, (40, 5), keep_open=True)
         assert isinstance(captured, UsageCosted)
-        recorded = await books.ledger.writers[team.shard].recorded(
+        recorded = await books.ledger.writers[team.shard].recorded.under(
             books.ledger.family(team).usage("app", "b")
         )
         assert recorded is not None

@@ -51,7 +51,7 @@ async def test_a_re_rate_is_an_entry_with_transfers_of_its_own(database: str) ->
         await books.ask(team, books.usage(team, "b", (50, 0)))
         await project(database)
         assert (await verify(database)).ok
-        recorded = await books.ledger.writers[team.shard].recorded(
+        recorded = await books.ledger.writers[team.shard].recorded.under(
             books.ledger.family(team).usage("app", "b")
         )
         assert recorded is not None

@@ -223,7 +223,7 @@ class CorrectionService(AmendCalls):
         sought = [Sought(asked.entry, asked.reversal) for asked in lane]
         found = await self._finder.all(writer, sought)
         usage = [each for each in found if not isinstance(each, CallFailed)]
-        ratings = iter(await writer.ratings_of(usage))
+        ratings = iter(await writer.recorded.ratings_of(usage))
         decided: list[Decided] = []
         for asked, recorded in zip(lane, found, strict=True):
             if isinstance(recorded, CallFailed):
@@ -303,7 +303,7 @@ class CorrectionService(AmendCalls):
                 locator = locator_of(ticket.batch_seq, entry_seq - ticket.first_event)
             assert isinstance(event, UsageReversed) and plan is not None
             answers[place] = (event, plan, entry_seq, isinstance(outcome, Replay))
-            parts[place] = await writer.parts_of(locator, event)
+            parts[place] = await writer.recorded.parts_of(locator, event)
             cost_plan = (
                 outcome.cost_plan if isinstance(outcome, Replay) else ticket.cost_plan_of(event)
             )

@@ -230,7 +230,7 @@ class JournalService(ProofCalls):
         )
         writer = edge.writer(entry)
         _, reached = await writer.read(_nothing)
-        recorded = await writer.recorded(key)
+        recorded = await writer.recorded.under(key)
         if recorded is None and request.abandon:
             recorded = await self._abandon(request, entry, key, call)
         if recorded is None:
@@ -275,7 +275,7 @@ class JournalService(ProofCalls):
         outcome = ticket.outcomes[0]
         if isinstance(outcome, Refusal) and outcome.reason != Reason.ABANDONED:
             raise refused(outcome, {"account": request.account})
-        return await self._edge.writer(entry).recorded(key)
+        return await self._edge.writer(entry).recorded.under(key)
 
     async def _recorded(self, recorded: Replay, entry: Entry) -> pb.GetOutcomeResponse:
         edge = self._edge
