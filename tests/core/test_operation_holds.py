@@ -9,6 +9,7 @@ import pytest
 from core_world import FAMILY
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mandate_case import MandateCase
 from minimum_world import packed_and_back
 from msgspec.structs import replace
 from operation_case import OperationCase, operation_case
@@ -277,6 +278,32 @@ def test_debt_is_held_where_the_policy_lets_holds(case: OperationCase) -> None:
     expect  owed acme 20
     debit   acme  1 from=R  -> denied INSUFFICIENT_CREDITS
     """
+
+
+class AgentCase(MandateCase, OperationCase):
+    """Tells stories of agents whose runs hold units."""
+
+
+def test_a_mandate_is_asked_of_each_draw() -> None:
+    case = AgentCase()
+    case.run("""
+    account acme
+    grant   acme  1000 shared
+    account bot parent=acme
+    mandate bot 100 for=chat
+    reserve bot 60 as=R in=run
+    debit   bot 10 from=R
+    debit   bot 10 from=R of=image    -> MANDATE_PRODUCT of bot, 0 left
+    capture R 5 open of=image         -> refused MANDATE_PRODUCT product
+    debit   bot 95 from=R             -> MANDATE_EXCEEDED of bot, 40 left
+    debit   bot 90 from=R
+    revoke  bot
+    debit   bot 1 from=R              -> MANDATE_REVOKED of bot, 0 left
+    reserve bot 5 as=Z in=run         -> MANDATE_REVOKED of bot, 0 left
+    # What was done before it was known is captured all the same.
+    capture R 5 open of=chat
+    """)
+    case.finish()
 
 
 def test_a_retry_gets_its_first_answer_and_another_body_is_named() -> None:
