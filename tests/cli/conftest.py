@@ -14,7 +14,7 @@ from ledger.journal.embedded_host import throwaway_root
 __all__ = ["collector", "data_dir", "server"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def data_dir() -> Iterator[Path]:
     """A data directory that the embedded PostgreSQL's user can reach."""
     path = throwaway_root() / f"drawdown-cli-{secrets.token_hex(4)}"
@@ -22,9 +22,9 @@ def data_dir() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all tests of commands."""
+    """One server for all tests of commands; gone after them, for an idle one works, too."""
     log = tmp_path_factory.mktemp("serve") / "log"
     running = Server(log, f"--data-dir={data_dir}")
     yield running
