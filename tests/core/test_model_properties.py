@@ -163,3 +163,19 @@ def test_a_transfer_of_a_re_rate_may_be_split_over_pots() -> None:
     for name in "ab":
         grant = case.grant(name)
         assert grant.recognised == grant.price_paid * grant.drawn // grant.amount
+
+
+def test_what_a_re_rate_has_put_on_other_debt_is_given_back_of_that_debt() -> None:
+    """A price that falls gives back of the newest debt, one that rises adds debt of its own: so the
+    debt of an entry is less than its line, and its reversal looks further (rules R1, D3)."""
+    case = Scopes("overdraft=700")
+    case.use("volume", 61)  # 610
+    case.use("volume", 40)  # 200, and the 61 are 305 cheaper
+    case.run("grant acme 1 as=one")  # repays 1
+    case.reverse(0, 60)  # the last 40 and 1 are 205 dearer
+    case.reverse(0, 1)
+    case.check()
+    case.reverse(1, 40)
+    case.check()
+    assert case._seen_spent("volume", "") == 0
+    case.finish()

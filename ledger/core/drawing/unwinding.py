@@ -84,6 +84,7 @@ class Unwinding:
         self._out = out
         self._sliced: dict[int, int] = {}  # book -> what of the entry's own slices was unwound
         self._part = (0, 0)  # used book and month, where they are not the entry's
+        self._of_rows = False  # whether what is unwound is known to be drawn still, by rows
         self._lowered: dict[tuple[Place, tuple[int, int, int]], int] = {}  # by this entry
         self._taken: _Taken = earlier._taken if earlier is not None else _Taken()
         self._units, self._money = self._taken.units, self._taken.money
@@ -102,6 +103,7 @@ class Unwinding:
         `period`: the month of their overage, where it is not the entry's."""
         self.unwound = gone, amount
         self._part = (0, period)
+        self._of_rows = drawn is not None
         for piece in reversed(slices):
             if amount == 0:
                 return 0
@@ -228,13 +230,14 @@ class Unwinding:
 
     def _to_advance(self, book: Book, take: int, cost: int) -> None:
         """What is still owed of the event's run of debt is owed no more; the rest goes to the
-        grants that repaid it, the last first."""
-        if self._locator < 0:
-            self.kept += self._to_debts(book, take, cost)
-            return
-        payers, runs = self._debts_of(book)
-        run = max([run for run in runs if run <= self._locator], default=0)
-        take, _ = self._to_run(book, payers, run, take, cost)
+        grants that repaid it, the last first. What rows have drawn is in other runs where a re-rate
+        has taken from this one."""
+        if self._locator >= 0:
+            payers, runs = self._debts_of(book)
+            run = max([run for run in runs if run <= self._locator], default=0)
+            take, cost = self._to_run(book, payers, run, take, cost)
+        if self._locator < 0 or self._of_rows:
+            take = self._to_debts(book, take, cost)
         self.kept += take
 
     def _to_debts(self, book: Book, take: int, cost: int = 0) -> int:
