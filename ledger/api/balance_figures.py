@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ledger.api.assets import Assets
-from ledger.core.decisions.holds import available_in_all, available_to
+from ledger.core.decisions.assessing import available_in_all, available_to
 from ledger.core.drawing.drawdown import in_all
 from ledger.core.state import Account, Grant, State
 from ledger.v1 import balance_pb2 as pb

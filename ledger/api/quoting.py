@@ -9,7 +9,7 @@ from ledger.api.assets import Assets
 from ledger.api.ids import GRANT, mint
 from ledger.api.rendering.render_usage import override_at, unit_price
 from ledger.core.books import Book
-from ledger.core.decisions.holds import Assessment, assess, available_in_all, available_to
+from ledger.core.decisions.assessing import Assessment, assess, available_in_all, available_to
 from ledger.core.drawing.drawdown import draw
 from ledger.core.events import PlanDeclared, Pot, Slice
 from ledger.core.outcomes import Reason, Refusal

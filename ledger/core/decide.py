@@ -37,12 +37,9 @@ from ledger.core.contracts.contracting import (
     decide_sign_contract,
 )
 from ledger.core.decisions.authorizing import decide_authorize
+from ledger.core.decisions.capturing import decide_capture
 from ledger.core.decisions.debits import decide_debit
-from ledger.core.decisions.holds import (
-    decide_capture,
-    decide_extend,
-    decide_release,
-)
+from ledger.core.decisions.holds import decide_extend, decide_release
 from ledger.core.decisions.operation_holds import decide_reserve
 from ledger.core.decisions.policing import decide_set_policy
 from ledger.core.due import settle_touched

@@ -48,7 +48,7 @@ MANDATES: Final = (
         "products of a mandate not looked at",
         _MANDATING,
         "_denies",
-        "if terms.products and use.product not in terms.products:",
+        "if use is not None and terms.products and use.product not in terms.products:",
         "if False:",
         "a mandate is for its products",
     ),

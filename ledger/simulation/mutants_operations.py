@@ -154,7 +154,7 @@ OPERATIONS: Final = (
     ),
     Mutant(
         "capture under another operation taken",
-        "ledger.core.decisions.holds",
+        "ledger.core.decisions.capturing",
         "decide_capture",
         "if command.operation and command.operation[:KEY_BYTES] != operation[:KEY_BYTES]:",
         "if False:",

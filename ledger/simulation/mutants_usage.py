@@ -9,6 +9,8 @@ from typing import Final
 
 from ledger.simulation.mutation import Mutant
 
+_CAPTURING: Final = "ledger.core.decisions.capturing"
+_CHARGING: Final = "ledger.core.decisions.charging"
 _HOLDS: Final = "ledger.core.decisions.holds"
 _ADMISSION: Final = "ledger.core.admission"
 _USAGE: Final = "ledger.core.metering.usage"
@@ -146,7 +148,7 @@ USAGE: Final = (
     ),
     Mutant(
         "late capture twice",
-        _HOLDS,
+        _CAPTURING,
         "decide_capture",
         "if settled.ended != HOLD_EXPIRED or settled.captured_late:",
         "if settled.ended != HOLD_EXPIRED:",
@@ -154,7 +156,7 @@ USAGE: Final = (
     ),
     Mutant(
         "released hold captured",
-        _HOLDS,
+        _CAPTURING,
         "decide_capture",
         "if settled.ended != HOLD_EXPIRED or settled.captured_late:",
         "if settled.captured_late:",
@@ -162,7 +164,7 @@ USAGE: Final = (
     ),
     Mutant(
         "capture beyond the hold is free",
-        _HOLDS,
+        _CHARGING,
         "charge_usage",
         "held=held, cost=borne, counted_at=since)",
         "held=held, cost=borne, counted_at=since) if not held else "

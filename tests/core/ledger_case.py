@@ -87,7 +87,7 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.books import Book
 from ledger.core.decide import Outcome
-from ledger.core.decisions.holds import available_to
+from ledger.core.decisions.assessing import available_to
 from ledger.core.digest import digest
 from ledger.core.metering.linked import refuse_linked
 from ledger.core.metering.suspense import rated_by

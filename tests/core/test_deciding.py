@@ -16,8 +16,8 @@ from test_verify_rules import judged
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.decisions.affording import Afforded
+from ledger.core.decisions.assessing import Assessment, assess
 from ledger.core.decisions.authorizing import assess_up_to
-from ledger.core.decisions.holds import Assessment, assess
 from ledger.core.digest import digest
 from ledger.core.events import LimitKind
 from ledger.core.outcomes import Known

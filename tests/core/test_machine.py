@@ -23,7 +23,7 @@ from witness import OWED
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.decide import _DECIDERS
-from ledger.core.decisions.holds import available_to
+from ledger.core.decisions.assessing import available_to
 from ledger.core.digest import digest
 from ledger.core.drawing.drawdown import in_turn
 from ledger.core.events import BookKind, Pot

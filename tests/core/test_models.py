@@ -11,7 +11,7 @@ from model_world import ModelCore, model_case
 
 from ledger.core import commands as c
 from ledger.core import events as e
-from ledger.core.decisions.holds import assess
+from ledger.core.decisions.assessing import assess
 from ledger.core.outcomes import Reason, Refusal
 
 

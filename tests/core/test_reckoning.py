@@ -14,7 +14,7 @@ from test_machine import STEPS, WORLDS, CoreMachine
 
 from ledger.core import events as e
 from ledger.core.commands import SetBudget
-from ledger.core.decisions.holds import assess
+from ledger.core.decisions.assessing import assess
 from ledger.core.decisions.reckoning import reckon
 from ledger.core.digest import digest
 from ledger.core.outcomes import Reason, Refusal

@@ -24,7 +24,7 @@ from seat_world import (
 
 from ledger.core import commands as c
 from ledger.core import events as e
-from ledger.core.decisions.holds import assess, available_in_all, available_to
+from ledger.core.decisions.assessing import assess, available_in_all, available_to
 from ledger.core.digest import digest
 from ledger.core.limits import DAY_US, HOUR_US
 from ledger.core.outcomes import Known, Refusal

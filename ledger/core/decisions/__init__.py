@@ -1,6 +1,8 @@
 """May this work run?
 
-holds                   reserved, extended, captured, released, expired
+assessing               whether it can be paid for, and by what
+holds, capturing        reserved, extended, released, expired; taken from, whole or in parts
+charging                what was used is charged, to its hold first
 authorizing, debits     a hold or a denial; charged in one step
 operation_holds         units for an operation with all its calls
 usual_debits            most debits, decided and applied many at a time

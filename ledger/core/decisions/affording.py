@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ledger.core.catalog import Bound
-from ledger.core.decisions.holds import Assessment, assess
+from ledger.core.decisions.assessing import Assessment, assess
 from ledger.core.decisions.shortfall import limit_of
 from ledger.core.drawing.drawdown import Overdraw
 from ledger.core.events import Limit, UpTo

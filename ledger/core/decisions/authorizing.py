@@ -11,15 +11,8 @@ from ledger.core.admission import known_account, outcome_expected
 from ledger.core.budgets.operations import joining, joins_no_more
 from ledger.core.commands import AuthorizeHold, DebitWork, Sizing
 from ledger.core.decisions.affording import Afforded, afford
-from ledger.core.decisions.holds import (
-    Assessment,
-    assess,
-    authorized,
-    hold_refused,
-    lifetime_invalid,
-    said_of,
-    within_wholes,
-)
+from ledger.core.decisions.assessing import Assessment, assess, within_wholes
+from ledger.core.decisions.holds import authorized, hold_refused, lifetime_invalid, said_of
 from ledger.core.decisions.rule_faults import alternatives_invalid
 from ledger.core.decisions.ruling import rule
 from ledger.core.decisions.shortfall import limit_of

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ledger.core.admission import known_account, outcome_expected, refuse_new
 from ledger.core.commands import DebitWork
+from ledger.core.decisions.assessing import Assessment
 from ledger.core.decisions.authorizing import (
     alternatives_refused,
     assess_up_to,
@@ -15,7 +16,8 @@ from ledger.core.decisions.authorizing import (
     operation_refused,
     range_of,
 )
-from ledger.core.decisions.holds import Assessment, draw_refused, from_hold
+from ledger.core.decisions.capturing import draw_refused
+from ledger.core.decisions.charging import from_hold
 from ledger.core.decisions.operation_holds import operation_hold
 from ledger.core.decisions.ruling import rule
 from ledger.core.drawing.drawdown import Overdraw, draw

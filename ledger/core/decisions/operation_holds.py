@@ -11,15 +11,9 @@ from typing import Final
 
 from ledger.core.admission import known_account, unusable
 from ledger.core.commands import ReserveOperation
+from ledger.core.decisions.assessing import Assessment, assess_reserve
 from ledger.core.decisions.authorizing import deny, operation_refused
-from ledger.core.decisions.holds import (
-    Assessment,
-    assess_reserve,
-    authorized,
-    hold_refused,
-    lifetime_invalid,
-    open_hold,
-)
+from ledger.core.decisions.holds import authorized, hold_refused, lifetime_invalid, open_hold
 from ledger.core.events import RESERVED_QUANTITY, Event
 from ledger.core.limits import HOLD_LIFETIME_MAX_US
 from ledger.core.outcomes import Known, Reason, Refusal

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from ledger.core.budgets.budgeting import counted_of, estimate_of
 from ledger.core.budgets.budgets import Budget
-from ledger.core.decisions.holds import Assessment, payable
+from ledger.core.decisions.assessing import Assessment, payable
 from ledger.core.drawing.drawdown import (
     applies,
     grace_ended,

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from ledger.core.decisions.affording import Afforded, afford
-from ledger.core.decisions.holds import Assessment, assess
+from ledger.core.decisions.assessing import Assessment, assess
 from ledger.core.decisions.shortfall import limit_of
 from ledger.core.drawing.drawdown import Overdraw, overdraft_limit
 from ledger.core.events import (

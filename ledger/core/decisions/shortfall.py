@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final
 
 from ledger.core.budgets.budgeting import is_mandates
-from ledger.core.decisions.holds import Assessment
+from ledger.core.decisions.assessing import Assessment
 from ledger.core.drawing.drawdown import (
     Overdraw,
     in_turn,

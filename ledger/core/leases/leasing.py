@@ -26,7 +26,7 @@ from ledger.core.commands import (
     RenewLease,
     ReturnLease,
 )
-from ledger.core.decisions.holds import charge_usage
+from ledger.core.decisions.charging import charge_usage
 from ledger.core.drawing.drawdown import open_windows
 from ledger.core.drawing.paying import post
 from ledger.core.events import (

@@ -17,7 +17,9 @@ from ledger.core.admission import (
     unusable,
 )
 from ledger.core.commands import ConfirmOutcome, RejectOutcome, ReportOutcome
-from ledger.core.decisions.holds import charge_usage, estimated, expire_hold
+from ledger.core.decisions.assessing import estimated
+from ledger.core.decisions.charging import charge_usage
+from ledger.core.decisions.holds import expire_hold
 from ledger.core.drawing.drawdown import draw
 from ledger.core.drawing.paying import post
 from ledger.core.events import (

@@ -10,7 +10,8 @@ from typing import Final
 
 from ledger.core.admission import known_account, outcome_expected, refuse_new
 from ledger.core.commands import CreateQuote
-from ledger.core.decisions.holds import Assessment, assess, authorized, hold_refused
+from ledger.core.decisions.assessing import Assessment, assess
+from ledger.core.decisions.holds import authorized, hold_refused
 from ledger.core.events import Event, QuoteExpired, QuoteMade
 from ledger.core.limits import (
     BASIS_POINTS,
