@@ -237,7 +237,10 @@ async def _ask_debit(edge: Edge, request: pb.DebitRequest, call: Call) -> Asked:
         alternatives_of(request.alternatives),
         _hold_named(edge, request.hold_id, entry) if request.hold_id else 0,
     )
-    return Asked(entry, command, {"account": request.account, "hold_id": request.hold_id})
+    given = {"account": request.account}
+    if request.hold_id:
+        given["hold_id"] = request.hold_id
+    return Asked(entry, command, given)
 
 
 def _hold_named(edge: Edge, hold_id: str, entry: Entry) -> int:

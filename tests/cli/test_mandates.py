@@ -63,17 +63,19 @@ def test_an_agent_buys(server: Server) -> None:
             )
         account_pb2_grpc.AccountServiceStub(channel).Create(
             account_pb2.AccountServiceCreateRequest(
-                tenant=TENANT, request_id="buyer", account="buyer"
+                tenant=TENANT, request_id="agents-buyer", account="agents-buyer"
             )
         )
     terms = ("--asset", "bought", "--buys", "2000", "--price", "1/10", "--money", "EUR")
-    made = drawdown("mandate", "grant", "buyer", "bot", "50000", *terms, *where)
+    made = drawdown("mandate", "grant", "agents-buyer", "bot", "50000", *terms, *where)
     assert "20.00 EUR" in made.stdout or "20 EUR" in made.stdout, made.stdout + made.stderr
     odd = drawdown(
-        "mandate", "grant", "buyer", "b", "1", "--asset", "bought", "--price", "1/1", *where
+        "mandate", "grant", "agents-buyer", "b", "1", "--asset", "bought", "--price", "1/1", *where
     )
     assert "--buys" in odd.stderr
-    asked = drawdown("mandate", "buy", "buyer/bot", "5000", "--asset", "bought", *where, "--json")
+    asked = drawdown(
+        "mandate", "buy", "agents-buyer/bot", "5000", "--asset", "bought", *where, "--json"
+    )
     assert asked.returncode == 0, asked.stderr
     told = json.loads(asked.stdout)
     assert (told["price_paid"], told["price_asset"]) == ("500", "EUR")
@@ -83,9 +85,9 @@ def test_an_agent_buys(server: Server) -> None:
                 tenant=TENANT, request_id="paid", grant_id=told["grant_id"]
             )
         )
-    shown = drawdown("mandate", "show", "buyer/bot", *where, "--json")
+    shown = drawdown("mandate", "show", "agents-buyer/bot", *where, "--json")
     assert json.loads(shown.stdout)["purchased"] == "500"
-    again = drawdown("mandate", "buy", "buyer/bot", "15001", "--asset", "bought", *where)
+    again = drawdown("mandate", "buy", "agents-buyer/bot", "15001", "--asset", "bought", *where)
     assert again.returncode == 0, again.stderr
-    over = drawdown("mandate", "buy", "buyer/bot", "10", "--asset", "bought", *where)
+    over = drawdown("mandate", "buy", "agents-buyer/bot", "10", "--asset", "bought", *where)
     assert "purchase limit" in over.stderr

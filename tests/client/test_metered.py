@@ -224,15 +224,16 @@ async def test_closing_the_client_waits_for_what_is_being_settled(
     client: DrawdownClient, address: str
 ) -> None:
     async with DrawdownClient(address, retry=PROMPT) as other:
+        added = asyncio.Event()
 
         async def block() -> None:
             async with other.metered("acme", "chat", estimate={"output_tokens": 100}) as call:
                 call.add(output_tokens=5)
+                added.set()
                 await asyncio.sleep(60)
 
         task = asyncio.create_task(block())
-        while not await open_holds(client):
-            await asyncio.sleep(0.001)
+        await added.wait()
         task.cancel()
         await asyncio.sleep(0)
     assert await open_holds(client) == 0

@@ -215,3 +215,15 @@ def test_a_family_that_was_packed_decides_as_one_that_stayed(
             elif verb == "move":
                 case.move(which, amount)
     assert stays.core.journal() == packed.core.journal()
+
+
+def test_what_another_has_drawn_of_a_reversal_is_judged_once() -> None:
+    """Who comes first draws the first block, and has it back when all is reversed."""
+    case = Trees([0] * (ACCOUNTS - 1), [False] * (ACCOUNTS - 1), "overdraft=700")
+    case.use("package", 0, 1)
+    case.use("package", 1, 1)
+    case.reverse(0, 1)
+    case.reverse(1, 1)
+    case.use("package", 0, 1)
+    case.check()
+    case.finish()

@@ -46,14 +46,15 @@ def usage_shares(judge: Judge, state: State, account: Account, event: UsageRecor
 
 
 def reversal_shares(judge: Judge, state: State, account: Account, event: UsageReversed) -> None:
-    """The same of what is given back."""
+    """The same of what is given back; what others had drawn of it comes as their shares."""
     judge.reversal = state.locator
+    of_others = sum(event.refunds) - event.kept - sum([each.amount for each in event.given_back])
     for each in event.scoped:
         if each.scope > KIND_MASK:
             place = (each.key, each.scope, each.start)
             rows = state.declared[event.plan].rows
-            alone = len(rows) == 1
-            back = -event.refunds[0]
+            alone = len(rows) == 1 and (len(event.refunds) == 1 or not of_others)
+            back = of_others - event.refunds[0]
             _move(judge, state, account, place, rows[0] if alone else -1, -each.quantity, back)
 
 
