@@ -48,7 +48,8 @@ def usage_shares(judge: Judge, state: State, account: Account, event: UsageRecor
 def reversal_shares(judge: Judge, state: State, account: Account, event: UsageReversed) -> None:
     """The same of what is given back; what others had drawn of it comes as their shares."""
     judge.reversal = state.locator
-    of_others = sum(event.refunds) - event.kept - sum([each.amount for each in event.given_back])
+    back = event.kept + sum([each.amount for each in event.given_back])
+    of_others = max(0, sum(event.refunds) - back)
     for each in event.scoped:
         if each.scope > KIND_MASK:
             place = (each.key, each.scope, each.start)
