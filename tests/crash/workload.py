@@ -68,13 +68,13 @@ Reply = TypeVar("Reply")
 
 async def insisting(call: Callable[[], Awaitable[Reply]]) -> Reply:
     """The reply of a call that is safe to repeat, asked until there is one: a server on a busy
-    machine may be late with its lease for longer than a channel tries."""
+    machine may be late with its lease for longer than a channel tries, or amid what it publishes."""
     async with asyncio.timeout(HANGS_S):
         while True:
             try:
                 return await call()
             except grpc.aio.AioRpcError as error:
-                if error.code() not in RETRIED_CODES:
+                if error.code() not in (*RETRIED_CODES, grpc.StatusCode.UNKNOWN):
                     raise
                 await asyncio.sleep(0.02)
 
