@@ -68,7 +68,7 @@ Reply = TypeVar("Reply")
 
 async def insisting(call: Callable[[], Awaitable[Reply]]) -> Reply:
     """The reply of a call that is safe to repeat, asked until there is one: a server on a busy
-    machine may be late with its lease for longer than a channel tries, or amid what it publishes."""
+    machine may be late with its lease longer than a channel tries, or amid what it publishes."""
     async with asyncio.timeout(HANGS_S):
         while True:
             try:
