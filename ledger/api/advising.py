@@ -117,6 +117,7 @@ class Looked(NamedTuple):
     ranged: tuple[str, int]
     sizing: Sizing | None
     found: Advice
+    operation: bytes  # digests of it and of its parent; empty = of none
 
 
 async def look(edge: Edge, request: pb.CheckRequest | pb.ExplainDecisionRequest) -> Looked:
@@ -139,7 +140,7 @@ async def look(edge: Edge, request: pb.CheckRequest | pb.ExplainDecisionRequest)
         entry = await edge.account(tenant, request.account)
         values, sizing = await sized(edge, entry, shape, values, request.sizing, ranged)
     operation = b""
-    if isinstance(request, pb.CheckRequest) and (request.operation or request.operation_parent):
+    if request.operation or request.operation_parent:
         check = Checked()
         check_operation(check, request)
         check.done()
@@ -159,12 +160,12 @@ async def look(edge: Edge, request: pb.CheckRequest | pb.ExplainDecisionRequest)
     found = advise(writer.state, number, shape, values, clock_us, ranged, listed, sizing, operation)
     if isinstance(found, Refusal):
         raise refused(found, {"account": request.account})
-    return Looked(number, writer, shape, ranged, sizing, found)
+    return Looked(number, writer, shape, ranged, sizing, found, operation)
 
 
 async def say(edge: Edge, looked: Looked) -> pb.CheckResponse:
     """What was found, as a reply."""
-    number, writer, shape, ranged, sizing, found = looked
+    number, writer, shape, ranged, sizing, found, _ = looked
     shard = writer.shard
     assessment, quantities, _ = found.afforded
     asset, declared = edge.assets.of(assessment.asset), assessment.bound.declaration

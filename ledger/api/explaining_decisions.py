@@ -22,7 +22,7 @@ async def explain_decision(
     afforded, shape, state = looked.found.as_asked, looked.shape, looked.writer.state
     found, quantities, now = afforded.found, afforded.quantities, looked.found.now
     account = state.accounts[looked.number]
-    reckoning = reckon(state, account, found, shape, quantities, now)
+    reckoning = reckon(state, account, found, shape, quantities, now, looked.operation)
     margin = margin_of(state, account, found, shape, quantities, now)
     names = await edge.names(
         [
@@ -72,6 +72,7 @@ def _budget(step: BudgetStep, names: Mapping[int, str]) -> pb.BudgetStep:
         counts=step.counts,
         allows=step.allows,
         hard=budget.terms.hard,
+        of_operation=budget.operation is not None,
     )
 
 
@@ -111,8 +112,9 @@ def _in_words(
     for budget, step in zip(said.budgets, reckoning.budgets, strict=True):
         verdict = "allows it" if budget.allows else "refuses"
         left = max(0, step.limit - step.posted - step.pending)
+        name = f"of operation {budget.name}" if budget.of_operation else budget.name
         words.append(
-            f"  budget {budget.name} of {budget.account}: {left} of {budget.limit} left, "
+            f"  budget {name} of {budget.account}: {left} of {budget.limit} left, "
             f"{budget.counts} asked for, {verdict}"
         )
     if said.HasField("margin"):

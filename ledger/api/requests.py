@@ -162,7 +162,8 @@ def check_operation(
     request: decision_pb2.AuthorizeRequest
     | decision_pb2.CaptureRequest
     | decision_pb2.CheckRequest
-    | decision_pb2.DebitRequest,
+    | decision_pb2.DebitRequest
+    | decision_pb2.ExplainDecisionRequest,
 ) -> None:
     """The operation that a request names, and what caused that."""
     operation, parent = request.operation, request.operation_parent

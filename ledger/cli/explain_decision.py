@@ -15,6 +15,8 @@ from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 @click.argument("work", nargs=-1, required=True, metavar="QUANTITY=NUMBER...")
 @click.option("--attribute", "attributes", multiple=True, help="NAME=VALUE that prices ask for.")
 @click.option("--up-to", default="", metavar="QUANTITY=MINIMUM", help="As much as is affordable.")
+@click.option("--operation", default="", help="The user action that it would be a part of.")
+@click.option("--operation-parent", default="", help="The action that --operation is a part of.")
 @server_options
 @json_option
 def explain_decision(
@@ -23,6 +25,8 @@ def explain_decision(
     work: tuple[str, ...],
     attributes: tuple[str, ...],
     up_to: str,
+    operation: str,
+    operation_parent: str,
     tenant: str,
     remote: Remote,
     as_json: bool,
@@ -44,6 +48,8 @@ def explain_decision(
         product=product,
         attributes=pairs(attributes),
         quantities=quantities_of(work),
+        operation=operation,
+        operation_parent=operation_parent,
     )
     if up_to:
         [(name, minimum)] = quantities_of((up_to,)).items()

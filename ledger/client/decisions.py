@@ -59,10 +59,14 @@ class DecisionCalls:
         up_to: tuple[str, int] | None = None,
         alternatives: Sequence[pb.Alternative] = (),
         sizing: pb.Sizing.ValueType = pb.SIZING_UNSPECIFIED,
+        operation: str = "",
+        operation_parent: str = "",
     ) -> pb.ExplainDecisionResponse:
         """Why check answers what it answers: prices, pots, budgets, margin, rules; and in words."""
         asked = self._asked(account, product, quantities, attributes, up_to, alternatives, sizing)
-        request = pb.ExplainDecisionRequest(**asked)
+        request = pb.ExplainDecisionRequest(
+            **asked, operation=operation, operation_parent=operation_parent
+        )
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).ExplainDecision, request, account
         )

@@ -1258,10 +1258,11 @@ class BudgetStep(_message.Message):
     COUNTS_FIELD_NUMBER: _builtins.int
     ALLOWS_FIELD_NUMBER: _builtins.int
     HARD_FIELD_NUMBER: _builtins.int
+    OF_OPERATION_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Whose it is."""
     name: _builtins.str
-    """Its name."""
+    """Its name, or key of the operation that has it, 32 hexadecimal digits."""
     shared: _builtins.bool
     """True: the value counts with others, because there are too many."""
     limit: _builtins.int
@@ -1276,6 +1277,8 @@ class BudgetStep(_message.Message):
     """False: it is hard, and refuses."""
     hard: _builtins.bool
     """True: it refuses what is authorised; else it only counts and alerts."""
+    of_operation: _builtins.bool
+    """True: it is the budget of the operation, or of one above it."""
     @_builtins.property
     def value(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The value that counts by itself, where the budget counts each."""
@@ -1293,10 +1296,11 @@ class BudgetStep(_message.Message):
         counts: _builtins.int = ...,
         allows: _builtins.bool = ...,
         hard: _builtins.bool = ...,
+        of_operation: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "allows", b"allows", "counts", b"counts", "hard", b"hard", "held", b"held", "limit", b"limit", "name", b"name", "shared", b"shared", "used", b"used", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "allows", b"allows", "counts", b"counts", "hard", b"hard", "held", b"held", "limit", b"limit", "name", b"name", "of_operation", b"of_operation", "shared", b"shared", "used", b"used", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1390,6 +1394,8 @@ class ExplainDecisionRequest(_message.Message):
     UP_TO_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
     SIZING_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    OPERATION_PARENT_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     account: _builtins.str
@@ -1398,6 +1404,10 @@ class ExplainDecisionRequest(_message.Message):
     """What will be used, 1 to 128 bytes."""
     sizing: Global___Sizing.ValueType
     """Whether the estimate may be learned."""
+    operation: _builtins.str
+    """The user action that it would be a part of, at most 128 bytes; empty = none."""
+    operation_parent: _builtins.str
+    """The action that `operation` is a part of, at most 128 bytes; empty = none."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes."""
@@ -1429,10 +1439,12 @@ class ExplainDecisionRequest(_message.Message):
         up_to: Global___UpTo | None = ...,
         alternatives: _abc.Iterable[Global___Alternative] | None = ...,
         sizing: Global___Sizing.ValueType = ...,
+        operation: _builtins.str = ...,
+        operation_parent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "product", b"product", "quantities", b"quantities", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "operation", b"operation", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1469,7 +1481,9 @@ class ExplainDecisionResponse(_message.Message):
 
     @_builtins.property
     def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetStep]:
-        """Every budget that applies, in the order in which they are asked."""
+        """Every budget that applies, in the order in which they are asked: those of the account and of
+        those above it, then those that cover `operation`.
+        """
 
     @_builtins.property
     def margin(self) -> Global___MarginStep:

@@ -69,6 +69,60 @@ async def test_a_budget_that_refuses_is_among_those_that_were_asked(priced: Serv
     assert found.words[-1] == "DENY (BUDGET_EXCEEDED)"
 
 
+async def test_budgets_of_its_operation_are_asked_last(priced: Served):
+    """The nearest first (rule H4): `tool` would join below `run`, but to ask makes nothing known.
+    600 are debited for `run`, 600 asked for `tool`, whose 700 allow it; the 1,000 of `run` do not.
+    """
+    await priced.account("acme")
+    await priced.account("bot", parent="acme")
+    await priced.grant("acme", 5 * UNITS, shared=True)
+    charge = budget_pb2.BUDGET_MEASURE_CHARGE
+    capped = {"tenant": TENANT, "account": "acme"}
+    own = budget_pb2.Budget(name="own", measure=charge, limit=5_000, asset="credit")
+    await priced.budgets.Set(
+        budget_pb2.BudgetServiceSetRequest(request_id=priced.new_id(), budget=own, **capped)
+    )
+    keys = {}
+    for operation, limit in (("run", 1_000), ("tool", 700)):
+        made = await priced.budgets.SetOperationBudget(
+            budget_pb2.SetOperationBudgetRequest(
+                request_id=priced.new_id(), operation=operation, **capped,
+                budget=budget_pb2.Budget(measure=charge, limit=limit, asset="credit"),
+            )
+        )  # fmt: skip
+        keys[operation] = made.operation_key
+    run = {"operation": "run", "request_id": priced.new_id()}
+    await priced.decisions.Debit(decision_pb2.DebitRequest(**work("bot"), **run))
+    asked = {"operation": "tool", "operation_parent": "run"}
+    found = await explained(priced, "bot", **asked)
+    check = decision_pb2.CheckRequest(**work("bot"), **asked)
+    assert found.decision == await priced.decisions.Check(check)
+    assert found.decision.reason == "OPERATION_BUDGET_EXCEEDED"
+    assert found.decision.limit.name == keys["run"]
+    assert [
+        (each.name, each.of_operation, each.limit, each.used, each.counts, each.allows)
+        for each in found.budgets
+    ] == [
+        ("own", False, 5_000, 600, 600, True),
+        (keys["tool"], True, 700, 0, 600, True),
+        (keys["run"], True, 1_000, 600, 600, False),
+    ]
+    refuses = (
+        f"  budget of operation {keys['run']} of acme: 400 of 1000 left, 600 asked for, refuses"
+    )
+    assert found.words[-2:] == [refuses, "DENY (OPERATION_BUDGET_EXCEEDED)"]
+    alone = await explained(priced, "bot", operation="tool")
+    assert alone.decision.decision == decision_pb2.DECISION_ALLOW
+    assert [each.name for each in alone.budgets] == ["own", keys["tool"]]
+    assert [each.name for each in (await explained(priced, "bot")).budgets] == ["own"]
+
+
+async def test_a_parent_needs_an_operation(priced: Served):
+    await priced.account("acme")
+    refused = await refusal_of(explained(priced, "acme", operation_parent="run"))
+    assert (refused.reason, refused.metadata["field"]) == ("FIELD_REQUIRED", "operation")
+
+
 async def test_debt_is_told_with_why_it_may_not_pay(priced: Served):
     """An overdraft that is for recorded usage alone (rule H3)."""
     await priced.account(

@@ -29,5 +29,9 @@ def test_a_denial_is_told_in_words_and_as_data(server: Server) -> None:
     assert document["decision"]["reason"] == "UNPRICED"
     ranged = drawdown(*asked, "--up-to", "tokens=1", "--attribute", "model=big")
     assert ranged.returncode == 0, ranged.stderr
+    within = drawdown(*asked, "--operation", "tool", "--operation-parent", "run")
+    assert within.returncode == 0, within.stderr
+    unnamed = drawdown(*asked, "--operation-parent", "run")
+    assert unnamed.returncode != 0 and "operation" in unnamed.stderr
     wrong = drawdown("explain-decision", "asking", "unheard-of", "tokens=many", *where)
     assert wrong.returncode != 0 and "whole number" in wrong.stderr

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from ledger.core.budgets.budgeting import counted_of, estimate_of
 from ledger.core.budgets.budgets import Budget
+from ledger.core.budgets.operations import covering
 from ledger.core.decisions.assessing import Assessment, payable
 from ledger.core.drawing.drawdown import (
     applies,
@@ -82,15 +83,17 @@ def reckon(
     shape: Shape,
     quantities: tuple[int, ...],
     now: int,
+    operation: bytes = b"",
 ) -> Reckoning:
-    """The steps by which work of those quantities was found to be allowed, or not."""
+    """The steps by which work of those quantities, part of `operation`, was found to be allowed, or
+    not."""
     slices: tuple[Slice, ...] = ()
     if not found.priced.suspense:
         anew = payable(state, account, found.bound, found.priced, now)
         slices = anew.slices if not isinstance(anew, Refusal) else ()
     return Reckoning(
         (*_grants(account, found, slices, now), *_debt(account, found, slices, now)),
-        tuple(_budgets(state, account, found, shape, quantities, slices, now)),
+        tuple(_budgets(state, account, found, shape, quantities, slices, now, operation)),
     )
 
 
@@ -192,25 +195,26 @@ def _budgets(
     quantities: tuple[int, ...],
     slices: tuple[Slice, ...],
     now: int,
+    operation: bytes,
 ) -> list[BudgetStep]:
-    steps = []
+    """Those of the account's line before those of its operation (rule H4), as they are asked."""
     bound = found.bound
-    node: Account | None = account
-    while node is not None:
-        for budget in node.budgets:
-            if not budget.applies(bound.use):
-                continue
-            counts = estimate_of(
-                state, account, budget.terms, bound, shape, quantities, found.charge, slices, now
+    budgets = [budget for node in account.line() for budget in node.budgets]
+    budgets.extend(covering(state.families[account.root], account, operation, now))
+    steps = []
+    for budget in budgets:
+        if not budget.applies(bound.use):
+            continue
+        counts = estimate_of(
+            state, account, budget.terms, bound, shape, quantities, found.charge, slices, now
+        )
+        of = counted_of(budget, bound, now)
+        posted, pending = of.counter.within(budget.terms.window, now)
+        fits = counts <= 0 or counts <= of.limit - posted - pending
+        steps.append(
+            BudgetStep(
+                budget, of.value, of.shared, of.limit, posted, pending, counts,
+                fits or not budget.terms.hard,
             )
-            of = counted_of(budget, bound, now)
-            posted, pending = of.counter.within(budget.terms.window, now)
-            fits = counts <= 0 or counts <= of.limit - posted - pending
-            steps.append(
-                BudgetStep(
-                    budget, of.value, of.shared, of.limit, posted, pending, counts,
-                    fits or not budget.terms.hard,
-                )
-            )  # fmt: skip
-        node = node.parent
+        )  # fmt: skip
     return steps
