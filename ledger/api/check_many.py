@@ -19,7 +19,7 @@ from ledger.api.intake.shapes import quantities_fault
 from ledger.api.limits import Checked, id_fault
 from ledger.api.positions import position_of
 from ledger.api.rendering.render_decision import DECISIONS, render_limit, retry_after
-from ledger.api.requests import with_seat
+from ledger.api.requests import check_operation, with_seat
 from ledger.core.catalog import Bound
 from ledger.core.decisions.authorizing import range_of
 from ledger.core.decisions.checking import Answered, Asked, Checker, Work
@@ -50,6 +50,7 @@ class Seated(NamedTuple):
     place: int
     number: int
     asked: Asked
+    operation: bytes
 
 
 class Columns:
@@ -194,11 +195,11 @@ class CheckManyCalls:
         """Advice on each piece of work for each account, from the newest state."""
         edge = self._edge
         names = list(request.accounts)
-        _check_counts(names, request.work)
+        _check_counts(names, request)
         tenant = await edge.tenant(request.tenant)
         asked = self._asked(request.work)
         columns = Columns(edge, len(names), len(asked.work))
-        here, away = await self._places(tenant, names, asked, columns, call)
+        here, away = await self._places(tenant, request, asked, columns, call)
         await asyncio.gather(
             self._answer_here(tenant, here, columns, call),
             *[self._ask(address, request, each, columns, call) for address, each in away.items()],
@@ -241,13 +242,14 @@ class CheckManyCalls:
     async def _places(
         self,
         tenant: int,
-        names: Sequence[str],
+        request: pb.CheckManyRequest,
         asked: Asked,
         columns: Columns,
         call: Call,
     ) -> tuple[dict[int, list[Seated]], dict[str, list[int]]]:
         """Accounts by shard of this process, and places of others by the address of theirs."""
         ledger = self._edge.ledger
+        names, operation = request.accounts, request.operation
         seats = Seats(ledger, self._edge.seats, tenant)
         found = [_find(seats, name) for name in names]
         missing = [
@@ -260,7 +262,7 @@ class CheckManyCalls:
         away: dict[str, list[int]] = {}
         worked: dict[tuple[str, str], Asked | Fault] = {}
         for place, (seat, named) in enumerate(found):
-            number, _, _, shard = seat
+            number, _, family, shard = seat
             address = "" if ledger.shards.owns(shard) else ledger.shards.route(shard)
             if seat is UNKNOWN:
                 unknown = "NOT_PERMITTED" if call.principal.accounts else "ACCOUNT_UNKNOWN"
@@ -276,7 +278,10 @@ class CheckManyCalls:
                 if isinstance(its, Fault):
                     columns.deny(place, its.reason)
                 else:
-                    here.setdefault(shard, []).append(Seated(place, number, its))
+                    part_of = b""
+                    if operation:
+                        part_of = family.operation(operation, request.operation_parent)
+                    here.setdefault(shard, []).append(Seated(place, number, its, part_of))
         return here, away
 
     def _of_seat(self, work: Sequence[Work], named: tuple[str, str]) -> Asked | Fault:
@@ -333,7 +338,7 @@ class CheckManyCalls:
             if checker is None or not checker.is_of(state):
                 checker = Checker(state.catalog)
             now = state.present(clock_us)
-            found = checker.answer(state, account, each.asked, now)
+            found = checker.answer(state, account, each.asked, now, each.operation)
             position = position_of(writer.shard, writer.durable_position)
             columns.take(each.place, found, writer.shard, position, now)
             spent += found.spent
@@ -352,6 +357,8 @@ class CheckManyCalls:
             tenant=request.tenant,
             accounts=[request.accounts[place] for place in places],
             work=request.work,
+            operation=request.operation,
+            operation_parent=request.operation_parent,
         )
         try:
             answer = await self._forwarder.ask(
@@ -376,8 +383,8 @@ def _find(seats: Seats, name: str) -> tuple[Seat, tuple[str, str] | None]:
     return seat, seats.named
 
 
-def _check_counts(names: Sequence[str], work: Sequence[pb.WorkToCheck]) -> None:
-    check = Checked()
+def _check_counts(names: Sequence[str], request: pb.CheckManyRequest) -> None:
+    check, work = Checked(), request.work
     check.given("accounts", bool(names))
     check.given("work", bool(work))
     for field, given, most in (("accounts", names, ACCOUNTS_MAX), ("work", work, WORK_MAX)):
@@ -386,4 +393,6 @@ def _check_counts(names: Sequence[str], work: Sequence[pb.WorkToCheck]) -> None:
             check.fault(Fault("TOO_MANY", field, str(len(given)), message))
     for place, name in enumerate(names[:ACCOUNTS_MAX]):
         check.fault(id_fault(f"accounts[{place}]", name))
+    if request.operation or request.operation_parent:
+        check_operation(check, request)
     check.done()

@@ -161,6 +161,7 @@ def check_operation(
     check: Checked,
     request: decision_pb2.AuthorizeRequest
     | decision_pb2.CaptureRequest
+    | decision_pb2.CheckManyRequest
     | decision_pb2.CheckRequest
     | decision_pb2.DebitRequest
     | decision_pb2.ExplainDecisionRequest,

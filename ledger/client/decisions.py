@@ -94,11 +94,22 @@ class DecisionCalls:
         }
 
     async def check_many(
-        self, accounts: Sequence[str], work: Sequence[pb.WorkToCheck]
+        self,
+        accounts: Sequence[str],
+        work: Sequence[pb.WorkToCheck],
+        *,
+        operation: str = "",
+        operation_parent: str = "",
     ) -> pb.CheckManyResponse:
         """The same for each piece of work and each account, at most 100 of both, in columns: the
         answer for `accounts[a]` and `work[w]` stands at `a * len(work) + w`."""
-        request = pb.CheckManyRequest(tenant=self._caller.tenant, accounts=accounts, work=work)
+        request = pb.CheckManyRequest(
+            tenant=self._caller.tenant,
+            accounts=accounts,
+            work=work,
+            operation=operation,
+            operation_parent=operation_parent,
+        )
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).CheckMany, request
         )

@@ -949,8 +949,16 @@ class CheckManyRequest(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     ACCOUNTS_FIELD_NUMBER: _builtins.int
     WORK_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    OPERATION_PARENT_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
+    operation: _builtins.str
+    """The user action that each of them would be a part of, at most 128 bytes; empty = none. Its
+    budgets count for the accounts that they cover.
+    """
+    operation_parent: _builtins.str
+    """The action that `operation` is a part of, at most 128 bytes; empty = none."""
     @_builtins.property
     def accounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids or aliases of accounts, 1 to 100, each 1 to 128 bytes."""
@@ -965,10 +973,12 @@ class CheckManyRequest(_message.Message):
         tenant: _builtins.str = ...,
         accounts: _abc.Iterable[_builtins.str] | None = ...,
         work: _abc.Iterable[Global___WorkToCheck] | None = ...,
+        operation: _builtins.str = ...,
+        operation_parent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "operation", b"operation", "operation_parent", b"operation_parent", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,14 +26,20 @@ def asked(product: str = PRODUCT, **quantities: int) -> decision_pb2.WorkToCheck
 
 
 async def many(
-    served: Served, accounts: list[str], *pieces: decision_pb2.WorkToCheck, tenant: str = TENANT
+    served: Served,
+    accounts: list[str],
+    *pieces: decision_pb2.WorkToCheck,
+    tenant: str = TENANT,
+    **part_of: str,
 ) -> decision_pb2.CheckManyResponse:
     return await served.decisions.CheckMany(
-        decision_pb2.CheckManyRequest(tenant=tenant, accounts=accounts, work=pieces)
+        decision_pb2.CheckManyRequest(tenant=tenant, accounts=accounts, work=pieces, **part_of)
     )
 
 
-async def singly(served: Served, account: str, each: decision_pb2.WorkToCheck) -> tuple[Any, ...]:
+async def singly(
+    served: Served, account: str, each: decision_pb2.WorkToCheck, **part_of: str
+) -> tuple[Any, ...]:
     """The same answer by Check; what it fails with is a denial."""
     request = decision_pb2.CheckRequest(
         tenant=TENANT,
@@ -41,6 +47,7 @@ async def singly(served: Served, account: str, each: decision_pb2.WorkToCheck) -
         product=each.product,
         attributes=each.attributes,
         quantities=each.quantities,
+        **part_of,
     )
     try:
         found = await served.decisions.Check(request)
@@ -68,14 +75,14 @@ def answer(reply: decision_pb2.CheckManyResponse, place: int) -> tuple[Any, ...]
 
 
 async def same_as_check(
-    served: Served, accounts: list[str], *pieces: decision_pb2.WorkToCheck
+    served: Served, accounts: list[str], *pieces: decision_pb2.WorkToCheck, **part_of: str
 ) -> decision_pb2.CheckManyResponse:
-    reply = await many(served, accounts, *pieces)
+    reply = await many(served, accounts, *pieces, **part_of)
     assert len(reply.decisions) == len(accounts) * len(pieces)
     for a, account in enumerate(accounts):
         for w, each in enumerate(pieces):
             found = answer(reply, a * len(pieces) + w)
-            assert found == await singly(served, account, each), (account, each)
+            assert found == await singly(served, account, each, **part_of), (account, each)
     return reply
 
 
@@ -145,6 +152,52 @@ async def test_grants_for_some_products_shares_caps_and_budgets_count(priced: Se
     )
     assert list(reply.decisions) == [ALLOW, ALLOW, ALLOW, DENY, ALLOW, ALLOW]
     assert reply.reason_names[reply.reasons[3]] == "BUDGET_EXCEEDED"
+
+
+async def capped(served: Served, account: str, operation: str, limit: int) -> str:
+    """The key of an operation that now has a budget of the account."""
+    made = await served.budgets.SetOperationBudget(
+        budget_pb2.SetOperationBudgetRequest(
+            tenant=TENANT,
+            request_id=served.new_id(),
+            account=account,
+            operation=operation,
+            budget=budget_pb2.Budget(
+                measure=budget_pb2.BUDGET_MEASURE_CHARGE, asset="credit", limit=limit
+            ),
+        )
+    )
+    return made.operation_key
+
+
+async def test_the_operation_of_a_call_counts_for_the_accounts_that_its_budget_covers(
+    priced: Served,
+):
+    """
+    acme   grant 5,000 shared; acme/bot draws it; `run` has 400 of acme (rule H4)
+    other  grant 5,000 of another family, where `run` has no budget
+    """
+    await priced.account("acme")
+    await priced.account("acme/bot", parent="acme")
+    await priced.account("other")
+    await priced.grant("acme", 5_000, shared=True)
+    await priced.grant("other", 5_000)
+    key = await capped(priced, "acme", "run", 400)
+    names, pieces = ["acme/bot", "other"], (asked(input_tokens=100), asked(input_tokens=200))
+    reply = await same_as_check(priced, names, *pieces, operation="run")
+    assert list(reply.decisions) == [ALLOW, DENY, ALLOW, ALLOW]
+    assert reply.reason_names[reply.reasons[1]] == "OPERATION_BUDGET_EXCEEDED"
+    limit = reply.limit_names[reply.limits[1]].limit
+    assert (limit.kind, limit.account, limit.name, limit.left) == (
+        decision_pb2.LIMIT_KIND_OPERATION, "acme", key, 400,
+    )  # fmt: skip
+    below = await same_as_check(priced, names, *pieces, operation="tool", operation_parent="run")
+    assert list(below.decisions) == [ALLOW, DENY, ALLOW, ALLOW]
+    for part_of in ({}, {"operation": "tool"}):  # to ask has made nothing known
+        apart = await same_as_check(priced, names, *pieces, **part_of)
+        assert set(apart.decisions) == {ALLOW}
+    refused = await refusal_of(many(priced, names, *pieces, operation_parent="run"))
+    assert ("operation", "FIELD_REQUIRED") in refused.violations
 
 
 async def test_prices_that_run_on_are_asked_of_each_account(served: Served):
@@ -235,3 +288,11 @@ async def test_accounts_of_other_servers_are_asked_of_them():
             assert list(reply.decisions[::2]) == [*[DENY, ALLOW] * 6, DENY]
         owners = {first.ledger.shards.owns(shard) for shard in range(4)}
         assert owners == {True, False}
+        for name in names[1::2]:
+            await capped(first, name, "run", 299)  # 100 tokens cost 300
+        for server in servers:
+            reply = await same_as_check(
+                server, names, asked(input_tokens=100), operation="tool", operation_parent="run"
+            )
+            reasons = [reply.reason_names[each] for each in reply.reasons]
+            assert reasons == ["INSUFFICIENT_CREDITS", "OPERATION_BUDGET_EXCEEDED"] * 6

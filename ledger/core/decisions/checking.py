@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ledger.core.admission import refuse_new
+from ledger.core.budgets.operations import covering
 from ledger.core.catalog import Bound, CardKey, Catalog
 from ledger.core.decisions.affording import Afforded
-from ledger.core.decisions.authorizing import assess_up_to
+from ledger.core.decisions.authorizing import assess_up_to, operation_refused
 from ledger.core.decisions.holds import holds_limit
 from ledger.core.decisions.ruling import Ruled, rule
 from ledger.core.decisions.shortfall import limit_of
@@ -104,24 +105,29 @@ class Checker:
         """Whether it may go on with that state."""
         return state.catalog is self._catalog
 
-    def answer(self, state: State, account: Account, asked: Asked, now: int) -> Answered:
-        """What Authorize would say to each piece of work now."""
+    def answer(
+        self, state: State, account: Account, asked: Asked, now: int, operation: bytes = b""
+    ) -> Answered:
+        """What Authorize would say to each piece of work now, were it part of `operation`."""
         found, work = Answered(account.version), asked.work
-        refusal = holds_limit(account) or refuse_new(account)
+        refusal = holds_limit(account) or operation_refused(state, account, operation)
+        refusal = refusal or refuse_new(account)
         if refusal is not None:
             for _ in work:
                 _refused(found, refusal)
             return found
         ruled = account.rules is not None
-        alone = not ruled and account.seats is None and not _is_budgeted(state, account)
+        alone = not ruled and account.seats is None
+        alone = alone and not _is_budgeted(state, account, operation, now)
         flat = self._prices(state, account, asked, now) if alone else [None] * len(work)
         means = _Means(account, now)
         for each, price_of in zip(work, flat, strict=True):
             if price_of is None or not _read_off(found, account, means, price_of, each):
                 found.spent += COST_ASSESSED
                 afforded = assess_up_to(
-                    state, account, each.shape, each.quantities, each.up_to, now
-                )
+                    state, account, each.shape, each.quantities, each.up_to, now,
+                    operation=operation,
+                )  # fmt: skip
                 if isinstance(afforded, Refusal):
                     _refused(found, afforded)
                 else:
@@ -129,7 +135,7 @@ class Checker:
                     if ruled and afforded.found.bound.terms.outcome is None:
                         decided = rule(
                             state, account, each.shape, each.quantities, each.up_to, (), 0,
-                            afforded, now,
+                            afforded, now, operation,
                         )  # fmt: skip
                     if decided is not None:
                         _decided(found, state, account, decided, each, now)
@@ -147,11 +153,14 @@ class Checker:
         return known
 
 
-def _is_budgeted(state: State, account: Account) -> bool:
-    """Whether a budget of the account or of one above it may say no."""
-    if not state.families[account.root].budgets:
+def _is_budgeted(state: State, account: Account, operation: bytes, now: int) -> bool:
+    """Whether a budget of the account, of one above it or of the operation may say no."""
+    family = state.families[account.root]
+    if not family.budgets:
         return False
-    return any(budget.terms.hard for node in account.line() for budget in node.budgets)
+    if any(budget.terms.hard for node in account.line() for budget in node.budgets):
+        return True
+    return any(budget.terms.hard for budget in covering(family, account, operation, now))
 
 
 def _flat(state: State, account: Account, work: Work, now: int) -> Flat | None:
