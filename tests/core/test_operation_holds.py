@@ -14,18 +14,13 @@ from minimum_world import packed_and_back
 from msgspec.structs import replace
 from operation_case import OperationCase, operation_case
 from replaying import counters, replayed, totals
+from test_operation_rules import findings_of
 from test_verify_rules import judged
 
 from ledger.core import commands as c
 from ledger.core import events as e
-from ledger.core.catalog import Catalog
-from ledger.core.evolve import evolve
 from ledger.core.limits import DRAWN_PRODUCTS_MAX
 from ledger.core.outcomes import Known
-from ledger.core.state import State
-from ledger.verify.report import Findings, ShardReport
-from ledger.verify.rules import Rules
-from ledger.verify.rules.budgets import look_for_uncounted
 
 
 @operation_case
@@ -486,23 +481,12 @@ def test_an_entry_that_breaks_a_rule_is_named(
     kind: type, place: int, changes: dict[str, Any] | None, what: str
 ) -> None:
     """That of its kind, changed or left out (None): `verify` says which rule it breaks."""
-    findings = Findings(ShardReport(0))
-    rules, state, seen = Rules(findings), State(0, Catalog()), 0
-    for batch_seq, (recorded_at, events) in enumerate(lived().core.batches, start=1):
-        state.begin_batch(batch_seq, recorded_at)
-        for event in events:
-            if type(event) is kind:
-                seen += 1
-                if seen == place + 1:
-                    if changes is not None:
-                        rules.before(state, replace(event, **_made(event, changes)))
-                    evolve(state, event)
-                    continue
-            rules.before(state, event)
-            evolve(state, event)
-    look_for_uncounted(rules, state)
-    assert seen > place
-    assert any(what in f"{found.what} {found.expected}" for found in findings.found), findings.found
+
+    def change(event: e.Event) -> e.Event | None:
+        return replace(event, **_made(event, changes)) if changes is not None else None
+
+    findings = findings_of(lived().core.batches, kind, place, change)
+    assert any(what in f"{found.what} {found.expected}" for found in findings), findings
 
 
 def _made(event: e.Event, changes: dict[str, Any]) -> dict[str, Any]:

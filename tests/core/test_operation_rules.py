@@ -3,6 +3,7 @@ otherwise; and that their entries are read as the commands that they answered (r
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from ledger.core import events as e
 from ledger.core.catalog import Catalog
 from ledger.core.evolve import evolve
 from ledger.core.state import State
-from ledger.verify.report import Findings, ShardReport
+from ledger.verify.report import Finding, Findings, ShardReport
 from ledger.verify.rules import Rules
 from ledger.verify.rules.budgets import look_for_uncounted
 
@@ -96,23 +97,38 @@ def test_an_entry_that_breaks_a_rule_is_named(
     kind: type, place: int, changes: dict[str, Any] | None, what: str
 ) -> None:
     """That of its kind, changed or left out (None): `verify` says which rule it breaks."""
+
+    def change(event: e.Event) -> e.Event | None:
+        return replace(event, **_made(event, changes)) if changes is not None else None
+
+    findings = findings_of(lived().core.batches, kind, place, change)
+    assert any(what in f"{found.what} {found.expected}" for found in findings), findings
+
+
+def findings_of(
+    batches: Sequence[tuple[int, Sequence[e.Event]]],
+    kind: type,
+    place: int,
+    change: Callable[[e.Event], e.Event | None],
+) -> list[Finding]:
+    """What is found where `verify` is shown another entry (None: not shown it) in the place of one
+    of a kind, `place` of which stand before it, while the state goes on as it did."""
     findings = Findings(ShardReport(0))
     rules, state, seen = Rules(findings), State(0, Catalog()), 0
-    for batch_seq, (recorded_at, events) in enumerate(lived().core.batches, start=1):
+    for batch_seq, (recorded_at, events) in enumerate(batches, start=1):
         state.begin_batch(batch_seq, recorded_at)
         for event in events:
+            shown: e.Event | None = event
             if type(event) is kind:
                 seen += 1
                 if seen == place + 1:
-                    if changes is not None:
-                        rules.before(state, replace(event, **_made(event, changes)))
-                    evolve(state, event)
-                    continue
-            rules.before(state, event)
+                    shown = change(event)
+            if shown is not None:
+                rules.before(state, shown)
             evolve(state, event)
     look_for_uncounted(rules, state)
     assert seen > place
-    assert any(what in f"{found.what} {found.expected}" for found in findings.found), findings.found
+    return findings.found
 
 
 def _made(event: e.Event, changes: dict[str, Any]) -> dict[str, Any]:
