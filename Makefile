@@ -57,6 +57,7 @@ simulate: $(DEVELOPMENT) ## Run 10,000 simulated worlds of faults, and every del
 	$(BIN)/drawdown simulate --seeds 0..$(shell echo $$(($(SEEDS) - 1))) --mutants --jobs 2 \
 		--results bench/results/reliability.json
 	$(BIN)/python -m ledger.simulation.lease_holders 0..$(shell echo $$(($(SEEDS) - 1)))
+	$(BIN)/python tests/core/walking.py --seeds 0..$(shell echo $$(($(SEEDS) - 1)))
 
 faults: $(DEVELOPMENT) ## Kill the real program KILLS (500) times; nothing is lost or counted twice
 	$(BIN)/python -m tests.faults --kills $(KILLS) --every-io

@@ -14,9 +14,10 @@ from typing import Final
 import grpc
 
 from bench.batches import Template, ingest
-from bench.seeding import CALL_TIMEOUT_S, DAY_US, at_once
+from bench.seeding import CALL_TIMEOUT_S, at_once
 from bench.sizes import Sizes
 from bench.workload import ASSET, MONEY, TENANT, batches
+from ledger.core.limits import DAY_US
 from ledger.v1 import (
     account_pb2,
     account_pb2_grpc,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from ledger.core.limits import HOUR_US
 from ledger.demo.traces import (
     TraceRequest,
     azure_code,
@@ -19,7 +20,7 @@ from ledger.demo.traces import (
     mooncake_conversation,
 )
 from ledger.forecast.figures import Bill, foretell
-from ledger.forecast.hours import HISTORY, HOUR_US, LEAST, Hours
+from ledger.forecast.hours import HISTORY, LEAST, Hours
 from ledger.forecast.pots import Pot, means_of
 
 TRACES: Final = {

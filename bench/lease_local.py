@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from time import monotonic_ns, perf_counter_ns
+from time import perf_counter_ns
 
 from bench.sizes import FULL
 from ledger.client import DrawdownClient, LeaseTerms, LocalPrices, UsageEvent
+from ledger.client.lease_clock import passed_us
 from ledger.client.lease_core import AcquireRequest, ReportRequest
 from ledger.client.leases import HeldLease
+from ledger.core.limits import HOUR_US
 from rating.data import price_map
 from rating.llm_prices import import_price_map
 
 PRODUCT = "gpt-4o"
 ROUNDS = 15
 SLICE = 1 << 60
-HOUR_US = 3_600_000_000
 
 
 async def held() -> HeldLease:
@@ -32,7 +33,7 @@ async def held() -> HeldLease:
     terms = LeaseTerms(wanted=SLICE, term_us=24 * HOUR_US, batch_events=8_192)
     lease = client.hold_lease("acme", PRODUCT, terms, prices=LocalPrices(card, 1))
     core = lease.core
-    now_us = monotonic_ns() // 1_000
+    now_us = passed_us()
     asked = core.next_request(now_us)
     assert isinstance(asked, AcquireRequest)
     core.acquired(asked.number, "lease", SLICE, 24 * HOUR_US, 30_000_000, now_us)
@@ -58,7 +59,7 @@ def events(count: int) -> list[UsageEvent]:
 def _report_all(lease: HeldLease) -> None:
     """Take what was recorded as the server would, and have as much in escrow as before."""
     core = lease.core
-    later_us = monotonic_ns() // 1_000 + HOUR_US
+    later_us = passed_us() + HOUR_US
     while core.waiting:
         later_us += core.terms.report_every_us
         request = core.next_request(later_us)

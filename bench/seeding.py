@@ -27,12 +27,12 @@ from bench.workload import (
     TENANT,
     account_ids,
 )
+from ledger.core.limits import DAY_US
 from ledger.v1 import account_pb2, account_pb2_grpc, grant_pb2, grant_pb2_grpc, types_pb2
 from rating.v1 import card_pb2, pricing_pb2, pricing_pb2_grpc
 
 AT_ONCE: Final = 64
 CALL_TIMEOUT_S: Final = 60
-DAY_US: Final = 86_400_000_000
 
 
 def rate_card() -> card_pb2.RateCard:

@@ -38,6 +38,9 @@ class Sizes(Struct, frozen=True, kw_only=True):
     anew_max: int = 1_000  # how often a ledger is put back before a step that wants it new
     in_flight: int = 8
     unary_callers: int = 64
+    prepared_calls: int = (
+        60_000  # messages of single calls that have their ids before the clock runs
+    )
     postgres_connections: int = 16
 
     @property
@@ -104,6 +107,7 @@ TINY: Final = Sizes(
     gateway_pairs=1,
     priced_ms=100,
     anew_max=1,
+    prepared_calls=2_000,
 )
 
 BY_NAME: Final = {sizes.name: sizes for sizes in (FULL, QUICK, TINY)}

@@ -25,7 +25,6 @@ from bench.seeding import candidate_card
 from bench.sizes import Sizes
 from bench.world import World, WrongAnswers, batch_plan, sound, with_
 
-PREPARED_CALLS: Final = 60_000
 QUESTION_BATCHES: Final = 40  # a template of so many batches' events
 MANY: Final = (100, 100)  # accounts and pieces of work a call of CheckMany
 STREAM_ITEMS: Final = 32  # a message of DecideStream
@@ -174,7 +173,7 @@ def _decide_stream(world: World) -> Figures:
     ledger = world.ledger
     plan = _call_plan(world, ledger.address, DECIDE_STREAM, "decide_stream", 1)
     pids, trees = {"server": ledger.pid}, {"postgres": ledger.postgres_pid}
-    prepared = PREPARED_CALLS // STREAM_ITEMS
+    prepared = world.sizes.prepared_calls // STREAM_ITEMS
     results = call(with_(plan, stream=True, prepared=prepared, pids=pids, trees=trees))
     figures = call_figures(sound("decide_stream", results, charged=True))
     ledger.catch_up()
@@ -212,7 +211,7 @@ def _call_plan(world: World, target: str, method: str, template: str, callers: i
         method=method,
         template=str(world.templates / template),
         tag=world.next_tag(),
-        prepared=PREPARED_CALLS,
+        prepared=sizes.prepared_calls,
         in_flight=callers if callers == 1 else sizes.unary_callers,
         warmup_ms=sizes.unary_warmup_ms,
         duration_ms=sizes.unary_ms,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import select
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -19,6 +18,7 @@ from typing import IO, Final
 import msgspec
 
 from ledger.api.card_check import CheckedCard, check_card
+from ledger.niceness import stand_back
 
 IDLE_S: Final = 60  # then the child ends
 TIMEOUT_S: Final = 60  # a check; the largest card takes a few seconds
@@ -146,5 +146,5 @@ def answer_all(questions: IO[bytes], answers: IO[bytes], idle_s: int) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(NICENESS)
+    stand_back(NICENESS)
     answer_all(sys.stdin.buffer, sys.stdout.buffer, int(sys.argv[1]))

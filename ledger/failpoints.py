@@ -2,8 +2,8 @@
 
 `DRAWDOWN_FAILPOINT=append.sent:3` kills this process with SIGKILL as it reaches that step for the
 third time; `append.sent:3:error` makes the I/O there fail instead; a comma separates several. Says
-so on stderr as it fails. Read once, at import: without the variable `reached` does nothing. Steps
-stand in the layers that do I/O, never in core or engine.
+so on stderr as it fails. Read once, at import; what is forked afterwards is armed anew. Without the
+variable `reached` does nothing. Steps stand in the layers that do I/O, never in core or engine.
 """
 
 from __future__ import annotations
@@ -66,13 +66,23 @@ class Failpoint:
         raise ConnectionError(f"the failpoint {step} was reached")
 
 
-_failpoints: Final = tuple(
-    Failpoint(text) for text in os.environ.get(VARIABLE, "").split(",") if text
-)
-armed: Final = bool(_failpoints)
+_failpoints: list[Failpoint] = []
+
+
+def arm(texts: str) -> None:
+    """Fail where the variable's text says, and nowhere else. Raises FailpointUnknown."""
+    _failpoints[:] = [Failpoint(text) for text in texts.split(",") if text]
+
+
+def armed() -> bool:
+    """Whether any step fails."""
+    return bool(_failpoints)
 
 
 def reached(step: str) -> None:
     """A named step is reached."""
     for failpoint in _failpoints:
         failpoint.reach(step)
+
+
+arm(os.environ.get(VARIABLE, ""))

@@ -15,17 +15,19 @@ from pydantic import AliasChoices, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.auth.asked import LEEWAY_S_DEFAULT, REFRESH_S_DEFAULT, Asked
+from ledger.core.limits import SECOND_US
 from ledger.engine.upkeep import Upkeep
 from ledger.gateway.routes import Defaults
 from ledger.gateway.sources import SourceInvalid, source_of
 from ledger.journal.embedded_host import default_data_directory
 from ledger.loopback import is_loopback
 from ledger.projections.lag import LAG_MAX_US
+from ledger.telemetry.http_bounds import Bounds
 
 LISTEN_DEFAULT: Final = "127.0.0.1:8433"
 METRICS_PORT_DEFAULT: Final = 9464  # the usual one of OpenTelemetry's Prometheus exporters
+HTTP: Final = Bounds()
 PORT_MAX: Final = 65_535
-US_A_SECOND: Final = 1_000_000
 UPKEEP: Final = Upkeep()
 
 
@@ -37,7 +39,11 @@ class DatabaseSettings(BaseSettings):
     """Where the books are: `database_url`, or a PostgreSQL of our own in `data_dir`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DRAWDOWN_", extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+        env_prefix="DRAWDOWN_",
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+        defer_build=True,  # a process uses one of the classes, and building all takes longer
     )
 
     database_url: str | None = Field(
@@ -52,7 +58,7 @@ class DatabaseSettings(BaseSettings):
 class ProjectorSettings(DatabaseSettings):
     """How the read models are kept up."""
 
-    projection_lag_s: int = Field(default=LAG_MAX_US // US_A_SECOND, ge=0, le=3_600)
+    projection_lag_s: int = Field(default=LAG_MAX_US // SECOND_US, ge=0, le=3_600)
     """So far behind the read models may fall while the writers need the machine."""
 
 
@@ -119,6 +125,21 @@ class ServerSettings(AuthSettings, SealSettings, ProjectorSettings):
 
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=METRICS_PORT_DEFAULT, ge=0, le=PORT_MAX)
+    http_head_s: int = Field(default=int(HTTP.head_s), ge=1, le=3_600)
+    """How long the head of a request may take at the side port."""
+
+    http_body_s: int = Field(default=int(HTTP.body_s), ge=1, le=3_600)
+    """And its body."""
+
+    http_answer_s: int = Field(default=int(HTTP.answer_s), ge=1, le=3_600)
+    """And its answer, read by whoever asked."""
+
+    http_idle_s: int = Field(default=int(HTTP.idle_s), ge=1, le=3_600)
+    """So long a connection of the side port is kept between two requests."""
+
+    http_connections: int = Field(default=HTTP.connections, ge=8, le=100_000)
+    """Connections of the side port at once."""
+
     projector: bool = True
     sealer: bool = True
     drain_s: int = Field(default=10, ge=0, le=600)
@@ -128,14 +149,14 @@ class ServerSettings(AuthSettings, SealSettings, ProjectorSettings):
     """Entries of a shard between two checkpoints: a restart replays about as many."""
 
     checkpoint_interval_s: int = Field(
-        default=UPKEEP.checkpoint_interval_us // US_A_SECOND, ge=1, le=86_400
+        default=UPKEEP.checkpoint_interval_us // SECOND_US, ge=1, le=86_400
     )
     """A quiet shard is checkpointed this often, if anything was recorded."""
 
     resident_families: int = Field(default=UPKEEP.resident_families, ge=1)
     """Families that stay in memory of one shard, about 2 kB each."""
 
-    idle_s: int = Field(default=UPKEEP.idle_us // US_A_SECOND, ge=1)
+    idle_s: int = Field(default=UPKEEP.idle_us // SECOND_US, ge=1)
     """A family that nothing touched for so long leaves memory."""
 
     gateway_tenant: str = "default"
@@ -169,9 +190,20 @@ class ServerSettings(AuthSettings, SealSettings, ProjectorSettings):
         """The same in the engine's words."""
         return Upkeep(
             self.checkpoint_entries,
-            self.checkpoint_interval_s * US_A_SECOND,
+            self.checkpoint_interval_s * SECOND_US,
             self.resident_families,
-            self.idle_s * US_A_SECOND,
+            self.idle_s * SECOND_US,
+        )
+
+    @property
+    def http_bounds(self) -> Bounds:
+        """The side port's."""
+        return Bounds(
+            self.http_head_s,
+            self.http_body_s,
+            self.http_answer_s,
+            self.http_idle_s,
+            self.http_connections,
         )
 
     @property

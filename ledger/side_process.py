@@ -38,7 +38,8 @@ class SideProcess:
     @property
     def pid(self) -> int | None:
         """The child's process id while it runs."""
-        return self._process.pid if self._process is not None else None
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
 
     def start(self) -> None:
         """Keep it running."""
@@ -68,18 +69,22 @@ class SideProcess:
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "ledger.cli", *self._arguments),
-                stdin=PIPE,
-                stdout=DEVNULL,
-                env={**os.environ, **self._environment},
-                start_new_session=True,  # Ctrl-C is for the server, which then ends the child
-            )
-            code = await self._process.wait()
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *("-m", "ledger.cli", *self._arguments),
+                    stdin=PIPE,
+                    stdout=DEVNULL,
+                    env={**os.environ, **self._environment},
+                    start_new_session=True,  # Ctrl-C is for the server, which then ends the child
+                )
+            except OSError as error:  # no memory, no process, or no file is left
+                how = f"cannot be started ({error})"
+            else:
+                how = f"ended with code {await self._process.wait()}"
             if loop.time() - started > STABLE_S:
                 delay_s = RESTART_DELAY_MIN_S
-            logger.warning("the %s ended with code %s; again in %s s", self._name, code, delay_s)
+            logger.warning("the %s %s; again in %s s", self._name, how, delay_s)
             self.restarts += 1
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RESTART_DELAY_MAX_S)

@@ -1,6 +1,6 @@
 -- What the migrations make of an empty database. Never edited by hand: it is made by
 -- `python -m tests.journal.snapshot`, and the digest is of the names and checksums of all of them.
--- stands for 0053, 91b188b5dafbb1bd547f03b09f9f6a8f810d20439c2d0739019b212a3a0d0819
+-- stands for 0057, 8523aef3a3736edbbf479dd4aab22bc5f35afcd6eacf23b3288333a4e9ce9270
 
 SET LOCAL check_function_bodies = false;
 
@@ -486,83 +486,59 @@ CREATE FUNCTION ledger.create_projection(name text) RETURNS void
 DECLARE
     before text := current_setting('search_path');
 BEGIN
-    PERFORM ledger.create_projection_without_mandates(name);
+    PERFORM ledger.create_projection_without_runways(name);
     PERFORM set_config('search_path', format('%I', name), true);
 
-    -- One row an entry of a mandate. What is spent of it stands with its budget.
-    CREATE TABLE mandate_entries (
-        tenant         int      NOT NULL,
-        shard          int      NOT NULL,
-        entry_seq      bigint   NOT NULL,
-        account        bigint   NOT NULL,            -- the agent's
-        change         smallint NOT NULL,            -- 1 granted, 2 revoked
-        asset          bigint,                       -- of one that is granted, and so on
-        budget         bigint,
-        terms          jsonb,                        -- products, attributes, price, end, purchases
-        purchase_limit bigint,                       -- money, NULL = it buys nothing
-        price_asset    bigint,
-        reason         text,                         -- of one that is revoked
-        recorded_at    bigint   NOT NULL,
+    -- One row a change of a rule.
+    CREATE TABLE runway_rules (
+        tenant        int     NOT NULL,
+        shard         int     NOT NULL,
+        entry_seq     bigint  NOT NULL,
+        account       bigint  NOT NULL,
+        asset         bigint  NOT NULL,
+        version       bigint,                        -- NULL = it was removed, as are its hours
+        hours         int,
+        rearm_hours   int,
+        recorded_at   bigint  NOT NULL,
         PRIMARY KEY (tenant, shard, entry_seq)
     );
-    CREATE INDEX mandate_entries_account ON mandate_entries (tenant, account, entry_seq);
+    CREATE INDEX runway_rules_account ON runway_rules (shard, account, asset, entry_seq);
 
-    -- Top-ups that agents requested; `grant_number` waits for its payment, or did.
-    CREATE TABLE mandate_purchases (
-        tenant         int      NOT NULL,
-        shard          int      NOT NULL,
-        entry_seq      bigint   NOT NULL,
-        account        bigint   NOT NULL,            -- the agent's
-        payer          bigint   NOT NULL,
-        grant_number   bigint   NOT NULL,
-        asset          bigint   NOT NULL,
-        amount         bigint   NOT NULL,
-        price_paid     bigint   NOT NULL,
-        price_asset    bigint   NOT NULL,
-        counted        bigint[] NOT NULL,            -- accounts whose mandates count it
-        recorded_at    bigint   NOT NULL,
+    -- One row a crossing: an alert, or that the balance lasts again.
+    CREATE TABLE runway_crossings (
+        tenant        int     NOT NULL,
+        shard         int     NOT NULL,
+        entry_seq     bigint  NOT NULL,
+        account       bigint  NOT NULL,
+        asset         bigint  NOT NULL,
+        version       bigint  NOT NULL,              -- of the rule
+        crossing      bigint  NOT NULL,              -- of the version, from 1
+        short         boolean NOT NULL,              -- the balance may not last; false = it does again
+        as_of         bigint  NOT NULL,              -- when it was foretold
+        empty_at      bigint,                        -- in one future of ten; NULL = not within the hours
+        available     numeric NOT NULL,
+        needed        numeric NOT NULL,              -- by nine futures of ten, in the hours looked at
+        recorded_at   bigint  NOT NULL,
         PRIMARY KEY (tenant, shard, entry_seq)
     );
-    CREATE INDEX mandate_purchases_grant ON mandate_purchases (tenant, shard, grant_number);
-    CREATE INDEX mandate_purchases_counted ON mandate_purchases USING gin (counted);
+    CREATE INDEX runway_crossings_account ON runway_crossings (tenant, account, recorded_at);
 
-    -- What was never paid of grants that waited for their payment.
-    CREATE TABLE unpaid_grants (
-        tenant         int      NOT NULL,
-        shard          int      NOT NULL,
-        entry_seq      bigint   NOT NULL,
-        account        bigint   NOT NULL,
-        grant_number   bigint   NOT NULL,
-        amount         bigint   NOT NULL,
-        unpaid         bigint   NOT NULL,            -- its share of the price
-        recorded_at    bigint   NOT NULL,
-        PRIMARY KEY (tenant, shard, entry_seq)
-    );
-    CREATE INDEX unpaid_grants_grant ON unpaid_grants (tenant, shard, grant_number);
-
-    -- Each mandate: what it allows, what is spent of it and held, and what was bought, less what was
-    -- never paid.
-    CREATE VIEW mandates AS
-    SELECT g.tenant, g.shard, g.account, g.asset, g.budget, g.terms, g.recorded_at AS granted_at,
-           r.recorded_at AS revoked_at, r.reason, coalesce(s.spent, 0) AS spent,
-           coalesce(s.held, 0) AS held, g.purchase_limit, g.price_asset,
-           coalesce(b.purchased, 0) AS purchased
-    FROM mandate_entries g
-    LEFT JOIN mandate_entries r ON r.tenant = g.tenant AND r.account = g.account AND r.change = 2
+    -- The rules in force, and what was told last by each.
+    CREATE VIEW runway_alerts AS
+    SELECT r.tenant, r.shard, r.account, r.asset, r.version, r.hours, r.rearm_hours,
+           coalesce(c.short, false) AS short, coalesce(c.crossing, 0) AS crossings,
+           c.recorded_at AS crossed_at, c.empty_at, c.available, c.needed
+    FROM (
+        SELECT DISTINCT ON (shard, account, asset) *
+        FROM runway_rules ORDER BY shard, account, asset, entry_seq DESC
+    ) r
     LEFT JOIN LATERAL (
-        SELECT sum(w.posted) AS spent, sum(w.pending) AS held
-        FROM budgets t
-        JOIN budget_windows w ON w.tenant = t.tenant AND w.shard = t.shard AND w.number = t.number
-        WHERE t.tenant = g.tenant AND t.account = g.account AND t.name = 'mandate'
-    ) s ON true
-    LEFT JOIN LATERAL (
-        SELECT sum(p.price_paid - coalesce(u.unpaid, 0)) AS purchased
-        FROM mandate_purchases p
-        LEFT JOIN unpaid_grants u
-          ON u.tenant = p.tenant AND u.shard = p.shard AND u.grant_number = p.grant_number
-        WHERE p.tenant = g.tenant AND p.shard = g.shard AND p.counted @> ARRAY[g.account]
-    ) b ON true
-    WHERE g.change = 1;
+        SELECT * FROM runway_crossings x
+        WHERE x.tenant = r.tenant AND x.account = r.account AND x.asset = r.asset
+          AND x.version = r.version
+        ORDER BY x.crossing DESC LIMIT 1
+    ) c ON true
+    WHERE r.version IS NOT NULL;
 
     PERFORM set_config('search_path', before, true);
     PERFORM ledger.grant_projection(name);
@@ -998,6 +974,94 @@ BEGIN
         WHERE e.tenant = g.tenant AND e.account = g.account AND e.lease = g.lease
         ORDER BY e.entry_seq DESC LIMIT 1
     ) l ON true
+    WHERE g.change = 1;
+
+    PERFORM set_config('search_path', before, true);
+    PERFORM ledger.grant_projection(name);
+END $$;
+
+CREATE FUNCTION ledger.create_projection_without_runways(name text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    before text := current_setting('search_path');
+BEGIN
+    PERFORM ledger.create_projection_without_mandates(name);
+    PERFORM set_config('search_path', format('%I', name), true);
+
+    -- One row an entry of a mandate. What is spent of it stands with its budget.
+    CREATE TABLE mandate_entries (
+        tenant         int      NOT NULL,
+        shard          int      NOT NULL,
+        entry_seq      bigint   NOT NULL,
+        account        bigint   NOT NULL,            -- the agent's
+        change         smallint NOT NULL,            -- 1 granted, 2 revoked
+        asset          bigint,                       -- of one that is granted, and so on
+        budget         bigint,
+        terms          jsonb,                        -- products, attributes, price, end, purchases
+        purchase_limit bigint,                       -- money, NULL = it buys nothing
+        price_asset    bigint,
+        reason         text,                         -- of one that is revoked
+        recorded_at    bigint   NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE INDEX mandate_entries_account ON mandate_entries (tenant, account, entry_seq);
+
+    -- Top-ups that agents requested; `grant_number` waits for its payment, or did.
+    CREATE TABLE mandate_purchases (
+        tenant         int      NOT NULL,
+        shard          int      NOT NULL,
+        entry_seq      bigint   NOT NULL,
+        account        bigint   NOT NULL,            -- the agent's
+        payer          bigint   NOT NULL,
+        grant_number   bigint   NOT NULL,
+        asset          bigint   NOT NULL,
+        amount         bigint   NOT NULL,
+        price_paid     bigint   NOT NULL,
+        price_asset    bigint   NOT NULL,
+        counted        bigint[] NOT NULL,            -- accounts whose mandates count it
+        recorded_at    bigint   NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE INDEX mandate_purchases_grant ON mandate_purchases (tenant, shard, grant_number);
+    CREATE INDEX mandate_purchases_counted ON mandate_purchases USING gin (counted);
+
+    -- What was never paid of grants that waited for their payment.
+    CREATE TABLE unpaid_grants (
+        tenant         int      NOT NULL,
+        shard          int      NOT NULL,
+        entry_seq      bigint   NOT NULL,
+        account        bigint   NOT NULL,
+        grant_number   bigint   NOT NULL,
+        amount         bigint   NOT NULL,
+        unpaid         bigint   NOT NULL,            -- its share of the price
+        recorded_at    bigint   NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE INDEX unpaid_grants_grant ON unpaid_grants (tenant, shard, grant_number);
+
+    -- Each mandate: what it allows, what is spent of it and held, and what was bought, less what was
+    -- never paid.
+    CREATE VIEW mandates AS
+    SELECT g.tenant, g.shard, g.account, g.asset, g.budget, g.terms, g.recorded_at AS granted_at,
+           r.recorded_at AS revoked_at, r.reason, coalesce(s.spent, 0) AS spent,
+           coalesce(s.held, 0) AS held, g.purchase_limit, g.price_asset,
+           coalesce(b.purchased, 0) AS purchased
+    FROM mandate_entries g
+    LEFT JOIN mandate_entries r ON r.tenant = g.tenant AND r.account = g.account AND r.change = 2
+    LEFT JOIN LATERAL (
+        SELECT sum(w.posted) AS spent, sum(w.pending) AS held
+        FROM budgets t
+        JOIN budget_windows w ON w.tenant = t.tenant AND w.shard = t.shard AND w.number = t.number
+        WHERE t.tenant = g.tenant AND t.account = g.account AND t.name = 'mandate'
+    ) s ON true
+    LEFT JOIN LATERAL (
+        SELECT sum(p.price_paid - coalesce(u.unpaid, 0)) AS purchased
+        FROM mandate_purchases p
+        LEFT JOIN unpaid_grants u
+          ON u.tenant = p.tenant AND u.shard = p.shard AND u.grant_number = p.grant_number
+        WHERE p.tenant = g.tenant AND p.shard = g.shard AND p.counted @> ARRAY[g.account]
+    ) b ON true
     WHERE g.change = 1;
 
     PERFORM set_config('search_path', before, true);
@@ -2256,6 +2320,17 @@ CREATE TABLE ledger.family_placement (
     shard integer NOT NULL,
     CONSTRAINT family_placement_root_check CHECK (((octet_length(root) >= 1) AND (octet_length(root) <= 128))),
     CONSTRAINT family_placement_shard_check CHECK ((shard >= 0))
+);
+
+CREATE TABLE ledger.gateway_key (
+    number integer NOT NULL,
+    secret bytea NOT NULL,
+    made_at bigint NOT NULL,
+    made_by text NOT NULL,
+    before_until bigint NOT NULL,
+    CONSTRAINT gateway_key_made_by_check CHECK (((octet_length(made_by) >= 1) AND (octet_length(made_by) <= 256))),
+    CONSTRAINT gateway_key_number_check CHECK ((number >= 1)),
+    CONSTRAINT gateway_key_secret_check CHECK ((octet_length(secret) = 32))
 );
 
 CREATE TABLE ledger.journal (
@@ -3582,6 +3657,78 @@ CREATE TABLE projection.rulings (
     recorded_at bigint NOT NULL
 );
 
+CREATE TABLE projection.runway_crossings (
+    tenant integer NOT NULL,
+    shard integer NOT NULL,
+    entry_seq bigint NOT NULL,
+    account bigint NOT NULL,
+    asset bigint NOT NULL,
+    version bigint NOT NULL,
+    crossing bigint NOT NULL,
+    short boolean NOT NULL,
+    as_of bigint NOT NULL,
+    empty_at bigint,
+    available numeric NOT NULL,
+    needed numeric NOT NULL,
+    recorded_at bigint NOT NULL
+);
+
+CREATE TABLE projection.runway_rules (
+    tenant integer NOT NULL,
+    shard integer NOT NULL,
+    entry_seq bigint NOT NULL,
+    account bigint NOT NULL,
+    asset bigint NOT NULL,
+    version bigint,
+    hours integer,
+    rearm_hours integer,
+    recorded_at bigint NOT NULL
+);
+
+CREATE VIEW projection.runway_alerts AS
+ SELECT r.tenant,
+    r.shard,
+    r.account,
+    r.asset,
+    r.version,
+    r.hours,
+    r.rearm_hours,
+    COALESCE(c.short, false) AS short,
+    COALESCE(c.crossing, (0)::bigint) AS crossings,
+    c.recorded_at AS crossed_at,
+    c.empty_at,
+    c.available,
+    c.needed
+   FROM (( SELECT DISTINCT ON (runway_rules.shard, runway_rules.account, runway_rules.asset) runway_rules.tenant,
+            runway_rules.shard,
+            runway_rules.entry_seq,
+            runway_rules.account,
+            runway_rules.asset,
+            runway_rules.version,
+            runway_rules.hours,
+            runway_rules.rearm_hours,
+            runway_rules.recorded_at
+           FROM projection.runway_rules
+          ORDER BY runway_rules.shard, runway_rules.account, runway_rules.asset, runway_rules.entry_seq DESC) r
+     LEFT JOIN LATERAL ( SELECT x.tenant,
+            x.shard,
+            x.entry_seq,
+            x.account,
+            x.asset,
+            x.version,
+            x.crossing,
+            x.short,
+            x.as_of,
+            x.empty_at,
+            x.available,
+            x.needed,
+            x.recorded_at
+           FROM projection.runway_crossings x
+          WHERE ((x.tenant = r.tenant) AND (x.account = r.account) AND (x.asset = r.asset) AND (x.version = r.version))
+          ORDER BY x.crossing DESC
+         LIMIT 1) c ON (true))
+  WHERE (r.version IS NOT NULL);
+
 CREATE TABLE projection.seat_alerts (
     tenant integer NOT NULL,
     shard integer NOT NULL,
@@ -4238,6 +4385,9 @@ ALTER TABLE ONLY ledger.directory_version
 ALTER TABLE ONLY ledger.family_placement
     ADD CONSTRAINT family_placement_pkey PRIMARY KEY (tenant, root);
 
+ALTER TABLE ONLY ledger.gateway_key
+    ADD CONSTRAINT gateway_key_pkey PRIMARY KEY (number);
+
 ALTER TABLE ONLY ledger.journal
     ADD CONSTRAINT journal_pkey PRIMARY KEY (shard, batch_seq);
 
@@ -4430,6 +4580,12 @@ ALTER TABLE ONLY projection.reversals
 ALTER TABLE ONLY projection.rulings
     ADD CONSTRAINT rulings_pkey PRIMARY KEY (tenant, shard, entry_seq);
 
+ALTER TABLE ONLY projection.runway_crossings
+    ADD CONSTRAINT runway_crossings_pkey PRIMARY KEY (tenant, shard, entry_seq);
+
+ALTER TABLE ONLY projection.runway_rules
+    ADD CONSTRAINT runway_rules_pkey PRIMARY KEY (tenant, shard, entry_seq);
+
 ALTER TABLE ONLY projection.seat_alerts
     ADD CONSTRAINT seat_alerts_pkey PRIMARY KEY (tenant, shard, entry_seq);
 
@@ -4587,6 +4743,10 @@ CREATE INDEX reversals_original ON projection.reversals USING btree (tenant, sha
 
 CREATE INDEX rulings_account ON projection.rulings USING btree (tenant, account, entry_seq);
 
+CREATE INDEX runway_crossings_account ON projection.runway_crossings USING btree (tenant, account, recorded_at);
+
+CREATE INDEX runway_rules_account ON projection.runway_rules USING btree (shard, account, asset, entry_seq);
+
 CREATE INDEX seat_alerts_account ON projection.seat_alerts USING btree (tenant, account, entry_seq);
 
 CREATE INDEX seat_entries_account ON projection.seat_entries USING btree (tenant, account, plan, seat, entry_seq);
@@ -4672,6 +4832,10 @@ ALTER TABLE ledger.configuration ENABLE ALWAYS TRIGGER append_only;
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.configuration_blob FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 
 ALTER TABLE ledger.configuration_blob ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.gateway_key FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+
+ALTER TABLE ledger.gateway_key ENABLE ALWAYS TRIGGER append_only;
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.journal FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 
@@ -4788,6 +4952,8 @@ REVOKE ALL ON FUNCTION ledger.create_projection_without_mandates(name text) FROM
 REVOKE ALL ON FUNCTION ledger.create_projection_without_minimums(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.create_projection_without_policies(name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.create_projection_without_runways(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.create_projection_without_sizing(name text) FROM PUBLIC;
 

@@ -11,6 +11,7 @@
     requests, rendering, published, erasing     parts of the services
     card_check                  what a rate card must pass, asked here or in another process
     deciding, decide_stream     recorded decisions, one by one and many on a stream
+    passing_stream              what a stream asks of other servers, on one stream to each
     usual_debits                what a stream takes and says of most debits, at once
     check_many                  advice on many pieces of work at once
     balance_figures, watching   what an account can still spend, and as it changes
@@ -18,8 +19,11 @@
     explaining                  why an event cost what it cost, made of what is recorded
     price_sheets, card_aliases, card_difference, quoting, comparing, quote_calls     those of prices
     charged_usage, rerating, rerate_calls      usage that was charged, rated again by a job
+    explaining_decisions        why work is allowed or denied
+    explaining_recorded, deciding_again        why it was
     simulating                  prices tried on the journal, in processes beside the server
     services                    one module a gRPC service: proto -> command -> engine -> proto
+    runway_watch                balances with an alert, foretold beside the calls; crossings told
     aliases                     other names of accounts
     server                      the listening server
 

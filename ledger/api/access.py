@@ -135,11 +135,12 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
         *_named(
             "ledger.v1.DecisionService",
             {
-                "Check": _of_account(_WORKS),
+                "Check": _of_account(_WORKS, Place("hold_id", HOLD)),
                 "CheckMany": Rule(_WORKS, Reach.ITEMS),
                 # It says what budgets and grants above hold, and what work costs.
-                "ExplainDecision": _of_account(_READ),
-                "Authorize": _of_account(_WORKS, Place("quote_id", QUOTE)),
+                "ExplainDecision": _of_account(_READ, Place("hold_id", HOLD)),
+                "ExplainRecorded": _of_account(_READ, Place("hold_id", HOLD)),
+                "Authorize": _of_account(_WORKS, Place("quote_id", QUOTE), Place("hold_id", HOLD)),
                 "Debit": _of_account(_WORKS, Place("hold_id", HOLD)),
                 # Each item is let in as a call of its own would be.
                 "DecideStream": Rule(_WORKS, Reach.ITEMS, tenants=()),
@@ -262,9 +263,12 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
         *_named(
             "ledger.v1.BudgetService",
             {
-                **_alike(_of_account(_ADMIN), "Set", "Remove", "SetOperationBudget"),
+                **_alike(
+                    _of_account(_ADMIN), "Set", "Remove", "SetOperationBudget", "SetOperationPolicy"
+                ),
                 "Get": _of_account(_SEES | _AGENT),
                 "GetOperationBudget": _of_account(_SEES),
+                "GetOperationPolicy": _of_account(_SEES),
                 "List": _of_account(_SEES | _AGENT, family="include_above"),
                 "ListValues": _of_account(_SEES),
             },
@@ -306,6 +310,13 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
                 **_alike(_of_account(_SEES), "GetRules", "List"),
                 "Get": _by_id(_SEES, TOP_UP),
                 **_alike(_by_id(_ADMIN, TOP_UP), "Confirm", "Decline"),
+            },
+        ),
+        *_named(
+            "ledger.v1.RunwayService",
+            {
+                **_alike(_of_account(_ADMIN), "SetAlert", "RemoveAlert"),
+                "GetAlerts": _of_account(_SEES),
             },
         ),
         *_named(

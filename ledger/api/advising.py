@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ledger.api.assets import Naming
 from ledger.api.edge import Edge
 from ledger.api.errors import refused
+from ledger.api.ids import hold_number
 from ledger.api.limits import Checked
 from ledger.api.positions import position_of
 from ledger.api.rendering.render_decision import (
@@ -20,7 +22,13 @@ from ledger.api.rendering.render_policy import (
     decided_by,
     render_ruling,
 )
-from ledger.api.requests import check_operation, seated, shape_of, up_to_of
+from ledger.api.requests import (
+    check_operation,
+    check_unlearned,
+    seated,
+    shape_of,
+    up_to_of,
+)
 from ledger.api.sizing import sized
 from ledger.core.commands import Sizing
 from ledger.core.decisions.affording import Afforded
@@ -31,14 +39,14 @@ from ledger.core.decisions.authorizing import (
     range_of,
 )
 from ledger.core.decisions.holds import holds_limit
+from ledger.core.decisions.operation_draws import advised_hold
 from ledger.core.decisions.rule_faults import alternatives_invalid
 from ledger.core.decisions.ruling import rule
 from ledger.core.decisions.shortfall import limit_of
 from ledger.core.events import Alternative, Limit, Ruling, UpTo
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.shapes import Shape
-from ledger.core.state import State
-from ledger.engine.writer import Writer
+from ledger.core.state import Hold, State
 from ledger.v1 import decision_pb2 as pb
 
 
@@ -53,6 +61,8 @@ class Advice(NamedTuple):
     up_to: UpTo | None
     most: tuple[int, ...]  # that is decided for: as asked, or as it was learned
     as_asked: Afforded  # before a rule or an alternative had a say
+    hold: Hold | None  # of its operation, that pays first
+    operation: bytes  # that it would be a part of
 
 
 def advise(
@@ -65,8 +75,10 @@ def advise(
     alternatives: tuple[Alternative, ...] = (),
     sizing: Sizing | None = None,
     operation: bytes = b"",
+    hold: int = 0,
+    quote: int = 0,
 ) -> Advice | Refusal:
-    """What Authorize would say now, by the speculative state; changes nothing."""
+    """What Authorize would say at that time, by the speculative state; changes nothing."""
     account = state.accounts.get(number)
     if account is None:
         return Refusal(Reason.ACCOUNT_UNKNOWN, "account", "", "the account is not open yet")
@@ -87,20 +99,31 @@ def advise(
     invalid = operation_refused(state, account, operation)
     if invalid is not None:
         return invalid
-    afforded = assess_up_to(state, account, shape, values, up_to, now, operation=operation)
+    whole: Hold | None = None
+    if hold:
+        paying = advised_hold(state, account, hold, operation, shape, values, now)
+        if isinstance(paying, Refusal):
+            return paying
+        whole, operation = paying, operation or paying.operation
+    afforded = assess_up_to(
+        state, account, shape, values, up_to, now, quote, operation=operation, hold=whole
+    )
     if isinstance(afforded, Refusal):
         return afforded
     ruling, as_asked = None, afforded
-    if (account.rules is not None or alternatives) and afforded.found.bound.terms.outcome is None:
+    ruled_on = (account.rules is not None or alternatives) and not quote
+    if ruled_on and afforded.found.bound.terms.outcome is None:
         ruled = rule(
-            state, account, shape, values, up_to, alternatives, 0, afforded, now, operation
+            state, account, shape, values, up_to, alternatives, 0, afforded, now, operation, whole
         )
         if ruled is not None:
             afforded, ruling = ruled.afforded, ruled.ruling
     limit = afforded.limit
     if afforded.found.denied:
         limit = limit_of(state, account, afforded.found, now)
-    return Advice(afforded, account.version, limit, now, ruling, up_to, values, as_asked)
+    return Advice(
+        afforded, account.version, limit, now, ruling, up_to, values, as_asked, whole, operation
+    )
 
 
 def _as_asked(ruling: Ruling | None) -> bool:
@@ -112,12 +135,12 @@ class Looked(NamedTuple):
     """A question, whose it is, and what was found."""
 
     number: int
-    writer: Writer
+    state: State
+    position: str
     shape: Shape
     ranged: tuple[str, int]
     sizing: Sizing | None
     found: Advice
-    operation: bytes  # digests of it and of its parent; empty = of none
 
 
 async def look(edge: Edge, request: pb.CheckRequest | pb.ExplainDecisionRequest) -> Looked:
@@ -132,10 +155,16 @@ async def look(edge: Edge, request: pb.CheckRequest | pb.ExplainDecisionRequest)
         number, shard = entry.number, entry.shard
     ranged = up_to_of(request, shape)
     sizing = None
-    if request.sizing or edge.ledger.configurations.sizing:
+    if request.sizing:
         check = Checked()
         check.one_of("sizing", request.sizing, pb.Sizing.DESCRIPTOR.values_by_number)
         check.done()
+    hold, given = 0, {"account": request.account}
+    if request.hold_id:
+        check_unlearned("sizing", request.sizing)
+        hold = hold_number(request.hold_id, number, len(edge.ledger.writers))
+        given["hold_id"] = request.hold_id
+    elif request.sizing or edge.ledger.configurations.sizing:
         tenant = tenant or await edge.tenant(request.tenant)
         entry = await edge.account(tenant, request.account)
         values, sizing = await sized(edge, entry, shape, values, request.sizing, ranged)
@@ -157,16 +186,19 @@ async def look(edge: Edge, request: pb.CheckRequest | pb.ExplainDecisionRequest)
         check_alternatives(check, request.alternatives)
         check.done()
         listed = alternatives_of(request.alternatives)
-    found = advise(writer.state, number, shape, values, clock_us, ranged, listed, sizing, operation)
+    found = advise(
+        writer.state, number, shape, values, clock_us, ranged, listed, sizing, operation, hold
+    )
     if isinstance(found, Refusal):
-        raise refused(found, {"account": request.account})
-    return Looked(number, writer, shape, ranged, sizing, found, operation)
+        raise refused(found, given)
+    position = position_of(shard, writer.durable_position)
+    return Looked(number, writer.state, position, shape, ranged, sizing, found)
 
 
-async def say(edge: Edge, looked: Looked) -> pb.CheckResponse:
+async def say(edge: Naming, looked: Looked) -> pb.CheckResponse:
     """What was found, as a reply."""
-    number, writer, shape, ranged, sizing, found, _ = looked
-    shard = writer.shard
+    number, state, position, shape, ranged, sizing, found = looked
+    shard = state.shard
     assessment, quantities, _ = found.afforded
     asset, declared = edge.assets.of(assessment.asset), assessment.bound.declaration
     decision = pb.DECISION_ALLOW_OVERDRAFT if assessment.uses_debt else pb.DECISION_ALLOW
@@ -185,7 +217,8 @@ async def say(edge: Edge, looked: Looked) -> pb.CheckResponse:
         policy_version=found.policy_version,
         rate_card=declared.rate_card if assessment.card_version else "",
         rate_card_version=assessment.card_version,
-        position=position_of(shard, writer.durable_position),
+        position=position,
+        from_hold=sum(assessment.taken),
     )
     if ranged[0] and not assessment.denied and _as_asked(found.ruling):
         response.allowed_quantity = quantities[shape.quantity_names.index(ranged[0])]

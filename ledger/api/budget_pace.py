@@ -6,9 +6,10 @@ from typing import Final, NamedTuple
 
 from ledger.api.rendering.render_budget import budget_view
 from ledger.core.events import WindowKind
+from ledger.core.limits import HOUR_US
 from ledger.core.state import Account
 
-YOUNG_US: Final = 3_600_000_000  # a window younger than this says nothing of its pace
+YOUNG_US: Final = HOUR_US  # a window younger than this says nothing of its pace
 
 
 class Pace(NamedTuple):

@@ -24,13 +24,13 @@ from ledger.api.tracing import Span, Telemetry
 from ledger.auth.principal import ANYONE, Principal
 from ledger.auth.refusals import AuthRefused
 from ledger.core.commands import Command
+from ledger.core.limits import SECOND_US
 from ledger.engine.clock import Clock
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import NotApplied, NotOwner, Ticket
 from ledger.journal.directory import Entry
 from ledger.journal.errors import JournalError
 
-US_A_SECOND: Final = 1_000_000
 PASSED_METADATA: Final = frozenset({"traceparent", "tracestate"})
 
 Request = TypeVar("Request")
@@ -99,13 +99,13 @@ class Call:
         remaining = self._context.time_remaining()
         if remaining is None:
             return 0
-        return self._clock.monotonic_us() + int(remaining * US_A_SECOND)
+        return self._clock.monotonic_us() + int(remaining * SECOND_US)
 
     @property
     def left_us(self) -> int | None:
         """How long the caller still waits; None = without end."""
         remaining = self._context.time_remaining()
-        return None if remaining is None else int(remaining * US_A_SECOND)
+        return None if remaining is None else int(remaining * SECOND_US)
 
     @property
     def forwarded(self) -> bool:
@@ -218,20 +218,24 @@ class Calls:
             started_us = clock.monotonic_us()
             span = telemetry.rpc_started(method, context)
             code = "OK"
+            call: Call | None = None
             try:
-                call = Call(context, clock, span, gate)
-                if gate is not None:
-                    await call.prove(method, context)
-                if type(request) is Malformed:
-                    raise request.failure()
-                return await self.answer(method, behaviour, request, reply_type, call)
-            except asyncio.CancelledError:
-                code = "CANCELLED"
-                raise
-            except Exception as error:
-                failure = _failure(method, error)
+                try:
+                    call = Call(context, clock, span, gate)
+                    if gate is not None:
+                        await call.prove(method, context)
+                    if type(request) is Malformed:
+                        raise request.failure()
+                    return await self.answer(method, behaviour, request, reply_type, call)
+                except asyncio.CancelledError:
+                    code = "CANCELLED"
+                    raise
+                except Exception as error:
+                    failure = _failure(method, error)
                 code = failure.code.name
-                await abort(context, failure)
+                ending = abort(context, failure)
+                del context, call, failure  # see abort: this frame is one of those
+                await ending
             finally:
                 telemetry.rpc_ended(method, span, code, started_us)
 
@@ -309,7 +313,9 @@ class Calls:
                         yield reply
 
             handle = self.stream(method, replies)
-            async with contextlib.aclosing(handle(_alone(request), context)) as said:
+            answering = handle(_alone(request), context)
+            del context  # see abort
+            async with contextlib.aclosing(answering) as said:
                 async for reply in said:
                     yield reply
 
@@ -329,19 +335,24 @@ class Calls:
             started_us = clock.monotonic_us()
             span = telemetry.rpc_started(method, context)
             code = "OK"
+            call: Call | None = None
             try:
-                call = Call(context, clock, span, gate)
-                if gate is not None:
-                    await call.prove(method, context)
-                async for reply in behaviour(_decoded(requests, method, call, context), call):
-                    yield reply
-            except (asyncio.CancelledError, GeneratorExit):
-                code = "CANCELLED"
-                raise
-            except Exception as error:
-                failure = _failure(method, error)
+                try:
+                    call = Call(context, clock, span, gate)
+                    if gate is not None:
+                        await call.prove(method, context)
+                    async for reply in behaviour(_decoded(requests, method, call, context), call):
+                        yield reply
+                    return
+                except (asyncio.CancelledError, GeneratorExit):
+                    code = "CANCELLED"
+                    raise
+                except Exception as error:
+                    failure = _failure(method, error)
                 code = failure.code.name
-                await abort(context, failure)
+                ending = abort(context, failure)
+                del requests, context, call, failure
+                await ending
             finally:
                 telemetry.rpc_ended(method, span, code, started_us)
 
@@ -349,11 +360,15 @@ class Calls:
 
 
 async def abort(context: ServicerContext[Any, Any], failure: CallFailed | PassedOn) -> NoReturn:
-    """End the call with the failure's google.rpc.Status."""
+    """End the call with the failure's google.rpc.Status. The context keeps what is raised for good,
+    and that each frame that it came through: one that kept the context would make a cycle, so that
+    each failure waited for the collector. It is raised amid no other error for the same reason."""
     details = (
         failure.details if isinstance(failure, PassedOn) else failure.status().SerializeToString()
     )
-    await context.abort(failure.code, failure.message, ((STATUS_DETAILS, details),))
+    ending = context.abort(failure.code, failure.message, ((STATUS_DETAILS, details),))
+    del context, failure
+    await ending
     raise AssertionError("abort returned")
 
 

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
-from ledger.api.errors import Fault, failure_of, invalid
+from ledger.api.errors import CallFailed, Fault, failure_of, invalid
 from ledger.api.forward import Forwarder, PassedOn
+from ledger.api.ids import HOLD, MintedId, unmint
 from ledger.api.intake.batches import LOOK_UP, UNKNOWN, Seat, Seats
 from ledger.api.intake.shapes import quantities_fault
 from ledger.api.limits import Checked, id_fault
 from ledger.api.positions import position_of
-from ledger.api.rendering.render_decision import DECISIONS, render_limit, retry_after
-from ledger.api.requests import check_operation, with_seat
+from ledger.api.rendering.render_decision import (
+    DECISIONS,
+    render_limit,
+    render_sizes,
+    retry_after,
+)
+from ledger.api.requests import check_operation, check_unlearned, with_seat
+from ledger.api.sizing_many import Seated, sized_many
 from ledger.core.catalog import Bound
 from ledger.core.decisions.authorizing import range_of
 from ledger.core.decisions.checking import Answered, Asked, Checker, Work
@@ -44,15 +51,6 @@ _DECISION: Final = (
 )
 
 
-class Seated(NamedTuple):
-    """An account that is known: its place in the request, number, and what it is asked about."""
-
-    place: int
-    number: int
-    asked: Asked
-    operation: bytes
-
-
 class Columns:
     """The answer as it comes together, account by account."""
 
@@ -67,6 +65,10 @@ class Columns:
         self._prices: list[list[int]] = [[]] * accounts
         self._limits: list[list[int]] = [[]] * accounts
         self._amounts: list[list[int]] = [[]] * accounts
+        self._sizes: list[list[int]] = [[]] * accounts
+        self._taken: list[list[int]] = [[]] * accounts
+        self._size_places: dict[bytes, int] = {b"": 0}
+        self._size_names: list[pb.CheckedSizes] = [pb.CheckedSizes()]
         self.limit_names: list[pb.CheckedLimit] = [pb.CheckedLimit()]
         self.limit_accounts: list[int] = [0]
         self._limit_places: dict[tuple[int, Limit | None], int] = {}
@@ -86,10 +88,11 @@ class Columns:
             if bound not in known:
                 known[bound] = self._price_of(bound)
         self._prices[place] = [known[bound] for bound in found.bounds]
-        self._amounts[place] = found.amounts
+        self._amounts[place], self._taken[place] = found.amounts, found.taken
         self._limits[place] = [
             0 if limit is None else self._limit(shard, limit, now) for limit in found.limits
         ]
+        self._sizes[place] = [0 if work is None else self._size_of(work) for work in found.sized]
 
     def deny(self, place: int, reason: str) -> None:
         """Nothing is known of an account."""
@@ -97,7 +100,8 @@ class Columns:
         none = [0] * self._work
         self._decisions[place] = [pb.DECISION_DENY] * self._work
         self._charges[place] = self._available[place] = self._prices[place] = none
-        self._limits[place] = self._amounts[place] = none
+        self._limits[place] = self._amounts[place] = self._sizes[place] = none
+        self._taken[place] = none
         self._reasons[place] = [self._reason(reason)] * self._work
 
     def merge(self, places: Sequence[int], part: pb.CheckManyResponse) -> None:
@@ -110,6 +114,9 @@ class Columns:
         decisions, charges = list(part.decisions), list(part.charges)
         available, work = list(part.available), self._work
         amounts = list(part.allowed_quantities) or [0] * len(part.decisions)
+        sizes = list(part.sizes) or [0] * len(part.decisions)
+        taken = list(part.from_hold) or [0] * len(part.decisions)
+        named = [self._size(each) for each in part.size_names] or [0]
         first = len(self.limit_names) - 1
         self.limit_names += part.limit_names[1:]
         self.limit_accounts += [0] * (len(part.limit_names) - 1)  # they are named already
@@ -121,10 +128,11 @@ class Columns:
             self._reasons[place] = [reasons[each] for each in part.reasons[row]]
             self._prices[place] = [prices[each] for each in part.prices[row]]
             self._limits[place] = [first + each if each else 0 for each in part.limits[row]]
-            self._amounts[place] = amounts[row]
+            self._amounts[place], self._taken[place] = amounts[row], taken[row]
+            self._sizes[place] = [named[each] for each in sizes[row]]
 
-    def response(self) -> pb.CheckManyResponse:
-        """All of it."""
+    def response(self, of_hold: bool) -> pb.CheckManyResponse:
+        """All of it; `of_hold`: a hold is to pay first."""
         reply = pb.CheckManyResponse(
             accounts=self.accounts,
             reason_names=list(self._reason_places),
@@ -146,6 +154,13 @@ class Columns:
         if any(any(row) for row in self._amounts):
             for row in self._amounts:
                 reply.allowed_quantities.extend(row)
+        if of_hold:
+            for row in self._taken:
+                reply.from_hold.extend(row)
+        if len(self._size_names) > 1:
+            for row in self._sizes:
+                reply.sizes.extend(row)
+            reply.size_names.extend(self._size_names)
         for decisions in self._decisions:
             reply.decisions.extend(decisions)
         return reply
@@ -169,6 +184,21 @@ class Columns:
                 pb.CheckedLimit(limit=unnamed, retry_after_us=retry_after(limit, now))
             )
             self.limit_accounts.append(limit.account)
+        return known
+
+    def _size_of(self, work: Work) -> int:
+        sizing, names = work.sizing, work.shape.quantity_names
+        if sizing is None or not sizing.sizes:
+            return 0
+        sizes = render_sizes(sizing.asked, sizing.sizes, names, work.quantities, work.up_to)
+        return self._size(pb.CheckedSizes(sized=sizes))
+
+    def _size(self, sizes: pb.CheckedSizes) -> int:
+        key = sizes.SerializeToString(deterministic=True)
+        known = self._size_places.get(key)
+        if known is None:
+            known = self._size_places[key] = len(self._size_names)
+            self._size_names.append(sizes)
         return known
 
     def _reason(self, reason: str) -> int:
@@ -196,12 +226,16 @@ class CheckManyCalls:
         edge = self._edge
         names = list(request.accounts)
         _check_counts(names, request)
+        hold: MintedId | None = None
+        if request.hold_id:
+            hold = _check_hold(request, len(edge.ledger.writers))
         tenant = await edge.tenant(request.tenant)
         asked = self._asked(request.work)
         columns = Columns(edge, len(names), len(asked.work))
         here, away = await self._places(tenant, request, asked, columns, call)
+        modes = [each.sizing for each in request.work]
         await asyncio.gather(
-            self._answer_here(tenant, here, columns, call),
+            self._answer_here(tenant, here, modes, columns, call, hold),
             *[self._ask(address, request, each, columns, call) for address, each in away.items()],
         )
         owners = await edge.names(columns.limit_accounts)
@@ -210,7 +244,7 @@ class CheckManyCalls:
                 said.limit.account = owners[owner]
         for decision, count in columns.counts().items():
             edge.telemetry.decided("CheckMany", decision, count)
-        return columns.response()
+        return columns.response(hold is not None)
 
     def _asked(self, asked: Iterable[pb.WorkToCheck]) -> Asked:
         """The pieces of work. Raises CallFailed, naming the one at fault."""
@@ -295,8 +329,19 @@ class CheckManyCalls:
         return Asked(found)
 
     async def _answer_here(
-        self, tenant: int, here: Mapping[int, list[Seated]], columns: Columns, call: Call
+        self,
+        tenant: int,
+        here: Mapping[int, list[Seated]],
+        modes: Sequence[pb.Sizing.ValueType],
+        columns: Columns,
+        call: Call,
+        hold: MintedId | None,
     ) -> None:
+        if hold is None and (tenant in self._edge.ledger.configurations.sizing or any(modes)):
+            known = [each for accounts in here.values() for each in accounts]
+            sized = await sized_many(self._edge, tenant, known, modes)
+            by_place = {each.place: each for each in sized}
+            here = {s: [by_place[each.place] for each in rows] for s, rows in here.items()}
         spent = 0
         for shard, accounts in here.items():
             writer = self._edge.ledger.writers[shard]
@@ -307,7 +352,7 @@ class CheckManyCalls:
                     if each.number not in covered:
                         columns.deny(each.place, "NOT_PERMITTED")
                 seen = [each for each in accounts if each.number in covered]
-                spent = await self._answer_shard(writer, seen, columns, spent)
+                spent = await self._answer_shard(writer, seen, columns, spent, hold)
             except Exception as error:
                 failure = failure_of(error)
                 if failure is None:
@@ -317,7 +362,12 @@ class CheckManyCalls:
                         columns.deny(each.place, failure.reason)
 
     async def _answer_shard(
-        self, writer: Writer, accounts: Sequence[Seated], columns: Columns, spent: int
+        self,
+        writer: Writer,
+        accounts: Sequence[Seated],
+        columns: Columns,
+        spent: int,
+        hold: MintedId | None,
     ) -> int:
         """Look at accounts of a shard; `spent`: since the loop had its turn. Raises NotApplied."""
         clock_us = self._edge.ledger.clock.now_us()
@@ -333,12 +383,16 @@ class CheckManyCalls:
             if account is None:
                 columns.deny(each.place, "ACCOUNT_UNKNOWN")
                 continue
+            if hold is not None and hold.account != each.number:
+                columns.deny(each.place, "HOLD_UNKNOWN")
+                continue
             if state.offsets:
                 state.act_for(account.tenant)
             if checker is None or not checker.is_of(state):
                 checker = Checker(state.catalog)
             now = state.present(clock_us)
-            found = checker.answer(state, account, each.asked, now, each.operation)
+            paying = hold.number if hold is not None else 0
+            found = checker.answer(state, account, each.asked, now, each.operation, paying)
             position = position_of(writer.shard, writer.durable_position)
             columns.take(each.place, found, writer.shard, position, now)
             spent += found.spent
@@ -359,6 +413,7 @@ class CheckManyCalls:
             work=request.work,
             operation=request.operation,
             operation_parent=request.operation_parent,
+            hold_id=request.hold_id,
         )
         try:
             answer = await self._forwarder.ask(
@@ -393,6 +448,19 @@ def _check_counts(names: Sequence[str], request: pb.CheckManyRequest) -> None:
             check.fault(Fault("TOO_MANY", field, str(len(given)), message))
     for place, name in enumerate(names[:ACCOUNTS_MAX]):
         check.fault(id_fault(f"accounts[{place}]", name))
+    modes = pb.Sizing.DESCRIPTOR.values_by_number
+    for place, each in enumerate(work[:WORK_MAX]):
+        check.one_of(f"work[{place}].sizing", each.sizing, modes)
     if request.operation or request.operation_parent:
         check_operation(check, request)
     check.done()
+
+
+def _check_hold(request: pb.CheckManyRequest, shards: int) -> MintedId:
+    """The hold that is to pay first, for work of the one account whose it is. Raises CallFailed."""
+    if len(request.accounts) > 1:
+        message = "a hold pays for work of its own account: ask about that one alone"
+        raise CallFailed("FIELD_NOT_ALLOWED", message, field="hold_id", value=request.hold_id)
+    for place, each in enumerate(request.work):
+        check_unlearned(f"work[{place}].sizing", each.sizing)
+    return unmint(HOLD, request.hold_id, shards)

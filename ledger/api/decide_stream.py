@@ -4,7 +4,7 @@ Each is answered by its number. What is asked goes to the writers in the order i
 while a shard has tickets of the stream in flight, what is asked of it waits and goes as one.
 Answers are written as they come, many in a message. At most ITEMS_MAX are unanswered: then nothing
 more is read, so that a reader that stalls holds up its own stream and nothing else. Items of other
-processes' shards are passed on one by one, each after the one before it on its account.
+processes' shards are passed on as they came (`passing_stream`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from google.rpc import code_pb2
 
 from ledger.api.answers import answer_at, entry_seqs
 from ledger.api.calls import Call, failure_in
-from ledger.api.deciding import CHECK_METHOD, DEBIT, KINDS, Asked, Kind
+from ledger.api.deciding import CHECK_METHOD, KINDS, Asked, Kind
 from ledger.api.edge import Edge
 from ledger.api.errors import TABLE, CallFailed
 from ledger.api.forward import Forwarder
+from ledger.api.ids import is_unheld
+from ledger.api.passing_stream import Onward, Passages
+from ledger.api.unheld import Unheld
 from ledger.api.usual_debits import ask_at_once, is_usual, say_at_once
 from ledger.core.commands import Command
 from ledger.core.events import UsageDebited
@@ -39,11 +42,12 @@ RETRY_AFTER_US: Final = 50_000
 class Item:
     """One thing asked for on a stream."""
 
-    __slots__ = ("asked", "kind", "number", "request")
+    __slots__ = ("asked", "kind", "number", "request", "which")
 
-    def __init__(self, number: int, kind: Kind, request: Any, asked: Asked | None) -> None:
+    def __init__(self, number: int, which: str, request: Any, asked: Asked) -> None:
         self.number = number
-        self.kind = kind
+        self.which = which
+        self.kind: Kind = KINDS[which]
         self.request = request
         self.asked = asked
 
@@ -73,20 +77,30 @@ class DecideStream:
         forwarder: Forwarder,
         check: Callable[[pb.CheckRequest, Call], Awaitable[pb.CheckResponse]],
         call: Call,
+        unheld: Unheld | None = None,
     ) -> None:
+        """`unheld` None: nothing is let in without a hold."""
         self._edge = edge
         self._forwarder = forwarder
         self._check = check
+        self._unheld = unheld
         self._call = call
+        self._forwarded = call.forwarded
         self._lanes: dict[int, Lane] = {}
         self._ready: deque[tuple[list[Item], Ticket] | pb.DecideReply] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._unanswered = 0
         self._ended: Exception | bool = False  # nothing more is read; why, if that is a failure
-        self._beside: set[asyncio.Task[None]] = set()  # advice and what is passed on
-        # By account, or ~shard where that is not known: its last item that is passed on.
-        self._behind: dict[int, asyncio.Task[None]] = {}
+        self._beside: set[asyncio.Task[None]] = set()  # advice and what was let in without a hold
+        self._passages = Passages(
+            forwarder,
+            edge.ledger.shards.owns,
+            call,
+            answered=self._answer,
+            failed=self._fail,
+            again=self._again,
+        )
 
     async def replies(
         self, requests: AsyncIterator[pb.DecideStreamRequest]
@@ -117,6 +131,7 @@ class DecideStream:
                 lane.waiting.clear()
                 self._handed_over(lane)
             await asyncio.gather(*left, return_exceptions=True)
+            await self._passages.close()
 
     # -- what is asked -----------------------------------------------------------------------------
 
@@ -131,7 +146,7 @@ class DecideStream:
                         self._room.clear()
                         await self._room.wait()
                     self._unanswered += 1
-                    if not self._take_at_once(item):
+                    if not (item.HasField("debit") and self._take_at_once(item.number, item.debit)):
                         await self._take(item)
             self._end(True)
         except Exception as error:
@@ -147,21 +162,21 @@ class DecideStream:
             self._ended = how
         self._wake.set()
 
-    def _take_at_once(self, item: pb.DecideItem) -> bool:
+    def _take_at_once(self, number: int, request: pb.DebitRequest) -> bool:
         """Have a usual debit wait for its writer; False: it takes more than that."""
-        if self._ended or self._call.gate is not None or not item.HasField("debit"):
+        if self._ended or self._call.gate is not None:
             return False
-        request = item.debit
         asked = ask_at_once(self._edge, request, self._call)
         if asked is None:
             return False
         shard = asked.entry.shard
-        if not self._edge.ledger.shards.owns(shard) or (self._behind and self._is_behind(asked)):
-            return False
-        lane = self._lane(shard)
-        if lane.working is None:
-            lane.working = self._edge.ledger.underway.begin()
-        self._wait_in_lane(shard, lane, Item(item.number, DEBIT, request, asked), asked)
+        if self._is_ours(shard):
+            lane = self._lane(shard)
+            if lane.working is None:
+                lane.working = self._edge.ledger.underway.begin()
+            self._wait_in_lane(shard, lane, Item(number, "debit", request, asked), asked)
+        else:
+            self._pass_on(number, "debit", request, NotOwner(shard, RETRY_AFTER_US))
         return True
 
     async def _take(self, item: pb.DecideItem) -> None:
@@ -176,18 +191,21 @@ class DecideStream:
         request = getattr(item, which)
         if which == "check":
             return self._advise(number, request)
-        kind, asked = KINDS[which], None
+        unheld = self._unheld
+        if which in ("capture", "release") and unheld is not None and is_unheld(request.hold_id):
+            return self._settle(number, KINDS[which], request, unheld)
+        kind = KINDS[which]
         underway = self._edge.ledger.underway
         working: Work | None = underway.begin()
         try:
             await self._call.let_in(kind.method, request)
             asked = await kind.ask(self._edge, request, self._call)
             shard = asked.entry.shard
-            if self._edge.ledger.shards.owns(shard) and not self._is_behind(asked):
+            if self._is_ours(shard):
                 lane = self._lane(shard)
                 if lane.working is None:
                     lane.working, working = working, None
-                self._wait_in_lane(shard, lane, Item(number, kind, request, asked), asked)
+                self._wait_in_lane(shard, lane, Item(number, which, request, asked), asked)
                 return None
             refused = NotOwner(shard, RETRY_AFTER_US)
         except NotOwner as error:
@@ -197,12 +215,16 @@ class DecideStream:
         finally:
             if working is not None:
                 underway.end(working)
-        self._pass_on(Item(number, kind, request, asked), refused)
+        self._pass_on(number, which, request, refused)
         return None
 
-    def _is_behind(self, asked: Asked) -> bool:
-        """Whether what was asked of the account before is being decided elsewhere."""
-        return asked.entry.number in self._behind or ~asked.entry.shard in self._behind
+    def _is_ours(self, shard: int) -> bool:
+        """Whether it is for us to decide, and nothing that was asked before is being decided
+        elsewhere. What was asked of us and waits goes first, whoever has the shard by now."""
+        lane = self._lanes.get(shard)
+        if lane is not None and lane.waiting:
+            return True
+        return self._edge.ledger.shards.owns(shard) and not self._passages.busy(shard)
 
     # -- decided here ------------------------------------------------------------------------------
 
@@ -238,10 +260,12 @@ class DecideStream:
         writer, call = self._edge.ledger.writers[shard], self._call
         actor = call.principal.actor
         try:
+            if self._passages.busy(shard):
+                raise NotOwner(shard, RETRY_AFTER_US)
             ticket = writer.accept(commands, call.deadline_us, call.span, actor)
         except NotOwner as error:
             for item in items:
-                self._pass_on(item, error)
+                self._pass_on(item.number, item.which, item.request, error)
             return
         except NotApplied as error:
             for item in items:
@@ -278,25 +302,45 @@ class DecideStream:
             if lane.tickets or lane.waiting
         }
 
-        async def work() -> pb.DecideReply:
+        async def work() -> pb.DecideReply | None:
             try:
                 await self._call.let_in(CHECK_METHOD, request)
-                if before or self._behind:
-                    await self._turn(request, before)
+                await self._turn(request, before)
                 found = await self._check(request, self._call)
             except NotOwner as error:
-                if self._call.forwarded:
-                    raise
-                found = await self._forwarder.pass_on(
-                    CHECK_METHOD, request, pb.CheckResponse, error, self._call.hop
-                )
+                self._pass_on(number, "check", request, error)
+                return None
             return pb.DecideReply(number=number, check=found)
 
         self._spawn(number, work)
 
+    def _settle(self, number: int, kind: Kind, request: Any, unheld: Unheld) -> None:
+        """What was let in without a hold: kept where it stands, whoever has its shard."""
+        call = self._call.part()
+
+        async def work() -> pb.DecideReply:
+            try:
+                await call.let_in(kind.method, request)
+                found: Any
+                if isinstance(request, pb.CaptureRequest):
+                    found = await unheld.capture(request, call)
+                else:
+                    found = await unheld.release(request, call)
+            except NotOwner as error:
+                if call.forwarded:
+                    raise
+                found = await self._forwarder.pass_on(
+                    kind.method, request, kind.reply, error, call.hop
+                )
+            return _reply(number, found)
+
+        self._spawn(number, work)
+
     async def _turn(self, request: pb.CheckRequest, before: Mapping[int, int]) -> None:
-        """Return when as many items of the account's shard as were asked `before` are decided,
-        here or elsewhere."""
+        """Return when as many items of the account's shard as were asked `before` are decided.
+        Raises NotOwner where some of them are being decided elsewhere."""
+        if not before and not self._passages:
+            return
         try:
             entry = await self._edge.account(
                 await self._edge.tenant(request.tenant), request.account
@@ -308,49 +352,43 @@ class DecideStream:
             await (asyncio.sleep(0) if lane.last is None else asyncio.wait({lane.last}))
         if lane is not None and lane.last is not None and upto:
             await asyncio.wait({lane.last})
-        for place in (entry.number, ~entry.shard):
-            passed_on = self._behind.get(place)
-            if passed_on is not None:
-                await asyncio.wait({passed_on})
+        if self._passages.busy(entry.shard):
+            raise NotOwner(entry.shard, RETRY_AFTER_US)
 
-    def _pass_on(self, item: Item, refused: NotOwner) -> None:
-        """Have the shard's owner decide, after what it was asked of the account before."""
-        if self._call.forwarded:
-            self._fail(item.number, refused)
-            return
-        place = item.asked.entry.number if item.asked is not None else ~refused.shard
-        kind, before = item.kind, self._behind.get(place)
+    def _pass_on(self, number: int, which: str, request: Any, refused: NotOwner) -> None:
+        """Have the shard's owner decide, after what it was asked before."""
+        if self._forwarded:
+            self._fail(number, refused)
+        else:
+            self._passages.pass_on(Onward(number, which, request, refused.shard), refused)
 
-        async def work() -> pb.DecideReply:
-            if before is not None:
-                await asyncio.wait({before})
-            try:
-                found = await self._forwarder.pass_on(
-                    kind.method, item.request, kind.reply, refused, self._call.hop
-                )
-            finally:
-                if self._behind.get(place) is asyncio.current_task():
-                    del self._behind[place]
-            return _reply(item.number, found)
+    def _again(self, onward: Onward) -> None:
+        """What waited for its shard's items elsewhere: whose it is now."""
+        number, request = onward.number, onward.request
+        if onward.which == "check":
+            self._advise(number, request)
+        elif onward.which != "debit" or not self._take_at_once(number, request):
+            refused = NotOwner(onward.shard, RETRY_AFTER_US)
+            self._pass_on(number, onward.which, request, refused)
 
-        self._behind[place] = self._spawn(item.number, work)
-
-    def _spawn(
-        self, number: int, work: Callable[[], Awaitable[pb.DecideReply]]
-    ) -> asyncio.Task[None]:
+    def _spawn(self, number: int, work: Callable[[], Awaitable[pb.DecideReply | None]]) -> None:
         async def run() -> None:
             try:
-                self._ready.append(await work())
-                self._wake.set()
+                reply = await work()
+                if reply is not None:
+                    self._answer(reply)
             except Exception as error:
                 self._fail(number, error)
 
         task = asyncio.create_task(run())
         self._beside.add(task)
         task.add_done_callback(self._beside.discard)
-        return task
 
     # -- answers -----------------------------------------------------------------------------------
+
+    def _answer(self, reply: pb.DecideReply) -> None:
+        self._ready.append(reply)
+        self._wake.set()
 
     def _fail(self, number: int, error: Exception) -> None:
         self._ready.append(_failed(number, error))

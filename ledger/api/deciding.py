@@ -16,7 +16,7 @@ from ledger.api.answers import Answer, answer_of, rendering
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault
-from ledger.api.ids import HOLD, quote_number, unmint
+from ledger.api.ids import HOLD, hold_number, quote_number
 from ledger.api.intake.parse_plain import effective_at_fault
 from ledger.api.limits import Checked, id_fault
 from ledger.api.rendering.render_decision import (
@@ -36,6 +36,7 @@ from ledger.api.rendering.render_decision import (
 from ledger.api.rendering.render_policy import alternatives_of, check_alternatives
 from ledger.api.requests import (
     check_operation,
+    check_unlearned,
     quantities_of,
     raise_first,
     seated,
@@ -118,6 +119,8 @@ async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -
     if request.alternatives and request.quote_id:
         message = "a quote prices the work that it is for; leave it or the alternatives out"
         raise CallFailed("FIELD_NOT_ALLOWED", message, field="alternatives")
+    if request.hold_id:
+        _check_part(request)
     if request.quote_id and request.sizing == pb.SIZING_LEARNED:
         message = "a quote prices the work as it was quoted; leave it or the learning out"
         raise CallFailed("FIELD_NOT_ALLOWED", message, field="sizing")
@@ -128,7 +131,7 @@ async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -
             raise CallFailed(found.reason, found.message, field=found.field, value=found.value)
         quote = found
     sizing = None
-    if not quote:
+    if not quote and not request.hold_id:
         values, sizing = await sized(edge, entry, shape, values, request.sizing, ranged)
     family = edge.ledger.family(entry)
     operation, parent = request.operation, request.operation_parent
@@ -145,11 +148,26 @@ async def _ask_authorize(edge: Edge, request: pb.AuthorizeRequest, call: Call) -
         alternatives_of(request.alternatives),
         sizing,
         family.operation(operation, parent),
+        _hold_of(edge, request.hold_id, entry),
     )
-    return Asked(entry, command, {"account": request.account, "quote_id": request.quote_id})
+    given = {"account": request.account, "quote_id": request.quote_id}
+    if request.hold_id:
+        given["hold_id"] = request.hold_id
+    return Asked(entry, command, given)
 
 
-_OF_WORK: Final = ("product", "attributes", "quantities", "quote_id", "up_to", "alternatives")
+def _check_part(request: pb.AuthorizeRequest) -> None:
+    """What is held of an operation's hold is by the caller's figures, at the price of its time.
+    Raises CallFailed."""
+    if request.quote_id:
+        message = "a quote holds for itself; leave it or the operation's hold out"
+        raise CallFailed("FIELD_NOT_ALLOWED", message, field="hold_id", value=request.hold_id)
+    check_unlearned("sizing", request.sizing)
+
+
+_OF_WORK: Final = (
+    "product", "attributes", "quantities", "quote_id", "up_to", "alternatives", "hold_id",
+)  # fmt: skip
 
 
 async def _ask_reserve(edge: Edge, request: pb.AuthorizeRequest, call: Call) -> Asked:
@@ -235,7 +253,7 @@ async def _ask_debit(edge: Edge, request: pb.DebitRequest, call: Call) -> Asked:
         call.trace,
         *up_to_of(request, shape),
         alternatives_of(request.alternatives),
-        _hold_named(edge, request.hold_id, entry) if request.hold_id else 0,
+        _hold_of(edge, request.hold_id, entry),
     )
     given = {"account": request.account}
     if request.hold_id:
@@ -243,13 +261,9 @@ async def _ask_debit(edge: Edge, request: pb.DebitRequest, call: Call) -> Asked:
     return Asked(entry, command, given)
 
 
-def _hold_named(edge: Edge, hold_id: str, entry: Entry) -> int:
-    """Number of the hold of that id, which is the account's."""
-    minted = unmint(HOLD, hold_id, len(edge.ledger.writers))
-    if minted.account != entry.number:
-        message = "the account has no such hold; name one of its own"
-        raise CallFailed("HOLD_UNKNOWN", message, field="hold_id", value=hold_id)
-    return minted.number
+def _hold_of(edge: Edge, hold_id: str, entry: Entry) -> int:
+    """Number of the hold that is to pay first; 0 = none is."""
+    return hold_number(hold_id, entry.number, len(edge.ledger.writers)) if hold_id else 0
 
 
 async def _say_debit(edge: Edge, asked: Asked, answer: Answer) -> pb.DebitResponse:

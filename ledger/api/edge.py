@@ -120,7 +120,8 @@ class Edge:
         """Let `seat` find an account."""
         family = self.ledger.family(entry)
         seats = self.seats.of(entry.tenant)
-        seats[entry.account_id] = (entry.number, family.usage_after, family, entry.shard)
+        number = self.ledger.number_of(entry)
+        seats[entry.account_id] = (number, family.usage_after, family, entry.shard)
 
     async def account(self, tenant: int, name: str, field: str = "account") -> Entry:
         """The account that an id or alias means now (rule I7). Raises ACCOUNT_UNKNOWN."""
@@ -142,9 +143,11 @@ class Edge:
         """The same by the names of both, as far as they are in memory; None: ask `tenant` and
         `account`. A tenant with a clock of its own is always asked for."""
         tenant = self._tenants.get(tenant_name)
-        if tenant is None or tenant in self._sandboxes:
+        if tenant is None or tenant in self._sandboxes or not self.ledger.names.fresh():
             return None
-        return self.ledger.cached(tenant, name, self.now_us(tenant))
+        seat = self.seats.of(tenant).get(name)  # its own id, which means the same at every time
+        entry = self._entries.get(seat[0]) if seat is not None else None
+        return entry or self.ledger.cached(tenant, name, self.now_us(tenant))
 
     async def own_account(self, tenant: int, account_id: str) -> Entry:
         """The same for a field that takes no alias."""
@@ -175,7 +178,8 @@ class Edge:
         return found, entry
 
     def remember(self, entry: Entry) -> None:
-        """Keep an entry for the ids that name its number, if it is not out of date already."""
+        """Keep an entry for its id and for the ids that name its number, if it is not out of date
+        already."""
         if self._entries.get(entry.number) is entry:
             return
         if self.ledger.directory.cached(entry.tenant, entry.account_id, 1) is not entry:
@@ -183,6 +187,7 @@ class Edge:
         if len(self._entries) >= NUMBERS_MAX:
             self._entries.clear()
         self._entries[entry.number] = entry
+        self.keep_seat(entry)
 
     def forget(self, entry: Entry) -> None:
         """The account was erased."""

@@ -1,29 +1,41 @@
-"""A decision explained before it is made: prices, pots, budgets, margin, rules; data and words."""
+"""A decision explained: prices, pots, budgets, margin, rules; as data and in words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from ledger.api.advising import Looked, say
-from ledger.api.edge import Edge
-from ledger.api.ids import GRANT, mint
-from ledger.core.decisions.reckoning import WITHOUT_LIMIT, BudgetStep, PotStep, Reckoning, reckon
+from ledger.api.assets import Naming
+from ledger.api.ids import GRANT, HOLD, mint
+from ledger.core.decisions.reckoning import (
+    NOT_APPLICABLE,
+    WITHOUT_LIMIT,
+    BudgetStep,
+    PotStep,
+    Reckoning,
+    reckon,
+)
 from ledger.core.decisions.ruling import Margin, margin_of
 from ledger.core.events import Pot
+from ledger.core.state import Hold
 from ledger.v1 import decision_pb2 as pb
 from ledger.v1 import types_pb2
 from rating.wording import decimal
 
 
-async def explain_decision(
-    edge: Edge, request: pb.ExplainDecisionRequest, looked: Looked
-) -> pb.ExplainDecisionResponse:
-    """What was found, step by step: to be called at once, while the state is that of `looked`."""
-    afforded, shape, state = looked.found.as_asked, looked.shape, looked.writer.state
+async def explain_decision(edge: Naming, who: str, looked: Looked) -> pb.ExplainDecisionResponse:
+    """What was found, step by step, for the account that is called `who`: to be called at once,
+    while the state is that of `looked`."""
+    afforded, shape, state = looked.found.as_asked, looked.shape, looked.state
     found, quantities, now = afforded.found, afforded.quantities, looked.found.now
     account = state.accounts[looked.number]
-    reckoning = reckon(state, account, found, shape, quantities, now, looked.operation)
-    margin = margin_of(state, account, found, shape, quantities, now)
+    hold = looked.found.hold
+    reckoning = reckon(
+        state, account, found, shape, quantities, now, looked.found.operation, hold,
+        reserves=not shape.product,
+    )  # fmt: skip
+    paying = None if hold is None else _hold(edge, hold, reckoning, found.asset, looked)
+    margin = margin_of(state, account, found, shape, quantities, now) if shape.product else None
     names = await edge.names(
         [
             *[step.owner for step in reckoning.pots],
@@ -39,11 +51,12 @@ async def explain_decision(
             for name, units, charge, why in lines
         ],
         charge=found.charge,
-        pots=[_pot(step, looked.writer.shard, names) for step in reckoning.pots],
+        pots=[_pot(step, looked.state.shard, names) for step in reckoning.pots],
         budgets=[_budget(step, names) for step in reckoning.budgets],
         margin=_margin(edge, margin),
+        hold=paying,
     )
-    response.words.extend(_in_words(edge, request, looked, reckoning, response))
+    response.words.extend(_in_words(edge, who, looked, response))
     return response
 
 
@@ -59,6 +72,20 @@ def _pot(step: PotStep, shard: int, names: Mapping[int, str]) -> pb.PotStep:
     )
 
 
+def _hold(
+    edge: Naming, hold: Hold, reckoning: Reckoning, asset: int, looked: Looked
+) -> pb.HoldStep:
+    its = edge.assets.of(hold.asset)
+    return pb.HoldStep(
+        hold_id=mint(HOLD, looked.state.shard, looked.number, hold.number),
+        asset=its.code,
+        scale=its.scale,
+        left=hold.left,
+        gives=reckoning.taken,
+        withheld="" if hold.asset == asset else NOT_APPLICABLE,
+    )
+
+
 def _budget(step: BudgetStep, names: Mapping[int, str]) -> pb.BudgetStep:
     budget = step.budget
     return pb.BudgetStep(
@@ -70,13 +97,16 @@ def _budget(step: BudgetStep, names: Mapping[int, str]) -> pb.BudgetStep:
         used=step.posted,
         held=step.pending,
         counts=step.counts,
+        pends=step.pends,
+        left=step.left,
         allows=step.allows,
         hard=budget.terms.hard,
         of_operation=budget.operation is not None,
+        policy_version=budget.operation.policy if budget.operation is not None else 0,
     )
 
 
-def _margin(edge: Edge, margin: Margin | None) -> pb.MarginStep | None:
+def _margin(edge: Naming, margin: Margin | None) -> pb.MarginStep | None:
     if margin is None:
         return None
     asset = edge.assets.of(margin.asset)
@@ -86,11 +116,7 @@ def _margin(edge: Edge, margin: Margin | None) -> pb.MarginStep | None:
 
 
 def _in_words(
-    edge: Edge,
-    request: pb.ExplainDecisionRequest,
-    looked: Looked,
-    reckoning: Reckoning,
-    said: pb.ExplainDecisionResponse,
+    edge: Naming, who: str, looked: Looked, said: pb.ExplainDecisionResponse
 ) -> list[str]:
     """A sentence or a step each."""
     decision = said.decision
@@ -100,22 +126,28 @@ def _in_words(
         return f"{decimal((units, 10**asset.scale))} {asset.code}"
 
     card = decision.rate_card or "no rate card"
-    words = [f"{request.account} asks for {request.product}: {amount(said.charge)} by {card}"]
+    work = looked.shape.product or "an operation with all its calls"
+    words = [f"{who} asks for {work}: {amount(said.charge)} by {card}"]
     for line in said.lines:
         price = f"has no price ({line.unrated_reason})" if line.unrated_reason else ""
         words.append(f"  {line.quantity} {line.quantity_name}: {price or amount(line.charge)}")
+    if said.HasField("hold"):
+        hold = said.hold
+        gives = f"may give nothing ({hold.withheld})" if hold.withheld else ""
+        has = f"{decimal((hold.left, 10**hold.scale))} {hold.asset}"
+        words.append(f"  hold {hold.hold_id} has {has}, {gives or 'gives ' + amount(hold.gives)}")
     for pot in said.pots:
         name = f"grant {pot.grant_id}" if pot.grant_id else _name(pot.pot)
         has = "without a limit" if pot.units == WITHOUT_LIMIT else f"has {amount(pot.units)}"
         gives = f"may give nothing ({pot.withheld})" if pot.withheld else ""
         words.append(f"  {name} of {pot.account} {has}, {gives or 'gives ' + amount(pot.gives)}")
-    for budget, step in zip(said.budgets, reckoning.budgets, strict=True):
+    for budget in said.budgets:
         verdict = "allows it" if budget.allows else "refuses"
-        left = max(0, step.limit - step.posted - step.pending)
+        pends = f", {budget.pends} of it held already" if budget.pends else ""
         name = f"of operation {budget.name}" if budget.of_operation else budget.name
         words.append(
-            f"  budget {name} of {budget.account}: {left} of {budget.limit} left, "
-            f"{budget.counts} asked for, {verdict}"
+            f"  budget {name} of {budget.account}: {budget.left} of {budget.limit} left, "
+            f"{budget.counts} asked for{pends}, {verdict}"
         )
     if said.HasField("margin"):
         margin = said.margin

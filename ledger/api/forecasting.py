@@ -16,23 +16,25 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
 from ledger.api.positions import minimum, position_of
-from ledger.api.read_models import followed, reached
+from ledger.api.read_models import STALL_S, behind, followed, reached
 from ledger.core.drawing.drawdown import grace_ended, in_all, overdraft_limit
 from ledger.core.events import Excess, Overage
 from ledger.core.funding.caps import Rooms, shared_as
 from ledger.core.funding.recurring import planned_until
+from ledger.core.limits import HOUR_US
 from ledger.core.state import Account, Grant, State
 from ledger.forecast.draws import seed_of
 from ledger.forecast.figures import Band, Bill, Foretold, foretell
-from ledger.forecast.hours import HISTORY, HOUR_US, Hours, hours_of
+from ledger.forecast.hours import HISTORY, Hours, hours_of
 from ledger.forecast.pots import Means, Pot, means_of
 from ledger.journal.directory import Entry
 from ledger.projections.as_of import History
-from ledger.projections.burn import burn_of
+from ledger.projections.burn import Burn, burn_of
 from ledger.v1 import balance_pb2 as pb
 
 HORIZON_MAX: Final = 2_160  # hours: 90 days
 HORIZON_DEFAULT: Final = 720
+CATCH_UP_S: Final = 30.0  # for read models, where nobody waits for the answer
 
 
 class Payable(NamedTuple):
@@ -55,6 +57,13 @@ class Present(NamedTuple):
     budgets: list[Pace]
 
 
+class Seen(NamedTuple):
+    """What is foretold of one asset."""
+
+    as_of_us: int
+    found: Foretold
+
+
 class Forecasts:
     """See BalanceService.Forecast."""
 
@@ -73,21 +82,15 @@ class Forecasts:
         entry = await edge.account(tenant, request.account)
         history = await reached(self._history, entry, request.min_position)
         horizon = request.horizon_hours or HORIZON_DEFAULT
-        clock_us = edge.ledger.clock.now_us()
-        present, position = await edge.writer(entry).read(
-            lambda state: _present(state, entry, request.subtree, horizon, clock_us),
-            minimum(request.min_position, entry.shard),
-            (entry.number,),
+        present, position = await self._read(
+            entry, request.subtree, horizon, minimum(request.min_position, entry.shard)
         )
         await followed(history, entry, position)
         now_us = present.now_us
-        since = (now_us // HOUR_US - HISTORY) * HOUR_US
-        burn = await burn_of(
-            history.pool, tenant, entry.shard, present.accounts, present.above, since
-        )
+        burn = await _burn(history, entry, present)
         payable = {each.asset: each for each in present.assets}
         for asset in burn.drawn.keys() - payable.keys():
-            payable[asset] = Payable(asset, means_of([], [], 0, 0, now_us), 0, Bill(0, False, 0))
+            payable[asset] = _nothing(asset, present)
         seed = seed_of(entry.number, position, burn.standing.entries, now_us)
         hours = {
             asset: hours_of(burn.drawn.get(asset, {}), burn.began.get(asset), now_us)
@@ -122,6 +125,37 @@ class Forecasts:
             )
         return response
 
+    async def caught_up(self, entry: Entry, asset: int, horizon: int) -> Seen:
+        """What is foretold of one asset of an account, from read models that have all that the
+        state has. Raises CallFailed where they have not."""
+        history = await reached(self._history, entry, "")
+        present, position = await self._read(entry, False, horizon, 0)
+        standing = await history.standing(entry.tenant, entry.shard)
+        if standing.entries < position and history.stood_s(entry.shard, standing) < STALL_S:
+            standing = await history.reach(entry.tenant, entry.shard, position, CATCH_UP_S)
+        if standing.entries < position:
+            raise behind(history, entry.shard, standing, position, "min_position", "")
+        burn = await _burn(history, entry, present)
+        [payable] = [each for each in present.assets if each.asset == asset] or [
+            _nothing(asset, present)
+        ]
+        hours = hours_of(burn.drawn.get(asset, {}), burn.began.get(asset), present.now_us)
+        seed = seed_of(entry.number, position, burn.standing.entries, present.now_us)
+        found = await asyncio.to_thread(
+            _foretell, [payable], {asset: hours}, present, horizon, seed
+        )
+        return Seen(present.now_us, found[asset])
+
+    async def _read(
+        self, entry: Entry, subtree: bool, horizon: int, least: int
+    ) -> tuple[Present, int]:
+        clock_us = self._edge.ledger.clock.now_us()
+        return await self._edge.writer(entry).read(
+            lambda state: _present(state, entry, subtree, horizon, clock_us),
+            least,
+            (entry.number,),
+        )
+
     def _render(self, payable: Payable, found: Foretold) -> pb.AssetForecast:
         asset = self._edge.assets.of(payable.asset)
         empty = found.empty_at_us
@@ -143,6 +177,18 @@ class Forecasts:
             bill_so_far=str(payable.bill.so_far),
             bill=_amounts(found.bill),
         )
+
+
+async def _burn(history: History, entry: Entry, present: Present) -> Burn:
+    since = (present.now_us // HOUR_US - HISTORY) * HOUR_US
+    return await burn_of(
+        history.pool, entry.tenant, entry.shard, present.accounts, present.above, since
+    )
+
+
+def _nothing(asset: int, present: Present) -> Payable:
+    """Of an asset in which there is nothing."""
+    return Payable(asset, means_of([], [], 0, 0, present.now_us), 0, Bill(0, False, 0))
 
 
 def _amounts(band: Band | None) -> pb.AmountBand | None:

@@ -99,7 +99,7 @@ class Forwarder:
         self._seal = seal
         self._ledger = ledger
         self._credentials = credentials
-        self._counted = counted
+        self.counted = counted
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     @property
@@ -117,13 +117,24 @@ class Forwarder:
                 found.setdefault(address, []).append(shard)
         return found
 
+    def route(self, shard: int) -> str:
+        """The address of the other process that has the shard; "" = none is known, look again."""
+        address = self._ledger.shards.route(shard)
+        if not address:
+            self._look_again()
+        return address
+
+    def lives(self, address: str) -> bool:
+        """Whether a process at that address is among the living, as far as we know."""
+        keeper = self._ledger.shards.keeper
+        return keeper is None or address in keeper.peers.values()
+
     async def pass_on(
         self, method: str, request: Message, reply: type[Reply], refused: NotOwner, hop: Hop
     ) -> Reply:
         """Ask the owner of the shard that refused. Raises PassedOn, CallFailed, NotOwner."""
-        address = self._ledger.shards.route(refused.shard)
+        address = self.route(refused.shard)
         if not address:
-            self._look_again()
             raise refused
         return await self.ask(address, method, request, reply, hop)
 
@@ -133,8 +144,8 @@ class Forwarder:
         """One call to another process. Raises PassedOn, CallFailed."""
         channel = self._channel(address)
         if channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-            self._counted(method, "UNREACHABLE")
-            raise _unreachable(address)
+            self.counted(method, "UNREACHABLE")
+            raise unreachable(address)
         call = channel.unary_unary(
             f"/{method}",
             request_serializer=type(request).SerializeToString,
@@ -143,9 +154,9 @@ class Forwarder:
         try:
             answer: Reply = await self._while_it_lives(call, address)
         except grpc.aio.AioRpcError as error:
-            self._counted(method, error.code().name)
-            raise self._failure(error, address, method) from error
-        self._counted(method, "OK")
+            self.counted(method, error.code().name)
+            raise self.failure(error, address, method) from error
+        self.counted(method, "OK")
         return answer
 
     async def relay(
@@ -153,9 +164,8 @@ class Forwarder:
     ) -> AsyncGenerator[Reply, None]:
         """Every message of a stream of the owner of the shard that refused. Raises PassedOn,
         CallFailed, NotOwner."""
-        address = self._ledger.shards.route(refused.shard)
+        address = self.route(refused.shard)
         if not address:
-            self._look_again()
             raise refused
         call = self._channel(address).unary_stream(
             f"/{method}",
@@ -166,11 +176,30 @@ class Forwarder:
             async for each in call:
                 yield each
         except grpc.aio.AioRpcError as error:
-            self._counted(method, error.code().name)
-            raise self._failure(error, address, method) from error
+            self.counted(method, error.code().name)
+            raise self.failure(error, address, method) from error
         finally:
             call.cancel()
-        self._counted(method, "OK")
+        self.counted(method, "OK")
+
+    async def open(
+        self, address: str, method: str, request: type[Message], reply: type[Message], hop: Hop
+    ) -> Any:
+        """A stream both ways to another process, once that is connected. Raises CallFailed:
+        OWNER_UNREACHABLE."""
+        channel = self._channel(address)
+        while True:
+            state = channel.get_state(try_to_connect=True)
+            if state is grpc.ChannelConnectivity.READY:
+                break
+            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                raise unreachable(address)
+            await channel.wait_for_state_change(state)
+        return channel.stream_stream(
+            f"/{method}",
+            request_serializer=request.SerializeToString,
+            response_deserializer=reply.FromString,
+        )(timeout=hop.timeout_s, metadata=self._metadata(method, hop))
 
     def _metadata(self, method: str, hop: Hop) -> tuple[tuple[str, str | bytes], ...]:
         marked = (*hop.metadata, (HOP, self.process))
@@ -193,8 +222,7 @@ class Forwarder:
                 done, _ = await asyncio.wait({answering}, timeout=LOOK_S)
                 if done:
                     return answering.result()
-                keeper = self._ledger.shards.keeper
-                if keeper is not None and address not in keeper.peers.values():
+                if not self.lives(address):
                     raise CallFailed(
                         "OUTCOME_UNKNOWN",
                         f"{address} had the call and does not live any more: send the same ids "
@@ -205,16 +233,17 @@ class Forwarder:
                 call.cancel()
                 answering.cancel()
 
-    def _failure(
+    def failure(
         self, error: grpc.aio.AioRpcError, address: str, method: str
     ) -> PassedOn | CallFailed:
+        """What a call that was passed on comes to, as sure as we are of it."""
         self._look_again()
         for key, value in error.trailing_metadata() or ():
             if key == STATUS_DETAILS and isinstance(value, bytes):
                 return PassedOn(error.code(), error.details() or "", value)
         name = method.rpartition("/")[2]
         if name.startswith(READS) and name not in NO_READS:
-            return _unreachable(address)
+            return unreachable(address)
         return CallFailed(
             "OUTCOME_UNKNOWN",
             f"{address} had the call and gave no answer ({error.code().name}: {error.details()}): "
@@ -247,7 +276,8 @@ def nobody(shards: list[int]) -> NotApplied:
     )
 
 
-def _unreachable(address: str) -> CallFailed:
+def unreachable(address: str) -> CallFailed:
+    """Nothing was recorded by what was to be passed on to that process."""
     return CallFailed(
         "OWNER_UNREACHABLE",
         f"{address} serves the account and cannot be reached now; nothing was recorded by this "

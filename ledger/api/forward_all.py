@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from ledger.api.errors import CallFailed
 from ledger.api.forward import Forwarder, Hop, PassedOn, nobody
+from ledger.core.limits import SECOND_US
 from ledger.core.state import State
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import NotApplied, NotAppliedReason, NotOwner
@@ -25,7 +26,6 @@ Reply = TypeVar("Reply", bound=Message)
 PEER_TIMEOUT_S: Final = 10
 _SERVICE: Final = pb.DESCRIPTOR.services_by_name["PeerService"].full_name
 _HOP: Final = Hop((), PEER_TIMEOUT_S)
-US_A_SECOND: Final = 1_000_000
 
 
 class NoCall:
@@ -64,7 +64,7 @@ class PeerCalls:
     async def settle_clock(self, tenant: int, until: int, patience_us: int) -> dict[int, int]:
         """See Peers."""
         request = pb.SettleClockRequest(tenant=tenant, until_us=until, patience_us=patience_us)
-        hop = Hop((), PEER_TIMEOUT_S + patience_us // US_A_SECOND)
+        hop = Hop((), PEER_TIMEOUT_S + patience_us // SECOND_US)
         answers = await asyncio.gather(
             *[
                 self._ask(address, "SettleClock", request, pb.SettleClockResponse, hop)

@@ -16,7 +16,7 @@ from ledger.api.access import ACCESS, ACCOUNT, Place, Reach, Rule, texts_at
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.forward import HOP
-from ledger.api.ids import unmint
+from ledger.api.ids import HOLD, is_unheld, unmint
 from ledger.api.permits import (
     Permits,
     not_permitted,
@@ -79,6 +79,14 @@ class Gate:
     ) -> None:
         """Raises AuthRefused where they may not; see Permits.permit for NotOwner."""
         await self.permits.permit(principal, scope, tenant, account)
+
+    async def covers(self, principal: Principal, tenant: str, account: str, field: str) -> None:
+        """What is found by another name is of this account, by its own id, which they cover; what
+        they may do is asked elsewhere. Raises AuthRefused, CallFailed, NotOwner."""
+        require_tenant(principal, tenant)
+        if principal.accounts:
+            number = await self._edge.tenant(tenant)
+            await self.permits.named(principal, number, account, field)
 
     # -- for calls by gRPC -------------------------------------------------------------------------
 
@@ -155,6 +163,8 @@ class Gate:
         if place.kind == ACCOUNT:
             await self.permits.named(principal, tenant, text, place.path, family=family)
             return
+        if place.kind == HOLD and is_unheld(text):
+            return  # it says itself of which account it is: whoever settles it asks `covers`
         try:
             unmint(place.kind, text, self._edge.ledger.directory.shards, place.path)
             _, entry = await self._edge.minted(tenant, place.kind, text, place.path)

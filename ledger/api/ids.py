@@ -55,6 +55,11 @@ class MintedId(NamedTuple):
     number: int
 
 
+def is_unheld(hold_id: str) -> bool:
+    """Whether this stands for work without a hold."""
+    return hold_id.startswith(LET_IN)
+
+
 def mint(kind: str, shard: int, account: int, number: int) -> str:
     """The id of something that the ledger numbers."""
     body = _PACKED.pack(shard, account, number)
@@ -83,6 +88,15 @@ def unmint(kind: str, text: str, shards: int, field: str = "") -> MintedId:
         field=field,
         value=text,
     )
+
+
+def hold_number(text: str, account: int, shards: int) -> int:
+    """The number of a hold that is to pay for work of this account. Raises CallFailed."""
+    minted = unmint(HOLD, text, shards)
+    if minted.account != account:
+        message = "the account has no such hold; name one of its own"
+        raise CallFailed("HOLD_UNKNOWN", message, field="hold_id", value=text)
+    return minted.number
 
 
 def quote_number(text: str, account: int, shards: int) -> int | Fault:

@@ -11,7 +11,11 @@ from typing import NamedTuple, TypeAlias
 
 from ledger.api.assets import Assets
 from ledger.api.rendering.render_package import render_taken, render_term
-from ledger.api.rendering.render_packaged_budget import budgets_removed, render_budgets_set
+from ledger.api.rendering.render_packaged_budget import (
+    budgets_removed,
+    render_budgets_set,
+    render_operations_set,
+)
 from ledger.api.rendering.render_packaged_charge import render_charge_changes
 from ledger.core.commands import ChangePackage, Subscribe
 from ledger.core.decide import decide
@@ -155,4 +159,7 @@ def render_tried(tried: Tried, shard: int, account: str, assets: Assets) -> pb.S
     message.budgets_set.extend(render_budgets_set(assets, tried.events))
     message.budgets_removed.extend(budgets_removed(tried.events))
     message.charges.extend(render_charge_changes(assets, tried.charges))
+    operations = render_operations_set(assets, tried.events)
+    if operations is not None:
+        message.operations.CopyFrom(operations)
     return message

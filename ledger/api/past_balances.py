@@ -84,6 +84,7 @@ class PastBalances:
                 raise _unknown_grant(request.grant_id)
             (past,) = await look.past([point], grant)
             position = position_of(entry.shard, look.standing.entries)
+        await edge.assets.read(tenant)
         response = pb.BalanceServiceGetResponse(
             account=entry.account_id,
             as_of_us=point.effective_at,
@@ -119,6 +120,7 @@ class PastBalances:
             sides = {leg.debit_book for leg in legs} | {leg.credit_book for leg in legs}
             rows = await look.books(sides) if sides else {}
             position = position_of(entry.shard, look.standing.entries)
+        await edge.assets.read(tenant)
         response = pb.ListChangesResponse(
             account=entry.account_id,
             differences=self._differences(was, now),

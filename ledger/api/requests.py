@@ -13,7 +13,7 @@ from ledger.core.events import Rollover
 from ledger.core.limits import ID_BYTES_MAX
 from ledger.core.shapes import Shape
 from ledger.journal.directory import Entry
-from ledger.v1 import decision_pb2, types_pb2
+from ledger.v1 import decision_pb2, lease_pb2, types_pb2
 
 
 class Work(Protocol):
@@ -164,9 +164,17 @@ def check_operation(
     | decision_pb2.CheckManyRequest
     | decision_pb2.CheckRequest
     | decision_pb2.DebitRequest
-    | decision_pb2.ExplainDecisionRequest,
+    | decision_pb2.ExplainDecisionRequest
+    | lease_pb2.LeaseServiceAcquireRequest,
 ) -> None:
     """The operation that a request names, and what caused that."""
     operation, parent = request.operation, request.operation_parent
     check.fault(text_fault("operation", operation, ID_BYTES_MAX, empty=not parent))
     check.fault(text_fault("operation_parent", parent, ID_BYTES_MAX, empty=True))
+
+
+def check_unlearned(field: str, sizing: decision_pb2.Sizing.ValueType) -> None:
+    """What a hold of an operation is to pay is by the caller's figures. Raises CallFailed."""
+    if sizing == decision_pb2.SIZING_LEARNED:
+        message = "of an operation's hold the quantities are the caller's; leave the learning out"
+        raise CallFailed("FIELD_NOT_ALLOWED", message, field=field)

@@ -101,6 +101,7 @@ class RollUps:
         named = {*payers, *(line.key.account for line in lines)}
         named |= {each.payer.account for line in lines for each in line.paid}
         names = await edge.names(named)
+        await edge.assets.read(tenant)
         rendering = StatementRendering(edge.assets, entry.shard, names)
         return pb.RollUpResponse(
             account=entry.account_id,

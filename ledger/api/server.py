@@ -23,6 +23,7 @@ from ledger.api.card_check import CardChecker, CheckedHere
 from ledger.api.closing_statements import StatementCloser
 from ledger.api.edge import Edge
 from ledger.api.erasing import Eraser
+from ledger.api.explaining_recorded import Explainer, RecordedDecisions
 from ledger.api.forward import Forwarder
 from ledger.api.forward_all import PeerCalls, PeerService
 from ledger.api.gate import ChangeNotes, Gate
@@ -31,6 +32,7 @@ from ledger.api.intake.parking import Parking
 from ledger.api.limits import MESSAGE_BYTES_MAX
 from ledger.api.malformed import deserialiser
 from ledger.api.reflecting import GuardedReflection
+from ledger.api.runway_watch import RunwayWatch
 from ledger.api.services.account_service import AccountService
 from ledger.api.services.balance_service import BalanceService
 from ledger.api.services.budget_service import BudgetService
@@ -56,6 +58,7 @@ from ledger.api.services.payment_service import PaymentService
 from ledger.api.services.pricing_service import PricingService
 from ledger.api.services.recurring_service import RecurringGrantService
 from ledger.api.services.report_service import ReportService
+from ledger.api.services.runway_service import RunwayService
 from ledger.api.services.seat_service import SeatService
 from ledger.api.services.sizing_service import SizingService
 from ledger.api.services.statement_service import StatementService
@@ -64,6 +67,7 @@ from ledger.api.services.usage_service import UsageService
 from ledger.api.simulating import Simulator
 from ledger.api.tracing import Telemetry
 from ledger.auth.authenticator import Authenticator
+from ledger.auth.gateway_keys import GatewayKeys, GatewayKeySource, MemoryGatewayKeys
 from ledger.auth.mandate_tokens import MandateKeys
 from ledger.auth.passing import PrincipalSeal
 from ledger.auth.principal import server_principal
@@ -104,6 +108,7 @@ from ledger.v1 import (
     peer_pb2,
     recurring_pb2,
     report_pb2,
+    runway_pb2,
     seat_pb2,
     sizing_pb2,
     statement_pb2,
@@ -152,6 +157,8 @@ class LedgerServer:
         mandates: MandateKeys | None = None,
         let_in: OpenSpool | None = None,
         count_away: Callable[[str], object] = str,
+        gateway_keys: GatewayKeySource | None = None,
+        explainer: Explainer | None = None,
     ) -> None:
         """`seals` is where the ledger's seals stand; None: nothing is sealed.
 
@@ -159,10 +166,12 @@ class LedgerServer:
         `history`: the read models, to look back in; None: there are none.
         `checker`: where rate cards are checked; None = here.
         `simulator`: who tries prices on the journal; None: nobody does.
+        `explainer`: who looks back at recorded decisions; None: nobody does.
         `gateway`: what routes of gateways need not say.
         `authenticator`: who finds out who calls; None: nobody is asked, everybody may all.
         `let_in`: where what gateways let in while a shard is away is kept; None: nothing is let in.
         `count_away` is told what gateways were told meanwhile, and what became of it.
+        `gateway_keys`: what signs what they hand back; None: a key of this server's own.
         `mandates`: signs tokens of mandates; None: nobody has one.
         `seal`: proves to other servers for whom a call is passed on; `notes`: see Gate.
         """
@@ -177,22 +186,25 @@ class LedgerServer:
         self.eraser = Eraser(ledger, peers)
         self.checker = checker if checker is not None else CheckedHere()
         self.closer = StatementCloser(ledger, history.pool) if history is not None else None
+        self.runways = RunwayWatch(self.edge, history) if history is not None else None
         self._calls = Calls(ledger.clock, self.edge.telemetry, self.forwarder, self.gate)
-        decisions = DecisionService(self.edge, self.forwarder)
+        recorded = RecordedDecisions(self.edge, history, explainer)
+        decisions = DecisionService(self.edge, self.forwarder, recorded)
         usage = UsageService(self.edge, self.parking, spreader, history)
         journal = JournalService(self.edge, seals or MemorySealStore(), self.forwarder)
         self.inside = inside = Inside(self.edge, self._calls, decisions, usage, journal)
         principal = server_principal(self.forwarder.process)
-        recording = Recording(inside, ledger.clock, self.gate, principal)
-        self.settlements = decisions.unheld = Settlements(inside, recording, let_in)
+        recording = Recording(inside, ledger.clock, self.gate, principal, self.edge.telemetry)
+        self._gateway_keys = keys = GatewayKeys(gateway_keys or MemoryGatewayKeys(), ledger.clock)
+        self.settlements = decisions.unheld = Settlements(inside, recording, keys, let_in)
         self.routes = routes = Routes(gateway if gateway is not None else Defaults())
-        self.answers = answers = Answers(self.edge, inside, let_in, count_away)
+        self.answers = answers = Answers(self.edge, inside, keys, let_in, count_away)
         self.recorder: Recorder | None = None
         if let_in is not None:
             tenant = routes.defaults.tenant
-            self.recorder = Recorder(let_in, recording, self.edge, count_away, tenant)
+            self.recorder = Recorder(let_in, recording, self.edge, count_away, tenant, keys)
         self._health = health.aio.HealthServicer()
-        self._services = services(
+        self.served = services(
             self.edge,
             usage,
             decisions,
@@ -206,14 +218,14 @@ class LedgerServer:
             self.closer,
             mandates,
         )
-        self._services += [
+        self.served += [
             (
                 authorization_pb2.DESCRIPTOR.services_by_name["Authorization"],
                 AuthorizationService(answers, routes),
             ),
             (
                 rate_limit_pb2.DESCRIPTOR.services_by_name["RateLimitService"],
-                RateLimitService(inside, routes, self.settlements),
+                RateLimitService(answers, routes, self.settlements),
             ),
         ]
         self._server: Server | None = None
@@ -241,7 +253,7 @@ class LedgerServer:
 
         Health says NOT_SERVING until `serve`: other servers may forward calls here already, and
         what is not open yet says so. Raises InsecureListen, and RuntimeError where the address
-        cannot be had.
+        cannot be had; JournalError.
         """
         if credentials is None and not insecure and not is_loopback(listen):
             raise InsecureListen(
@@ -253,8 +265,9 @@ class LedgerServer:
                 f"{listen} is reachable from other machines, and nobody asks who calls: give an "
                 "authenticator, or ask for insecure listening if the network itself is trusted"
             )
+        await self._gateway_keys.learn()
         made = server(options=OPTIONS)
-        made.add_generic_rpc_handlers((Methods(self._services, self._calls),))
+        made.add_generic_rpc_handlers((Methods(self.served, self._calls),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, made)
         names = self._names()
         shown = (*names, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -279,7 +292,7 @@ class LedgerServer:
         await self._go_on()
 
     def _names(self) -> list[str]:
-        return [service.full_name for service, _ in self._services]
+        return [service.full_name for service, _ in self.served]
 
     async def not_serving(self) -> None:
         """Tell whoever asks after our health to go elsewhere; calls are still answered."""
@@ -288,17 +301,23 @@ class LedgerServer:
     async def stop(self, grace_s: float | None = None) -> None:
         """Take no more calls, give those in flight `grace_s` seconds, and stop what runs beside."""
         self.edge.closing.set()
-        if self._server is not None:
-            await self._server.stop(grace_s)
+        await self.hang_up(grace_s)
         await self.settlements.stop(grace_s)
         if self.recorder is not None:
             await self.recorder.stop()
         await self.parking.stop()
         if self.closer is not None:
             await self.closer.stop()
+        if self.runways is not None:
+            await self.runways.stop()
         await self.eraser.stop()
         await self.forwarder.close()
         await self.checker.stop()
+
+    async def hang_up(self, grace_s: float | None = None) -> None:
+        """Take no more calls; what runs beside goes on, and the shards stay."""
+        if self._server is not None:
+            await self._server.stop(grace_s)
 
     async def _go_on(self) -> None:
         """Take up what a predecessor left: parked usage, unfinished erasures, statements that are
@@ -309,6 +328,8 @@ class LedgerServer:
             self.eraser.go_on()
         if self.closer is not None:
             self.closer.start()
+        if self.runways is not None:
+            self.runways.start()
         if self.recorder is not None:
             await self.recorder.start()
 
@@ -367,6 +388,7 @@ def services(
         ),
         (family_pb2.DESCRIPTOR.services_by_name["FamilyService"], FamilyService(edge)),
         (top_up_pb2.DESCRIPTOR.services_by_name["TopUpService"], TopUpService(edge)),
+        (runway_pb2.DESCRIPTOR.services_by_name["RunwayService"], RunwayService(edge)),
         (balance_pb2.DESCRIPTOR.services_by_name["BalanceService"], BalanceService(edge, history)),
         (payment_pb2.DESCRIPTOR.services_by_name["PaymentService"], PaymentService(edge)),
         (

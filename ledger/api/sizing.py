@@ -6,13 +6,24 @@ from, so that a retry is told the same when more was learned since.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from ledger.api.edge import Edge
 from ledger.core.commands import Sizing
-from ledger.core.events import SizedBy
+from ledger.core.events import Sized, SizedBy
 from ledger.core.shapes import Shape
 from ledger.journal.directory import Entry
-from ledger.sizing.rules import NO_SIZING
+from ledger.sizing.rules import NO_SIZING, SizingRule, SizingVersion
 from ledger.v1 import decision_pb2 as pb
+
+
+class Ruled(NamedTuple):
+    """By which rule of which version work is sized; `demanded`: because the call says so."""
+
+    rule: SizingRule
+    version: SizingVersion
+    demanded: bool
 
 
 async def sized(
@@ -32,14 +43,39 @@ async def sized(
     if mode == pb.SIZING_AS_ASKED:
         return asked, None
     version = edge.ledger.configurations.sizing.get(entry.tenant, NO_SIZING)
-    rule = version.rule(shape.product, entry.account_id)
+    ruled = ruled_by(version, shape, entry.account_id, mode)
+    if not isinstance(ruled, Ruled):
+        return asked, Sizing(asked, (), 0, True) if ruled else None
+    sizes = await edge.learned.sizes(
+        entry.tenant, ruled.rule, dict(shape.attributes), entry.number, edge.now_us(entry.tenant)
+    )
+    return apply(edge, ruled, shape, asked, ranged, sizes)
+
+
+def ruled_by(
+    version: SizingVersion, shape: Shape, account_id: str, mode: pb.Sizing.ValueType
+) -> Ruled | bool:
+    """What sizes an account's work; else whether the call demands to learn what no rule is for."""
+    if mode == pb.SIZING_AS_ASKED:
+        return False
+    rule = version.rule(shape.product, account_id)
     demanded = mode == pb.SIZING_LEARNED
     if rule is None or (rule.on_request and not demanded):
-        return asked, Sizing(asked, (), 0, True) if demanded else None
+        return demanded
+    return Ruled(rule, version, demanded)
+
+
+def apply(
+    edge: Edge,
+    ruled: Ruled,
+    shape: Shape,
+    asked: tuple[int, ...],
+    ranged: tuple[str, int],
+    sizes: Sequence[Sized],
+) -> tuple[tuple[int, ...], Sizing | None]:
+    """The same by what was learned of each quantity of the rule."""
+    rule, version, demanded = ruled
     named, least = ranged
-    sizes = await edge.learned.sizes(
-        entry.tenant, rule, dict(shape.attributes), entry.number, edge.now_us(entry.tenant)
-    )
     quantities = list(asked)
     found = []
     for each in sizes:

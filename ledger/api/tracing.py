@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from grpc.aio import ServicerContext
 
@@ -23,6 +23,18 @@ class Span(Protocol):
     def traceparent(self) -> str:
         """The W3C header that makes a call to another process a child of this one."""
         ...
+
+
+class Away(NamedTuple):
+    """What came of something that a gateway asked while a shard was away."""
+
+    name: str
+    said: Mapping[str, str]
+    method: str = ""
+    """The call that recorded it."""
+
+    code: str = "OK"
+    """How that ended, or why there was none."""
 
 
 class Telemetry(Protocol):
@@ -48,6 +60,19 @@ class Telemetry(Protocol):
         """A quantity was to be learned: of ACCOUNT, ATTRIBUTES, PRODUCT, or NONE's usage."""
         ...
 
+    def away_started(self, traceparent: str) -> Span | None:
+        """Something that a gateway asked is decided, or recorded later, without or after the
+        shard; the header is of what it belongs to, "" = nothing. None: it has no trace."""
+        ...
+
+    def away_ended(self, span: Span | None, ended: Away, started_us: int) -> None:
+        """That is over."""
+        ...
+
+    def recorded_after(self, waited_us: int) -> None:
+        """What was let in is recorded, so long after."""
+        ...
+
 
 class NoTelemetry:
     """Watches nothing."""
@@ -66,4 +91,14 @@ class NoTelemetry:
         """See Telemetry."""
 
     def sized(self, learned_of: str) -> None:
+        """See Telemetry."""
+
+    def away_started(self, traceparent: str) -> Span | None:
+        """See Telemetry."""
+        return None
+
+    def away_ended(self, span: Span | None, ended: Away, started_us: int) -> None:
+        """See Telemetry."""
+
+    def recorded_after(self, waited_us: int) -> None:
         """See Telemetry."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from ledger.api.balance_figures import BalanceFigures, assets_of, balance_figures, render_figures
@@ -20,18 +22,21 @@ from ledger.api.limits import Checked
 from ledger.api.positions import minimum, position_of
 from ledger.api.rendering.render_budget import budget_view
 from ledger.api.rendering.render_decision import hold_view
+from ledger.api.rendering.render_runway import render_runway
+from ledger.core.funding.runway import Runway
+from ledger.core.limits import MINUTE_US, SECOND_US
 from ledger.core.state import Account, State
 from ledger.engine.watching import Watcher
 from ledger.engine.writer import Writer
 from ledger.journal.directory import Entry
 from ledger.v1 import balance_pb2 as pb
 from ledger.v1 import types_pb2
+from rating.overrides import OverrideSet
 
 WATCHED_MAX: Final = 200  # accounts of a stream; x ~20 us a look
 HOLDS_SHOWN_MAX: Final = 1_000  # open ones of an account, in the first message
-INTERVAL_MAX_US: Final = 60_000_000
+INTERVAL_MAX_US: Final = MINUTE_US
 LOOK_AGAIN_S: Final = 5  # what time alone changes has no entry: a grant takes effect, a window ends
-_US: Final = 1_000_000
 METHOD: Final = "ledger.v1.BalanceService/Watch"
 
 
@@ -53,18 +58,41 @@ class BudgetFigures(NamedTuple):
     resets_at_us: int
 
 
+class PriceFigures(NamedTuple):
+    """What prices an account's usage."""
+
+    card: str = ""
+    version: int = 0
+    overrides_version: int = 0
+    means: str = ""
+    """The card that an alias means; else the card."""
+
+    candidates: tuple[int, ...] = ()
+    overrides: str = ""
+    """All that stand over it, whosever they are."""
+
+    stretch: int = 0
+    """Of time, in which the same of them are in force."""
+
+    @property
+    def revision(self) -> str:
+        """Another one whenever one of them is another."""
+        return blake2b(repr(tuple(self)).encode(), digest_size=16).hexdigest()
+
+
 class AccountFigures(NamedTuple):
     """What is shown of an account."""
 
     balances: tuple[BalanceFigures, ...]
     holds: Mapping[int, HoldFigures]
     budgets: tuple[BudgetFigures, ...]
-    prices: tuple[str, int, int]
+    prices: PriceFigures
     frozen: bool
     closed: bool
+    runways: tuple[Runway, ...]
 
 
-NOTHING: Final = AccountFigures((), {}, (), ("", 0, 0), False, False)
+NOTHING: Final = AccountFigures((), {}, (), PriceFigures(), False, False, ())
 
 
 class Look(NamedTuple):
@@ -137,7 +165,7 @@ class BalanceWatch:
         """Wait for a change, at least so long; False = the server stops."""
         closing = self._edge.closing
         if interval_us:
-            await _first_of(closing.wait(), timeout_s=interval_us / _US)
+            await _first_of(closing.wait(), timeout_s=interval_us / SECOND_US)
         await _first_of(closing.wait(), watcher.changed.wait(), timeout_s=LOOK_AGAIN_S)
         return not closing.is_set()
 
@@ -187,12 +215,18 @@ class BalanceWatch:
                 for each in seen.budgets
             )
         if new or seen.prices != known.prices:
-            name, version, overrides = seen.prices
+            prices = seen.prices
             shown.prices.CopyFrom(
                 pb.WatchedPrices(
-                    rate_card=name, rate_card_version=version, overrides_version=overrides
+                    rate_card=prices.card,
+                    rate_card_version=prices.version,
+                    overrides_version=prices.overrides_version,
+                    revision=prices.revision,
                 )
             )
+        if seen.runways != known.runways:
+            alerts = [render_runway(assets, each) for each in seen.runways]
+            shown.runways.CopyFrom(pb.WatchedRunways(alerts=alerts))
         return shown
 
     async def _holds(
@@ -275,8 +309,6 @@ class _Looking:
 
     def _figures(self, state: State, account: Account, now_us: int) -> AccountFigures:
         request = self._request
-        card = state.catalog.card(account.card_key)
-        in_force = card.versions.candidates(now_us)
         return AccountFigures(
             tuple(
                 balance_figures(state, account, asset, request.product, now_us)
@@ -284,10 +316,37 @@ class _Looking:
             ),
             _holds_of(account) if request.holds else {},
             tuple(_budgets_of(account, now_us)) if request.budgets else (),
-            (card.name, in_force[0].version if in_force else 0, account.overrides_version),
+            _prices_of(state, account, now_us),
             account.frozen,
             account.closed_at > 0,
+            tuple([each for each in account.runways if each.alert is not None]),
         )
+
+
+def _prices_of(state: State, account: Account, now_us: int) -> PriceFigures:
+    key = account.card_key
+    card = state.catalog.card(key)
+    means = card.target_at(now_us)
+    candidates = means.versions.candidates(now_us) if means is not None else ()
+    over = key[2] if len(key) == 3 else None
+    return PriceFigures(
+        card.name,
+        candidates[0].version if candidates else 0,
+        account.overrides_version,
+        means.name if means is not None else "",
+        tuple([each.version for each in candidates]),
+        _said_of(over) if over is not None else "",
+        over.stretch(now_us) if over is not None else 0,
+    )
+
+
+@lru_cache(maxsize=1_024)  # sets are looked at again and again, and never change
+def _said_of(overrides: OverrideSet) -> str:
+    layers = [
+        [(each.numbered.number, each.set_at_us, each.ended_at_us) for each in layer]
+        for layer in overrides.layers
+    ]
+    return blake2b(repr((layers, overrides.sold)).encode(), digest_size=16).hexdigest()
 
 
 def _holds_of(account: Account) -> dict[int, HoldFigures]:

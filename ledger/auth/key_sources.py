@@ -18,13 +18,14 @@ from urllib.parse import urlsplit
 
 from ledger.auth.keys import KeysUnusable, VerifyingKey, read_keys
 from ledger.auth.refusals import AuthRefused, Undecided, Unproven
+from ledger.core.limits import DAY_US, SECOND_US
 from ledger.loopback import is_loopback
 
 DOCUMENT_BYTES_MAX: Final = 1 << 20
 FETCH_TIMEOUT_S: Final = 5
 WAIT_S: Final = 1  # for a reading, where there are keys of before
-AGAIN_US: Final = 5_000_000  # between two readings that an unknown kid or a failure asks for
-STALE_US_MAX: Final = 24 * 3_600 * 1_000_000  # keys that cannot be read anew go on for so long
+AGAIN_US: Final = 5 * SECOND_US  # between two readings that an unknown kid or a failure asks for
+STALE_US_MAX: Final = DAY_US  # keys that cannot be read anew go on for so long
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""API keys in PostgreSQL, with who issued and revoked them; and the secret that servers share.
+"""API keys in PostgreSQL, with who issued and revoked them; and the secrets that servers share.
 
 Rows are only ever added. Accounts stand as numbers, so that an erasure has nothing to blank here.
 """
@@ -13,6 +13,7 @@ import asyncpg
 from msgspec import Struct
 
 from ledger.auth.api_keys import NewKey, StoredKey
+from ledger.auth.gateway_keys import SECRET_BYTES, GatewayKey
 from ledger.auth.principal import ALL_TENANTS
 from ledger.journal.connection import Pool, borrow
 from ledger.journal.sql import load
@@ -173,6 +174,26 @@ class PostgresKeyStore:
             await connection.execute(_SQL["make_secret"], secrets.token_bytes(32))
             secret: bytes = await connection.fetchval(_SQL["secret"])
             return secret
+
+    async def gateway_keys(self) -> Sequence[GatewayKey]:
+        """See GatewayKeySource; the first is made by whoever asks first."""
+        async with borrow(self._pool) as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(_SQL["gateway_keys"])
+            if not rows:
+                await connection.execute(
+                    _SQL["first_gateway_key"], secrets.token_bytes(SECRET_BYTES)
+                )
+                rows = await connection.fetch(_SQL["gateway_keys"])
+        return [GatewayKey(row["secret"], row["before_until"]) for row in rows]
+
+    async def add_gateway_key(self, made_by: str, lasts_us: int) -> int:
+        """Sign with a new key from now on; those before it count for so many microseconds more.
+        Its number."""
+        async with borrow(self._pool) as connection:
+            number: int = await connection.fetchval(
+                _SQL["add_gateway_key"], secrets.token_bytes(SECRET_BYTES), made_by, lasts_us
+            )
+            return number
 
 
 def tenant_name(tenant: str) -> str | None:

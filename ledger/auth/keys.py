@@ -30,7 +30,15 @@ _CURVES: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES51
 ALGORITHMS: Final = frozenset({"EdDSA", *_CURVES.values(), *_RSA})
 """All that are taken."""
 
-_KINDS: Final = frozenset({"RSA", "EC", "OKP"})
+_KINDS: Final = (
+    ("RSA", None),
+    ("EC", "P-256"),
+    ("EC", "P-384"),
+    ("EC", "P-521"),
+    ("OKP", "Ed25519"),
+)
+"""(kty, crv) of those that verify tokens."""
+
 _BEGIN: Final = b"-----BEGIN "
 
 
@@ -111,12 +119,12 @@ def _from_json(data: bytes) -> Iterator[VerifyingKey]:
     if not isinstance(jwks, list) or not all(isinstance(jwk, dict) for jwk in jwks):
         raise KeysUnusable('"keys" is a list of JWKs')
     for jwk in jwks:
-        if jwk.get("kty") not in _KINDS or jwk.get("use", "sig") != "sig":
+        if (jwk.get("kty"), jwk.get("crv")) not in _KINDS or jwk.get("use", "sig") != "sig":
             continue
         if "d" in jwk:
             raise KeysUnusable("it holds a private key: give the public ones to whoever verifies")
         algorithm = jwk.get("alg")
-        if algorithm is not None and algorithm not in ALGORITHMS:
+        if algorithm is not None and not (isinstance(algorithm, str) and algorithm in ALGORITHMS):
             continue
         try:
             public = PyJWK(jwk, algorithm or _some_algorithm(jwk)).key

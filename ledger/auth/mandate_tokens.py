@@ -47,6 +47,7 @@ from ledger.client.mandate_words import (
     first_block,
     read_block,
 )
+from ledger.core.limits import SECOND_US
 
 BELIEVED_US: Final = 1_000_000
 """How long a verified token is not looked at again."""
@@ -55,7 +56,6 @@ LOOK_MAX: Final = timedelta(minutes=1)
 """By the wall clock. The library's own millisecond passes on a busy machine before a sound token is
 looked at; the work itself is bounded by how many facts, rounds and words there may be."""
 
-US_A_SECOND: Final = 1_000_000
 _ID_MASK: Final = (1 << 31) - 1
 
 
@@ -130,7 +130,7 @@ def _read(biscuit: Biscuit, now_us: int) -> MandateToken:
 
 def _look_at_time(biscuit: Biscuit, until_us: int, now_us: int) -> None:
     """Have the library decide: every check of every block holds now."""
-    at = datetime.fromtimestamp(now_us / US_A_SECOND, UTC)
+    at = datetime.fromtimestamp(now_us / SECOND_US, UTC)
     builder: Any = AuthorizerBuilder("time({now}); allow if true", {"now": at})  # stubs lack limits
     limits = builder.limits()
     limits.max_time = LOOK_MAX

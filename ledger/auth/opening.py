@@ -6,7 +6,7 @@ issuer's keys are named; certificates where TLS asks for them.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from ledger.auth.api_keys import Clock, KeyFinder, KeyVerifier
 from ledger.auth.asked import Asked
@@ -15,8 +15,7 @@ from ledger.auth.certificates import Certificates, read_certificates
 from ledger.auth.key_sources import KeySet, MonotonicClock
 from ledger.auth.passing import PrincipalSeal
 from ledger.auth.tokens import TokenVerifier
-
-US_A_SECOND: Final = 1_000_000
+from ledger.core.limits import SECOND_US
 
 
 class Clocks(Clock, MonotonicClock, Protocol):
@@ -29,7 +28,7 @@ async def open_authenticator(
     """Raises KeysUnusable, CertificatesInvalid."""
     tokens = None
     if asked.jwks is not None:
-        key_set = KeySet(asked.jwks, asked.refresh_s * US_A_SECOND, clock)
+        key_set = KeySet(asked.jwks, asked.refresh_s * SECOND_US, clock)
         await key_set.open()
         tokens = TokenVerifier(key_set, asked.issuer, asked.audience, asked.leeway_s)
     certificates = Certificates(None) if asked.any_certificate else None

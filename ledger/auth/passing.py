@@ -16,9 +16,10 @@ import msgspec
 from ledger.auth.api_keys import Clock
 from ledger.auth.principal import Principal
 from ledger.auth.refusals import AuthRefused, Unproven
+from ledger.core.limits import MINUTE_US
 
 METADATA: Final = "drawdown-caller-bin"
-LIFETIME_US: Final = 60_000_000
+LIFETIME_US: Final = MINUTE_US
 """From the sealing to its first look: what clocks differ by, and the way."""
 
 _SEAL_BYTES: Final = 32

@@ -16,10 +16,10 @@ from ledger.auth.key_sources import KeySet
 from ledger.auth.keys import ALGORITHMS
 from ledger.auth.principal import Principal, lasting
 from ledger.auth.refusals import AuthRefused, Unproven
+from ledger.core.limits import SECOND_US
 
 TOKEN_BYTES_MAX: Final = 8_192
 TYPES: Final = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
-US_A_SECOND: Final = 1_000_000
 
 
 class Verified(NamedTuple):
@@ -60,7 +60,7 @@ class TokenVerifier:
                 value=algorithm,
             )
         claims = self._claims(token, key.key, algorithm)
-        until_us = (int(claims["exp"]) + self._leeway_s) * US_A_SECOND
+        until_us = (int(claims["exp"]) + self._leeway_s) * SECOND_US
         return Verified(lasting(principal_of(claims), until_us), until_us)
 
     def _claims(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:

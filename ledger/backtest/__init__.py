@@ -5,7 +5,8 @@ What the ledger made of it is decided again by the core's own functions, in a st
 prices, who pays, denials, expiry, rollover, backfill, true-up. Nothing is written, and nothing of
 the ledger that runs is touched. Read in this order:
 
-    asked           the command that an entry answered
+    asked, asked_terms, asked_work    the command that an entry answered
+    again           one recorded decision, decided again from the state before it
     candidate       the cards of a tenant with the candidate in their midst
     terms, terms_file, terms_part    extra grants, scaled grants, other limits; as people write them
     figures         what both sides charged, earned and cost: by account, by product
@@ -13,7 +14,7 @@ the ledger that runs is touched. Read in this order:
     originals       which entries are corrected later, found before they are replayed
     numbers         grants and top-ups keep the numbers that the journal knows them by
     usual, usual_parts, usual_costs    most usage, decided again in one loop
-    usage_entries, entries   what each kind of entry asks for
+    usage_entries, hold_entries, entries    what each kind of entry asks for
     trying          what terms do in a replay
     replay          entries -> commands -> the core -> figures
     shard           one shard's rows: folded up to the range, replayed within it

@@ -25,6 +25,7 @@ from ledger.backtest.usual import Usual
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.applying import ask_for_top_ups
+from ledger.core.budgets.counted_before import counted_behind
 from ledger.core.decide import Outcome, execute
 from ledger.core.decisions.affording import Afforded
 from ledger.core.decisions.authorizing import assess_up_to, range_of
@@ -33,6 +34,7 @@ from ledger.core.drawing.conversion import conversion_behind
 from ledger.core.due import post_one, rate_one, settle_touched, sweep
 from ledger.core.evolve import evolve
 from ledger.core.limits import BATCH_INDEX_MAX, HOUR_US
+from ledger.core.live_timers import rebuild_timers
 from ledger.core.metering.suspense import rated_by
 from ledger.core.opening import declare
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, Reason, Refusal, locator_of, split_locator
@@ -94,7 +96,7 @@ class Replay:
         for published_by, version in sorted(state.configuration.items()):
             for each in range(1, version + 1):
                 cards.apply(published_by, each)
-        state.rebuild_timers()
+        rebuild_timers(state)
 
     def batch(self, batch_seq: int, recorded_at: int, events: Sequence[e.Event]) -> None:
         """Decide the next batch again."""
@@ -327,11 +329,13 @@ class Replay:
         state = self.state
         place = next(place for place, each in enumerate(self.made) if each is event)
         locator = state.locator - (len(self.made) - place)
-        entry_seq = state.first_event + (locator & LOCATOR_INDEX_MASK)
+        entry = locator & LOCATOR_INDEX_MASK
+        entry_seq = state.first_event + entry
         behind = conversion_behind(self.made, place)
         cost_plan = state.declared[event.cost.plan] if event.cost is not None else None
         declared = state.declared[event.plan]
-        return c.Original(locator, entry_seq, event, declared, behind, cost_plan)
+        counted = counted_behind(self.made, place, entry)
+        return c.Original(locator, entry_seq, event, declared, behind, cost_plan, counted=counted)
 
     def never_run(self, locator: int) -> bool:
         """Whether an entry that was corrected has none in its stead here: it is of the range, and

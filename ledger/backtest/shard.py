@@ -15,6 +15,7 @@ from ledger.backtest.figures import Figures
 from ledger.backtest.originals import Corrected
 from ledger.backtest.replay import Replay
 from ledger.backtest.terms import Terms
+from ledger.core.budgets.counted_before import counted_behind
 from ledger.core.catalog import Catalog
 from ledger.core.commands import Original
 from ledger.core.drawing.conversion import conversion_behind
@@ -113,6 +114,7 @@ class _Past:
                 declared,
                 conversion_behind(events, index),
                 cost_plan_of(events, index),
+                counted=counted_behind(events, index),
             )
 
 

@@ -8,12 +8,19 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from ledger.core.catalog import Asset
-from ledger.core.limits import DAY_US, EXPIRES_AFTER_MAX_US, HOUR_US, INT64_MAX, MINUTE_US
+from ledger.core.limits import (
+    DAY_US,
+    EXPIRES_AFTER_MAX_US,
+    HOUR_US,
+    INT64_MAX,
+    MINUTE_US,
+    SECOND_US,
+)
 from rating.exact import PriceError, parse_price
 from rating.faults import CardFault
 
 _SPAN: Final = re.compile(r"([0-9]{1,18})([smhd])")
-_UNITS: Final = {"s": 1_000_000, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US}
+_UNITS: Final = {"s": SECOND_US, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _US: Final = timedelta(microseconds=1)
 _NONE: Final = "none"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ledger.cli.output import amount, instant, json_option, print_json
+from ledger.cli.output import amount, document_of, instant, json_option, print_json
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _call(
         with connect(remote) as channel:
             reply = getattr(AccountServiceStub(channel), method)(request, timeout=TIMEOUT_S)
         if as_json:
-            print_json(_document(reply))
+            print_json(document_of(reply))
             return
         _show(reply.account)
         for each in getattr(reply, "write_offs", ()):
@@ -171,15 +171,6 @@ def tree(name: str, tenant: str, remote: Remote, as_json: bool) -> None:
         visit(name, 0)
     if as_json:
         print_json(found)
-
-
-def _document(reply: Any) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    document: dict[str, Any] = MessageToDict(
-        reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return document
 
 
 def _show(found: account_pb2.Account) -> None:

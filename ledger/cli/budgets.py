@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from ledger.cli import operation_budgets
 from ledger.cli.arguments import pairs
-from ledger.cli.output import amount, console, instant, json_option, print_json, table
+from ledger.cli.output import amount, console, document_of, instant, json_option, print_json, table
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
+from ledger.core.limits import SECOND_US
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
     from ledger.v1 import budget_pb2, types_pb2
 
 PAGE_SIZE: Final = 1_000
@@ -24,6 +24,10 @@ _LENGTHS: Final = {"m": 60, "h": 3_600, "d": 86_400}
 @click.group(short_help="Set, list and remove budgets.")
 def budget() -> None:
     """Budgets of an account: they bind all below it too."""
+
+
+for each in operation_budgets.COMMANDS:
+    budget.add_command(each)
 
 
 @budget.command("set", short_help="Give an account a budget, or another limit.")
@@ -117,7 +121,7 @@ def set_(
     with connect(remote) as channel:
         reply = BudgetServiceStub(channel).Set(request, timeout=TIMEOUT_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     else:
         click.echo(f"budget {name} of {account}: version {reply.budget.version}")
 
@@ -148,7 +152,7 @@ def list_(account: str, above: bool, tenant: str, remote: Remote, as_json: bool)
             reply.budgets.extend(page.budgets)
             reply.next_page_token = page.next_page_token
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     elif not reply.budgets:
         click.echo("no budget")
     else:
@@ -191,113 +195,11 @@ def values_(
             reply.values.extend(page.values)
             reply.next_page_token = page.next_page_token
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     elif not reply.values:
         click.echo("no value has counted anything")
     else:
         _print_values(reply, scale)
-
-
-@budget.command("set-operation", short_help="Give one user action with all its calls a budget.")
-@click.argument("account")
-@click.argument("operation")
-@click.argument("limit", type=click.IntRange(min=0))
-@click.option(
-    "--measure",
-    type=click.Choice(("charge", "net_charge", "cost", "quantity", "requests")),
-    default="charge",
-    show_default=True,
-    help="What it counts.",
-)
-@click.option("--asset", default="", help="Asset of a charge or cost.")
-@click.option("--quantity", default="", help="Name of the quantity that it counts.")
-@click.option("--soft", is_flag=True, help="Count only: refuse nothing.")
-@click.option("--threshold", "thresholds", multiple=True, type=int, help="Percent to be told.")
-@click.option("--idle", "idle_s", default=0, help="Seconds idle until it ends; 0 = 24 hours.")
-@click.option("--expected-version", default=0, help="Version that is replaced; 0 = whatever.")
-@click.option("--request-id", default="", help="Identity of the call; default: a new one.")
-@server_options
-@json_option
-def set_operation(
-    account: str,
-    operation: str,
-    limit: int,
-    measure: str,
-    asset: str,
-    quantity: str,
-    soft: bool,
-    thresholds: tuple[int, ...],
-    idle_s: int,
-    expected_version: int,
-    request_id: str,
-    tenant: str,
-    remote: Remote,
-    as_json: bool,
-) -> None:
-    """Let OPERATION of ACCOUNT, and all that it causes, use up to LIMIT, in minor units.
-
-    \b
-    drawdown budget set-operation acme run-17 50000000 --asset credit --threshold 80
-    """
-    from ledger.v1 import budget_pb2
-    from ledger.v1.budget_pb2_grpc import BudgetServiceStub
-
-    request = budget_pb2.SetOperationBudgetRequest(
-        tenant=tenant,
-        request_id=request_id or uuid.uuid4().hex,
-        account=account,
-        operation=operation,
-        budget=budget_pb2.Budget(
-            measure=budget_pb2.BudgetMeasure.Value(f"BUDGET_MEASURE_{measure.upper()}"),
-            limit=limit,
-            asset=asset,
-            quantity=quantity,
-            soft=soft,
-            thresholds=sorted(thresholds),
-        ),
-        idle_us=idle_s * 1_000_000,
-        expected_version=expected_version,
-    )
-    with connect(remote) as channel:
-        reply = BudgetServiceStub(channel).SetOperationBudget(request, timeout=TIMEOUT_S)
-    if as_json:
-        print_json(_document(reply))
-    else:
-        click.echo(f"budget of operation {operation}: version {reply.budget.version}")
-
-
-@budget.command("show-operation", short_help="Show the budget that covers a user action.")
-@click.argument("account")
-@click.argument("operation")
-@server_options
-@json_option
-def show_operation(
-    account: str, operation: str, tenant: str, remote: Remote, as_json: bool
-) -> None:
-    """Show the nearest budget that covers OPERATION of ACCOUNT, with what is used and left.
-
-    \b
-    drawdown budget show-operation acme run-17
-    """
-    from ledger.v1 import budget_pb2
-    from ledger.v1.budget_pb2_grpc import BudgetServiceStub
-
-    request = budget_pb2.GetOperationBudgetRequest(
-        tenant=tenant, account=account, operation=operation
-    )
-    with connect(remote) as channel:
-        reply = BudgetServiceStub(channel).GetOperationBudget(request, timeout=TIMEOUT_S)
-    if as_json:
-        print_json(_document(reply))
-        return
-    standing = reply.budget
-    scale = standing.budget.scale
-    used, pending, left = [
-        amount(int(each), scale) for each in (standing.used, standing.pending, standing.left)
-    ]
-    limit = amount(standing.budget.limit, scale)
-    below = f"{reply.operations_below} operations below it"
-    click.echo(f"used {used}, held {pending}, left {left} of {limit}; {below}")
 
 
 @budget.command(short_help="Remove a budget.")
@@ -323,7 +225,7 @@ def remove(
     with connect(remote) as channel:
         reply = BudgetServiceStub(channel).Remove(request, timeout=TIMEOUT_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     else:
         click.echo(f"budget {name} of {account} is removed")
 
@@ -339,7 +241,7 @@ def window_of(text: str, zone: str) -> types_pb2.Window:
     if text in ("lifetime", "billing") and not zone:
         return types_pb2.Window(kind=types_pb2.WindowKind.Value(f"WINDOW_KIND_{text.upper()}"))
     if kind in ("fixed", "sliding") and length[:-1].isdecimal() and length[-1] in _LENGTHS:
-        length_us = int(length[:-1]) * _LENGTHS[length[-1]] * 1_000_000
+        length_us = int(length[:-1]) * _LENGTHS[length[-1]] * SECOND_US
         named = types_pb2.WindowKind.Value(f"WINDOW_KIND_{kind.upper()}")
         return types_pb2.Window(kind=named, zone=zone, length_us=length_us)
     raise click.UsageError(
@@ -390,12 +292,3 @@ def _limits(given: tuple[str, ...], attributes: int) -> list[budget_pb2.BudgetVa
         parts = value.split(",") if attributes > 1 else [value]
         limits.append(budget_pb2.BudgetValueLimit(value=parts, limit=int(limit)))
     return limits
-
-
-def _document(reply: Message) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    document: dict[str, Any] = MessageToDict(
-        reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return document

@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from ledger.cli.instants import Instant
-from ledger.cli.output import amount, console, instant, json_option, print_json, table
+from ledger.cli.output import amount, console, document_of, instant, json_option, print_json, table
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def list_(account: str, tenant: str, remote: Remote, as_json: bool) -> None:
             reply.charges.extend(page.charges)
             reply.next_page_token = page.next_page_token
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     elif not reply.charges:
         click.echo("no charge")
     else:
@@ -308,7 +308,7 @@ def fees(account: str, charge_id: str, tenant: str, remote: Remote, as_json: boo
             reply.fees.extend(page.fees)
             reply.next_page_token = page.next_page_token
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     elif not reply.fees:
         click.echo("no fee")
     else:
@@ -349,7 +349,7 @@ def _say(
     reply: Message, charge: charge_pb2.FixedCharge, as_json: bool, charged: int | None = None
 ) -> None:
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     terms = charge.terms
     parts = [f"{charge.charge_id} {charge.name} of {charge.account}: {charge.quantity:,}"]
@@ -361,12 +361,3 @@ def _say(
     if charge.ends_at_us:
         parts.append(f"ends {instant(charge.ends_at_us)}")
     click.echo(", ".join(parts))
-
-
-def _document(reply: Message) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    document: dict[str, Any] = MessageToDict(
-        reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return document

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from ledger.cli.instants import Instant
-from ledger.cli.output import instant, json_option, print_json, progress
+from ledger.cli.output import document_of, instant, json_option, print_json, progress
 from ledger.cli.remote import Remote, connect, server_options
+from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 if TYPE_CHECKING:
     from ledger.v1 import clock_pb2
 
 CALL_S: Final = 10  # of one call; what is left is waited for in the next
 _UNITS_US: Final = {
-    "s": 1_000_000,
-    "m": 60_000_000,
-    "h": 3_600_000_000,
-    "d": 86_400_000_000,
-    "w": 604_800_000_000,
+    "s": SECOND_US,
+    "m": MINUTE_US,
+    "h": HOUR_US,
+    "d": DAY_US,
+    "w": 7 * DAY_US,
 }
 
 
@@ -61,7 +62,7 @@ def show(tenant: str, remote: Remote, as_json: bool) -> None:
             clock_pb2.ClockServiceGetRequest(tenant=tenant), timeout=CALL_S
         )
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     kind = "sandbox" if reply.sandbox else "live: its clock cannot be moved"
     click.echo(f"{instant(reply.now_us)}  {tenant}, {kind}")
@@ -99,7 +100,7 @@ def advance(
         request.by_us = by_us
     reply = _advance(remote, request)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     click.echo(f"{instant(reply.reached_us)}  {tenant}: all that was due by then has happened")
     click.echo(f"{_told(reply.offset_us)} ahead")
@@ -122,16 +123,7 @@ def _advance(remote: Remote, request: clock_pb2.AdvanceRequest) -> clock_pb2.Adv
 
 def _told(offset_us: int) -> str:
     """A duration for a person: 31 d 6 h."""
-    seconds = offset_us // 1_000_000
+    seconds = offset_us // SECOND_US
     parts = ((seconds // 86_400, "d"), (seconds // 3_600 % 24, "h"), (seconds // 60 % 60, "min"))
     said = [f"{count} {unit}" for count, unit in parts if count]
     return " ".join(said) or f"{seconds} s"
-
-
-def _document(reply: Any) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    document: dict[str, Any] = MessageToDict(
-        reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return document

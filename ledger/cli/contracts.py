@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ledger.cli.instants import Instant
-from ledger.cli.output import Failed, instant, json_option, print_json
+from ledger.cli.output import Failed, document_of, instant, json_option, print_json
 from ledger.cli.overrides import price_of, read_file
 from ledger.cli.remote import Remote, connect, server_options
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
     from ledger.v1 import contract_pb2
 
 CALL_S = 30
@@ -93,7 +91,7 @@ def sign(
         stub: Any = ContractServiceStub(channel)
         reply = stub.Sign(request, timeout=CALL_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     click.echo(_line(reply.contract))
     _say_rerate(reply.rerate_from_us)
@@ -160,7 +158,7 @@ def amend(
         stub: Any = ContractServiceStub(channel)
         reply = stub.Amend(request, timeout=CALL_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     click.echo(_line(reply.contract))
     _say_rerate(reply.rerate_from_us)
@@ -203,7 +201,7 @@ def end(
         stub: Any = ContractServiceStub(channel)
         reply = stub.End(request, timeout=CALL_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     for each in reply.taken_back:
         click.echo(f"taken back: {each.amount:,} of grant {each.grant_id}")
@@ -230,7 +228,7 @@ def list_contracts(account: str, tenant: str, remote: Remote, as_json: bool) -> 
                 break
             request.page_token = reply.next_page_token
     if as_json:
-        print_json(_document(contract_pb2.ContractServiceListResponse(contracts=found)))
+        print_json(document_of(contract_pb2.ContractServiceListResponse(contracts=found)))
         return
     for each in found:
         click.echo(_line(each))
@@ -306,12 +304,3 @@ def _say_rerate(since: int) -> None:
             f"usage from {instant(since)} on that was priced before may be rated again: "
             "drawdown pricing rerate"
         )
-
-
-def _document(message: Message) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    document: dict[str, Any] = MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return document

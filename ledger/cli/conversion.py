@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ledger.cli.instants import Instant
-from ledger.cli.output import instant, json_option, print_json
+from ledger.cli.output import document_of, instant, json_option, print_json
 from ledger.cli.remote import Remote, connect, server_options
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def set_rate(
     with connect(remote) as channel:
         reply = ConversionServiceStub(channel).PublishConversion(request, timeout=CALL_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     click.echo(_line(reply.conversion))
 
@@ -96,7 +96,7 @@ def list_rates(source: str, target: str, tenant: str, remote: Remote, as_json: b
                 break
             request.page_token = reply.next_page_token
     if as_json:
-        print_json(_document(conversion_pb2.ListConversionsResponse(conversions=found)))
+        print_json(document_of(conversion_pb2.ListConversionsResponse(conversions=found)))
         return
     for each in found:
         click.echo(_line(each))
@@ -107,14 +107,3 @@ def list_rates(source: str, target: str, tenant: str, remote: Remote, as_json: b
 def _line(each: conversion_pb2.Conversion) -> str:
     since = instant(each.effective_from_us) if each.effective_from_us else "ever"
     return f"1 {each.source} = {each.rate} {each.target}  version {each.version}, from {since} on"
-
-
-def _document(
-    reply: conversion_pb2.PublishConversionResponse | conversion_pb2.ListConversionsResponse,
-) -> dict[str, object]:
-    from google.protobuf.json_format import MessageToDict
-
-    document: dict[str, object] = MessageToDict(
-        reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return document

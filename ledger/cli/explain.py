@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledger.cli.output import json_option, print_json
+from ledger.cli.output import document_of, json_option, print_json
 from ledger.cli.remote import Remote, connect, server_options
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ def explain(
     drawdown explain acme gateway call-1
     drawdown explain acme gateway call-1 --beside acme gateway call-2
     """
-    from google.protobuf.json_format import MessageToDict
-
     from ledger.v1 import explain_pb2
     from ledger.v1.explain_pb2_grpc import ExplainServiceStub
 
@@ -63,10 +61,6 @@ def explain(
             reply = stub.Explain(one, timeout=CALL_S)
             words = [*reply.explanation.words]
     if as_json:
-        print_json(
-            MessageToDict(
-                reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-            )
-        )
+        print_json(document_of(reply))
         return
     click.echo("\n".join(words))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ledger.cli.budgets import window_of
-from ledger.cli.output import amount, console, instant, json_option, print_json, table
+from ledger.cli.output import amount, console, document_of, instant, json_option, print_json, table
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def share(
             )
             reply = stub.UpdateSharing(request, timeout=TIMEOUT_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     found = reply.sharing
     mode_name = family_pb2.SharingMode.Name(found.sharing.mode)
@@ -166,7 +166,7 @@ def set_(
     with connect(remote) as channel:
         reply = FamilyServiceStub(channel).SetCap(request, timeout=TIMEOUT_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     else:
         click.echo(f"{reply.cap.cap_id} on {below}: version {reply.cap.version}")
 
@@ -198,7 +198,7 @@ def list_(account: str, binding: bool, tenant: str, remote: Remote, as_json: boo
             reply.caps.extend(page.caps)
             reply.next_page_token = page.next_page_token
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     elif not reply.caps:
         click.echo("no cap")
     else:
@@ -233,7 +233,7 @@ def remove(
     with connect(remote) as channel:
         reply = FamilyServiceStub(channel).RemoveCap(request, timeout=TIMEOUT_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     else:
         click.echo(f"{cap_id} is removed")
 
@@ -261,12 +261,3 @@ def _print(reply: family_pb2.ListCapsResponse) -> None:
             terms.cap_id, terms.below, of, used, held, left, ceiling, terms.asset, reserved, resets
         )
     console().print(listed)
-
-
-def _document(reply: Message) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    document: dict[str, Any] = MessageToDict(
-        reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return document

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ledger.cli.output import amount, console, instant, json_option, print_json, table
+from ledger.cli.output import amount, console, document_of, instant, json_option, print_json, table
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from google.protobuf.message import Message
 
     from ledger.v1 import lease_pb2
 
@@ -44,7 +42,7 @@ def list_(account: str, tenant: str, remote: Remote, as_json: bool) -> None:
             lease_pb2.GetExposureRequest(tenant=tenant, account=account), timeout=TIMEOUT_S
         )
     if as_json:
-        print_json({**_document(reply), **_document(exposure)})
+        print_json({**document_of(reply), **document_of(exposure)})
         return
     if not reply.leases:
         click.echo("nothing is out with holders")
@@ -75,7 +73,7 @@ def show(lease_id: str, tenant: str, remote: Remote, as_json: bool) -> None:
     with connect(remote) as channel:
         reply = LeaseServiceStub(channel).Get(request, timeout=TIMEOUT_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     else:
         _print([reply.lease])
 
@@ -103,7 +101,7 @@ def recall(
     with connect(remote) as channel:
         reply = LeaseServiceStub(channel).Recall(request, timeout=TIMEOUT_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     else:
         click.echo("its holder is told with the answer to its next call")
 
@@ -134,7 +132,7 @@ def give_back(
     with connect(remote) as channel:
         reply = LeaseServiceStub(channel).GiveBack(request, timeout=TIMEOUT_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     else:
         click.echo("written off" if write_off else "given back")
 
@@ -143,7 +141,8 @@ def _print(leases: Sequence[lease_pb2.Lease]) -> None:
     from ledger.v1 import lease_pb2
 
     columns = ("holder", "product", "state", "left", "wanted", "down to", "asset")
-    listed = table("", *columns, "lapses", "lease", right=("left", "wanted", "down to"))
+    named = ("operation",) if any(each.operation_key for each in leases) else ()
+    listed = table("", *columns, "lapses", *named, "lease", right=("left", "wanted", "down to"))
     for each in leases:
         listed.add_row(
             each.holder,
@@ -154,15 +153,7 @@ def _print(leases: Sequence[lease_pb2.Lease]) -> None:
             amount(each.down_to, each.scale),
             each.asset,
             instant(each.lapses_at_us) if each.lapses_at_us else "",
+            *([each.operation_key] if named else []),
             each.lease_id,
         )
     console().print(listed)
-
-
-def _document(reply: Message) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    found: dict[str, Any] = MessageToDict(
-        reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return found

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ledger.cli.instants import Instant
-from ledger.cli.output import amount, console, json_option, print_json, table
+from ledger.cli.output import amount, console, document_of, json_option, print_json, table
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
     from rich.table import Table
 
     from ledger.v1 import report_pb2
@@ -76,7 +75,7 @@ def margin(
             if not reply.next_page_token:
                 break
     if as_json:
-        print_json([_document(row) for row in rows])
+        print_json([document_of(row) for row in rows])
         return
     listed = table("", attribute or by, *_COLUMNS, right=_COLUMNS)
     for row in rows:
@@ -109,7 +108,7 @@ def operation(operation: str, account: str, tenant: str, remote: Remote, as_json
     with connect(remote) as channel:
         reply = ReportServiceStub(channel).GetOperation(request, timeout=TIMEOUT_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     screen = console()
     for each in reply.parents:
@@ -154,21 +153,12 @@ def overage(
             if not reply.next_page_token:
                 break
     if as_json:
-        print_json([_document(row) for row in rows])
+        print_json([document_of(row) for row in rows])
         return
     listed = table("", "account", "overage", "asset", right=("overage",))
     for row in rows:
         listed.add_row(row.account or "(erased)", amount(int(row.amount), row.scale), row.asset)
     console().print(listed)
-
-
-def _document(message: Message) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    document: dict[str, Any] = MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return document
 
 
 def _add(listed: Table, name: str, earned: report_pb2.Earnings) -> None:

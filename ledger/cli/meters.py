@@ -9,7 +9,7 @@ import click
 
 from ledger.cli.cards import digest
 from ledger.cli.instants import Instant
-from ledger.cli.output import Failed, instant, json_option, print_json, say
+from ledger.cli.output import Failed, document_of, instant, json_option, print_json, say
 from ledger.cli.remote import Remote, connect, server_options
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def publish(
             timeout=CALL_S,
         )
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     elif dry_run:
         click.echo(f"{file}: {len(found.rules):,} rules: checked, not published")
     else:
@@ -97,7 +97,7 @@ def list_meters(tenant: str, remote: Remote, as_json: bool) -> None:
                 break
             request.page_token = reply.next_page_token
     if as_json:
-        print_json(_document(meter_pb2.ListMetersResponse(meters=found)))
+        print_json(document_of(meter_pb2.ListMetersResponse(meters=found)))
         return
     for each in found:
         click.echo(_line(each))
@@ -132,14 +132,3 @@ def _meters_of(file: Path) -> MeterSet:
 def _line(each: meter_pb2.MeterSet) -> str:
     since = instant(each.effective_from_us) if each.effective_from_us > 1 else "ever"
     return f"meters version {each.version}, from {since} on"
-
-
-def _document(
-    reply: meter_pb2.PublishMetersResponse | meter_pb2.ListMetersResponse,
-) -> dict[str, object]:
-    from google.protobuf.json_format import MessageToDict
-
-    document: dict[str, object] = MessageToDict(
-        reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return document

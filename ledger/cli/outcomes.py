@@ -10,12 +10,10 @@ import click
 
 from ledger.cli.arguments import pairs, quantities_of
 from ledger.cli.instants import Instant
-from ledger.cli.output import amount, console, instant, json_option, print_json, table
+from ledger.cli.output import amount, console, document_of, instant, json_option, print_json, table
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
     from ledger.v1 import outcome_pb2
 
 PAGE_SIZE: Final = 1_000
@@ -81,7 +79,7 @@ def report(
     with connect(remote) as channel:
         reply = OutcomeServiceStub(channel).Report(request, timeout=TIMEOUT_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     click.echo(f"{reply.outcome_id}: {amount(reply.reserved, reply.scale)} {reply.asset} reserved")
     if reply.due_at_us:
@@ -121,7 +119,7 @@ def confirm(
     with connect(remote) as channel:
         reply = OutcomeServiceStub(channel).Confirm(request, timeout=TIMEOUT_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     else:
         click.echo(f"confirmed: {amount(reply.charge, reply.scale)} {reply.asset} charged")
 
@@ -160,7 +158,7 @@ def reject(
     with connect(remote) as channel:
         reply = OutcomeServiceStub(channel).Reject(request, timeout=TIMEOUT_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     else:
         click.echo(f"rejected: {amount(reply.released, reply.scale)} {reply.asset} given back")
 
@@ -199,7 +197,7 @@ def list_(
             reply.outcomes.extend(page.outcomes)
             reply.next_page_token = page.next_page_token
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     elif not reply.outcomes:
         click.echo(f"no outcome is {status}")
     else:
@@ -221,12 +219,3 @@ def _print(reply: outcome_pb2.OutcomeServiceListResponse) -> None:
             each.outcome_id,
         )
     console().print(listed)
-
-
-def _document(reply: Message) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    document: dict[str, Any] = MessageToDict(
-        reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return document

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ledger.core.limits import SECOND_US
+
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
     from rich.console import Console
     from rich.table import Table
 
@@ -58,6 +61,16 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
+def document_of(message: Message) -> dict[str, Any]:
+    """A reply as a document: by its fields' own names, those without a value too."""
+    from google.protobuf.json_format import MessageToDict
+
+    document: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return document
+
+
 def say(message: str) -> None:
     """News for a person, on standard error."""
     click.echo(message, err=True)
@@ -90,7 +103,7 @@ def instant(at_us: int) -> str:
     """Microseconds since the epoch as UTC, "-" for none."""
     if not at_us:
         return "-"
-    seconds, micros = divmod(at_us, 1_000_000)
+    seconds, micros = divmod(at_us, SECOND_US)
     text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{text}.{micros:06d}Z" if micros else f"{text}Z"
 

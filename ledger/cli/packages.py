@@ -9,13 +9,11 @@ import click
 
 from ledger.cli.cards import digest
 from ledger.cli.instants import Instant
-from ledger.cli.output import Failed, instant, json_option, print_json, say
+from ledger.cli.output import Failed, document_of, instant, json_option, print_json, say
 from ledger.cli.overrides import price_of
 from ledger.cli.remote import Remote, connect, server_options
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
     from ledger.v1 import package_pb2
 
 CALL_S = 30
@@ -76,7 +74,7 @@ def publish(
     if reply.faults:
         raise Failed(f"the package is not well formed: {len(reply.faults)} faults")
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     elif dry_run:
         click.echo(f"{file}: package {name}: checked, not published")
     else:
@@ -104,7 +102,7 @@ def list_packages(name: str, tenant: str, remote: Remote, as_json: bool) -> None
                 break
             request.page_token = reply.next_page_token
     if as_json:
-        print_json(_document(package_pb2.PackageServiceListResponse(packages=found)))
+        print_json(document_of(package_pb2.PackageServiceListResponse(packages=found)))
         return
     for each in found:
         click.echo(_line(each))
@@ -114,6 +112,9 @@ def list_packages(name: str, tenant: str, remote: Remote, as_json: bool) -> None
             often = "once" if charge.terms.once else "a period"
             costs = f"{charge.quantity:,} x {charge.terms.unit_amount:,} {charge.terms.asset}"
             click.echo(f"  charge {charge.name}: {costs} (minor units) {often}")
+        if each.HasField("operations"):
+            each_of = each.operations.budget
+            click.echo(f"  each operation: {each_of.limit:,} {each_of.asset}".rstrip())
         for phase in each.phases:
             lasts = f"{phase.days} days" if phase.days else f"{phase.periods} periods"
             click.echo(f"  first {phase.name} for {lasts}")
@@ -147,8 +148,8 @@ def show(account: str, tenant: str, remote: Remote, as_json: bool) -> None:
             timeout=CALL_S,
         )
     if as_json:
-        document = _document(features)
-        document["subscription"] = _document(found)
+        document = document_of(features)
+        document["subscription"] = document_of(found)
         print_json(document)
         return
     phase = f" ({found.phase})" if found.phase else ""
@@ -196,7 +197,7 @@ def subscribe(
         stub: Any = PackageServiceStub(channel)
         reply = stub.Subscribe(request, timeout=CALL_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     click.echo(f"{account} has {_term(reply.term)}")
 
@@ -244,7 +245,7 @@ def change(
         stub: Any = PackageServiceStub(channel)
         reply = stub.Change(request, timeout=CALL_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     elif reply.HasField("term"):
         _say_taken(reply.taken_back)
         click.echo(f"{account} has {_term(reply.term)}")
@@ -283,7 +284,7 @@ def cancel(
         stub: Any = PackageServiceStub(channel)
         reply = stub.Cancel(request, timeout=CALL_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     _say_taken(reply.taken_back)
     click.echo(f"the subscription of {account} ends at {instant(reply.ends_at_us)}")
@@ -320,7 +321,7 @@ def preview(
         stub: Any = PackageServiceStub(channel)
         reply = stub.Preview(request, timeout=CALL_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     _say_taken(reply.taken_back)
     click.echo(f"{account} would have {_term(reply.term)}")
@@ -367,7 +368,7 @@ def preview_all(
             request.page_token = reply.next_page_token
     if as_json:
         every = package_pb2.PackageServicePreviewSubscribersResponse(previews=found)
-        print_json(_document(every))
+        print_json(document_of(every))
         return
     for each in found:
         keeps = [f"{each.overrides} price overrides"] if each.overrides else []
@@ -397,6 +398,7 @@ def _package_of(file: Path) -> tuple[str, Any]:
         name = document.pop("name", None)
         if not isinstance(name, str):
             raise Failed(f"{file}: a package has a name, a text")
+        _unname(document.get("operations"))
         found = converted(document, Package)
         faults = validate(found)
     except CardError as error:
@@ -410,6 +412,14 @@ def _package_of(file: Path) -> tuple[str, Any]:
         if isinstance(each.change, Overwrite) and isinstance(each.change.model, CostPlus):
             raise Failed(f"overrides[{place}]: the ledger does not price by cost plus")
     return name, found
+
+
+def _unname(operations: Any) -> None:
+    """The budget of each operation goes by the key of that: a file need not say that it has no
+    name."""
+    budget = operations.get("budget") if isinstance(operations, dict) else None
+    if isinstance(budget, dict):
+        budget.setdefault("name", "")
 
 
 def _new_id() -> str:
@@ -457,6 +467,10 @@ def _say_rest(
         click.echo(f"budget removed: {name}")
     for each in tried.budgets_set:
         click.echo(f"budget set: {each.name}, limit {each.limit:,}")
+    if tried.HasField("operations"):
+        given = tried.operations
+        gives = f"limit {given.budget.limit:,}" if given.HasField("budget") else "no budget by it"
+        click.echo(f"each operation: {gives}")
     for fee in tried.charges:
         goes = f"{fee.quantity:,} x {fee.terms.unit_amount:,}" if fee.HasField("terms") else "ends"
         click.echo(f"charge {fee.name}: {goes}; now {fee.charged:,} {fee.asset} (minor units)")
@@ -465,12 +479,3 @@ def _say_rest(
 def _line(each: package_pb2.PackageVersion) -> str:
     since = instant(each.effective_from_us) if each.effective_from_us > 1 else "ever"
     return f"package {each.name} version {each.version}, from {since} on"
-
-
-def _document(message: Message) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    document: dict[str, Any] = MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return document

@@ -10,6 +10,7 @@ import click
 
 from ledger.cli.output import amount, console, json_option, print_json, table
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
+from ledger.core.limits import SECOND_US
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -159,7 +160,7 @@ def _conditions(rule: decision_policy_pb2.PolicyRule) -> str:
 def _does(rule: decision_policy_pb2.PolicyRule) -> str:
     if rule.bound:
         bound = f"to {amount(rule.bound, rule.scale)} {rule.asset} below zero"
-        return f"{bound} for {rule.lasting_us // 1_000_000} s" if rule.lasting_us else bound
+        return f"{bound} for {rule.lasting_us // SECOND_US} s" if rule.lasting_us else bound
     works = []
     for each in rule.alternatives:
         attributes = [f"{name}={value}" for name, value in sorted(each.attributes.items())]

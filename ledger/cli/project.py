@@ -15,6 +15,8 @@ import click
 from ledger.cli.database import database, database_options, describe, with_patience
 from ledger.cli.output import say
 from ledger.cli.sealing import input_ends
+from ledger.core.limits import SECOND_US
+from ledger.niceness import stand_back
 
 NICENESS_BESIDE_A_SERVER = 10
 """On a machine that both fill, decisions come first: read models lag, then catch up."""
@@ -37,10 +39,10 @@ def project(until_input_ends: bool, database_url: str | None, data_dir: Path | N
 
     from ledger.journal.migrate import read_settings
     from ledger.projections.projector import run_projector
-    from ledger.settings import US_A_SECOND, ProjectorSettings, load_settings
+    from ledger.settings import ProjectorSettings, load_settings
 
     if until_input_ends:
-        os.nice(NICENESS_BESIDE_A_SERVER)
+        stand_back(NICENESS_BESIDE_A_SERVER)
     settings = load_settings(ProjectorSettings, database_url=database_url, data_dir=data_dir)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s projector %(message)s"
@@ -59,7 +61,7 @@ def project(until_input_ends: bool, database_url: str | None, data_dir: Path | N
                 dsn,
                 by=f"{socket.gethostname()}/{os.getpid()}",
                 stop=stop,
-                lag_max_us=settings.projection_lag_s * US_A_SECOND,
+                lag_max_us=settings.projection_lag_s * SECOND_US,
             )
         finally:
             if watching is not None:

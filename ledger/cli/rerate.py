@@ -15,6 +15,7 @@ from ledger.cli.output import (
     Failed,
     amount,
     console,
+    document_of,
     instant,
     json_option,
     print_json,
@@ -176,8 +177,6 @@ def _worst(account: rerate_pb2.RerateAccount) -> tuple[int, str]:
 def _document(
     job: str, accounts: Sequence[rerate_pb2.RerateAccount], *, dry_run: bool
 ) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
     return {
         "job": job,
         "dry_run": dry_run,
@@ -193,14 +192,7 @@ def _document(
             for (product, asset, scale), (events, charged, recharged) in _products(accounts)
         ],
         "left_alone": _left(accounts),
-        "accounts": [
-            MessageToDict(
-                each,
-                preserving_proto_field_name=True,
-                always_print_fields_with_no_presence=True,
-            )
-            for each in accounts
-        ],
+        "accounts": [document_of(each) for each in accounts],
     }
 
 

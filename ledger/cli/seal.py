@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import click
 from ledger.cli.database import database, database_options, describe, with_patience
 from ledger.cli.output import Failed, say
 from ledger.cli.sealing import input_ends, key_to_seal_with, seal_key_option
+from ledger.niceness import stand_back
 
 NICENESS_BESIDE_A_SERVER = 19
 """On a machine that writers fill, hashing waits for them; a seal comes seconds later."""
@@ -57,7 +57,7 @@ def seal(
         data_dir=data_dir,
     )
     if until_input_ends:
-        os.nice(NICENESS_BESIDE_A_SERVER)
+        stand_back(NICENESS_BESIDE_A_SERVER)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s sealer %(message)s"
     )

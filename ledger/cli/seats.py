@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ledger.cli.instants import Instant
-from ledger.cli.output import amount, console, instant, json_option, print_json, table
+from ledger.cli.output import amount, console, document_of, instant, json_option, print_json, table
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
     from ledger.v1 import seat_pb2
 
 PAGE_SIZE: Final = 1_000
@@ -449,7 +447,7 @@ def plans(account: str, tenant: str, remote: Remote, as_json: bool) -> None:
     with connect(remote) as channel:
         reply = SeatServiceStub(channel).ListPlans(request, timeout=TIMEOUT_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     for each in reply.plans:
         click.echo(_line(each))
@@ -484,7 +482,7 @@ def list_(account: str, plan: str, name: str, tenant: str, remote: Remote, as_js
             reply.seats.extend(page.seats)
             reply.next_page_token = page.next_page_token
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     else:
         _print(found, reply)
 
@@ -513,7 +511,7 @@ def _line(plan: seat_pb2.SeatPlan) -> str:
 
 def _say(reply: Any, as_json: bool) -> None:
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
         return
     scale, asset = reply.plan.terms.allowance.scale, reply.plan.terms.allowance.asset
     granted = sum([each.amount for each in getattr(reply, "issues", ())])
@@ -529,12 +527,3 @@ def _mode(mode: str) -> seat_pb2.SeatRemoval.ValueType:
     from ledger.v1 import seat_pb2
 
     return seat_pb2.SeatRemoval.Value(f"SEAT_REMOVAL_{mode.upper().replace('-', '_')}")
-
-
-def _document(reply: Message) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    document: dict[str, Any] = MessageToDict(
-        reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return document

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ledger.cli.instants import Instant
-from ledger.cli.output import Failed, console, instant, json_option, print_json, table
+from ledger.cli.output import Failed, console, document_of, instant, json_option, print_json, table
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
     from ledger.v1 import sizing_pb2
 
 PAGE_SIZE = 1_000
@@ -55,7 +53,7 @@ def publish(file: Path, tenant: str, remote: Remote, as_json: bool) -> None:
     with connect(remote) as channel:
         reply = SizingServiceStub(channel).PublishRules(request, timeout=PUBLISH_S)
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     else:
         unchanged = "unchanged: these are the newest rules already"
         click.echo(_line(reply.rules) + ": " + (unchanged if reply.replayed else "published"))
@@ -80,7 +78,7 @@ def list_(tenant: str, remote: Remote, as_json: bool) -> None:
                 break
             request.page_token = reply.next_page_token
     if as_json:
-        print_json(_document(found))
+        print_json(document_of(found))
         return
     for each in found.versions:
         click.echo(_line(each))
@@ -138,7 +136,7 @@ def accuracy(
                 break
             request.page_token = reply.next_page_token
     if as_json:
-        print_json(_document(found))
+        print_json(document_of(found))
     elif not found.rows:
         click.echo("no sized hold was captured")
     else:
@@ -175,12 +173,3 @@ def _permille(part: int, whole: int) -> str:
 def _line(each: sizing_pb2.SizingRules) -> str:
     count = "no rules" if not each.rules else f"{len(each.rules):,} rules"
     return f"sizing version {each.version} of {instant(each.published_at_us)}, {count}"
-
-
-def _document(reply: Message) -> dict[str, object]:
-    from google.protobuf.json_format import MessageToDict
-
-    document: dict[str, object] = MessageToDict(
-        reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return document

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ledger.cli.output import console, instant, json_option, print_json, table
+from ledger.cli.output import console, document_of, instant, json_option, print_json, table
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
 if TYPE_CHECKING:
@@ -50,18 +50,9 @@ def list_(
             reply.usage.extend(page.usage)
             reply.next_page_token = page.next_page_token
     if as_json:
-        print_json(_document(reply))
+        print_json(document_of(reply))
     else:
         _print(reply)
-
-
-def _document(reply: usage_pb2.ListSuspenseResponse) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    document: dict[str, Any] = MessageToDict(
-        reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return document
 
 
 def _print(reply: usage_pb2.ListSuspenseResponse) -> None:

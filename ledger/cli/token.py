@@ -21,6 +21,7 @@ import click
 from ledger.cli.database import database, database_options, with_patience
 from ledger.cli.instants import Instant
 from ledger.cli.output import Failed, console, instant, json_option, print_json, say, table
+from ledger.core.limits import SECOND_US
 
 if TYPE_CHECKING:
     from ledger.auth.key_store import PostgresKeyStore
@@ -31,7 +32,6 @@ T = TypeVar("T")
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 SCOPES: Final = ("ingest", "decide", "read", "price", "admin")
-US_A_SECOND: Final = 1_000_000
 LIFETIME_S_DEFAULT: Final = 3_600  # of a signed token, which nobody can revoke
 CHANGES_MAX: Final = 1_000
 
@@ -106,7 +106,7 @@ def issue(
     if len(label.encode()) > LABEL_BYTES_MAX:
         raise click.UsageError(f"--label has at most {LABEL_BYTES_MAX} bytes")
     now_s = int(time.time())
-    if expires is not None and expires <= now_s * US_A_SECOND:
+    if expires is not None and expires <= now_s * SECOND_US:
         raise click.UsageError("--expires is over already")
     key = mint_key()
     principal = Principal(
@@ -131,7 +131,7 @@ def issue(
         _show(key.id, key.secret, until_us, as_json)
         return
     signing = read_signing_key(signing_key)
-    until_s = expires // US_A_SECOND if expires else now_s + LIFETIME_S_DEFAULT
+    until_s = expires // SECOND_US if expires else now_s + LIFETIME_S_DEFAULT
     if until_s - now_s > LIFETIME_S_MAX:
         raise click.UsageError(f"a token lives at most {LIFETIME_S_MAX // 86_400} days")
     token_id = secrets.token_hex(16)
@@ -145,12 +145,12 @@ def issue(
             at.accounts,
             sorted(scopes),
             _actor(),
-            until_s * US_A_SECOND,
+            until_s * SECOND_US,
         )
 
     _run(database_url, data_dir, _placed(principal, write_token))
     signed = signing.sign(principal, issuer, audience, now_s, until_s, token_id)
-    _show(token_id, signed, until_s * US_A_SECOND, as_json)
+    _show(token_id, signed, until_s * SECOND_US, as_json)
 
 
 @token.command("list", short_help="List the API keys.")
@@ -213,6 +213,27 @@ def key(file: Path, jwks: Path) -> None:
     made = create_signing_key(file)
     add_to_jwks(jwks, made)
     click.echo(f"key {made.key_id}")
+
+
+@token.command("gateway-key", short_help="Sign what gateways hand back with a new key.")
+@click.option(
+    "--at-once",
+    is_flag=True,
+    help="Earlier keys count no more, as where one may be known: of what they signed the estimate "
+    "is recorded.  [default: they count for 35 days, the longest that such work runs]",
+)
+@database_options
+def gateway_key(at_once: bool, database_url: str | None, data_dir: Path | None) -> None:
+    """Sign the tokens of work that gateways let in with a new key, within ten seconds on every
+    server of the database. The key is shown to nobody.
+    """
+    from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US
+
+    lasts_us = 0 if at_once else HOLD_LIFETIME_BATCH_MAX_US
+    number = _run(
+        database_url, data_dir, lambda _, store: store.add_gateway_key(_actor(), lasts_us)
+    )
+    click.echo(f"gateway key {number}")
 
 
 @token.command(short_help="Who asked for changes that no journal entry stands for.")

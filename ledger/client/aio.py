@@ -54,6 +54,7 @@ from ledger.client.rerating import RerateCalls
 from ledger.client.retry import RandRange, RetryPolicy
 from ledger.client.routing import Routing
 from ledger.client.runway import RunwayCalls
+from ledger.client.runway_alerts import RunwayAlertCalls
 from ledger.client.seats import SeatCalls
 from ledger.client.sender import Sender
 from ledger.client.sizing import SizingCalls
@@ -93,6 +94,7 @@ class DrawdownClient(
     PricingCalls,
     RerateCalls,
     RecurringCalls,
+    RunwayAlertCalls,
     RunwayCalls,
     ReportCalls,
     SeatCalls,

@@ -71,6 +71,42 @@ class BudgetCalls:
             lambda channel: BudgetServiceStub(channel).GetOperationBudget, request, account
         )
 
+    async def set_operation_policy(
+        self,
+        account: str,
+        budget: pb.Budget | None,
+        *,
+        idle_us: int = 0,
+        expected_version: int = 0,
+        request_id: str = "",
+    ) -> pb.SetOperationPolicyResponse:
+        """Say what each operation of an account, and of those below it, may use that has no budget
+        set by hand; None = nothing any more: it goes by those above it."""
+        request = pb.SetOperationPolicyRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            budget=budget,
+            idle_us=idle_us,
+            expected_version=expected_version,
+        )
+        return await self._caller.call(
+            lambda channel: BudgetServiceStub(channel).SetOperationPolicy, request, account
+        )
+
+    async def get_operation_policy(
+        self, account: str, *, min_position: str | None = None
+    ) -> pb.GetOperationPolicyResponse:
+        """The account's own policy of operations, and that which counts for it."""
+        request = pb.GetOperationPolicyRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            min_position=self._caller.min_position(min_position),
+        )
+        return await self._caller.call(
+            lambda channel: BudgetServiceStub(channel).GetOperationPolicy, request, account
+        )
+
     async def remove_budget(
         self, account: str, name: str, *, request_id: str = ""
     ) -> pb.BudgetServiceRemoveResponse:

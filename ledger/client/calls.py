@@ -14,6 +14,7 @@ import grpc
 
 from ledger.client.advice import unreached
 from ledger.client.channels import Channels
+from ledger.client.durations import SECOND_US
 from ledger.client.errors import ClientClosed, error_of
 from ledger.client.failures import MOVED, failure_of
 from ledger.client.pipelined import ItemFailed, Pipes
@@ -30,7 +31,6 @@ ReplyT = TypeVar("ReplyT", bound="Message")
 Method = Callable[[grpc.aio.Channel], "grpc.aio.UnaryUnaryMultiCallable[RequestT, ReplyT]"]
 Both = Callable[[grpc.aio.Channel], "grpc.aio.StreamStreamMultiCallable[RequestT, ReplyT]"]
 Stream = Callable[[grpc.aio.Channel], "grpc.aio.UnaryStreamMultiCallable[RequestT, ReplyT]"]
-_US: Final = 1_000_000
 _log: Final = logging.getLogger("ledger.client")
 _CLOSED: Final = Failure(FailureKind.UNKNOWN, "CANCELLED", "", "the client was closed")
 
@@ -107,10 +107,16 @@ class Caller:
         return str(self.positions) if self._read_your_writes else ""
 
     async def call(
-        self, method: Method[RequestT, ReplyT], request: RequestT, account: str = ""
+        self,
+        method: Method[RequestT, ReplyT],
+        request: RequestT,
+        account: str = "",
+        *,
+        attempt_us: int = 0,
     ) -> ReplyT:
-        """Send until answered. Raises Refused, NotApplied, OutcomeUnknown, ClientClosed."""
-        timeout_s = self._policy.attempt_us / _US
+        """Send until answered; `attempt_us` where one attempt may take longer than others. Raises
+        Refused, NotApplied, OutcomeUnknown, ClientClosed."""
+        timeout_s = (attempt_us or self._policy.attempt_us) / SECOND_US
 
         def begin(address: str) -> grpc.aio.UnaryUnaryCall[RequestT, ReplyT]:
             channel = self._channels.to(address)
@@ -166,13 +172,13 @@ class Caller:
                 if isinstance(verdict, Failure):
                     raise error_of(self._advised(verdict, address)) from error
                 self._say_first(failure, address)
-                await asyncio.sleep(verdict / _US)
+                await asyncio.sleep(verdict / SECOND_US)
                 continue
             finally:
                 if stall is not None:
                     stall.over()
-            position = getattr(reply, "position", "")
-            self.positions.observe(position)
+            shard = self.positions.observe(getattr(reply, "position", ""))
+            self.routing.saw(account, shard)
             return reply
 
     def _say_first(self, failure: Failure, address: str) -> None:
@@ -180,7 +186,7 @@ class Caller:
         life = self._life
         if not life.said and self.refreshing.fail_modes is None and _is_unreached(failure):
             life.said = True
-            seconds = -(-self._policy.give_up_us // _US)
+            seconds = -(-self._policy.give_up_us // SECOND_US)
             _log.warning(
                 "no server answers yet, it is tried %s: %s",
                 f"for {seconds} s" if seconds else "until one does",
@@ -250,7 +256,7 @@ class Caller:
             verdict = attempts.failed(failure, monotonic_us())
             if isinstance(verdict, Failure):
                 raise error_of(verdict)
-            await asyncio.sleep(verdict / _US)
+            await asyncio.sleep(verdict / SECOND_US)
 
     async def both(
         self, method: Both[RequestT, ReplyT], requests: AsyncIterator[RequestT]

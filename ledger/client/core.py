@@ -23,6 +23,7 @@ from ledger.client.events import (
     event_bytes,
     shape_bytes,
     shape_key,
+    unlooked_at,
 )
 from ledger.client.limits import Limits
 from ledger.client.parcels import Batch, Delivery, Family, Link, Pending
@@ -330,10 +331,7 @@ class IngestCore:
 
 
 def _undelivered(outcome: Outcome, failure: Failure) -> EventOutcome:
-    return EventOutcome(
-        outcome,
-        reason=failure.reason or failure.code,
-        field=failure.metadata.get("field", ""),
-        message=failure.message,
-        judged=False,
-    )
+    reason, field = failure.reason or failure.code, failure.metadata.get("field", "")
+    if outcome is Outcome.INVALID:
+        return unlooked_at(reason, failure.message, field)
+    return EventOutcome(outcome, reason=reason, field=field, message=failure.message, judged=False)

@@ -6,12 +6,15 @@ Work may run if the decision is in ALLOWED; anything else is a denial.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ledger.client.calls import Caller
+from ledger.client.durations import SECOND_US
 from ledger.v1 import decision_pb2 as pb
 from ledger.v1.decision_pb2_grpc import DecisionServiceStub
 
+LOOK_BACK_US: Final = 330 * SECOND_US
+"""One attempt to have a recorded decision explained: a server gives up after 300 s."""
 ALLOWED = frozenset({pb.DECISION_ALLOW, pb.DECISION_ALLOW_OVERDRAFT, pb.DECISION_ALLOW_UP_TO})
 """What may run; with ALLOW_UP_TO, so much of it as the answer's `allowed_quantity`."""
 RUNS_INSTEAD = frozenset({pb.DECISION_DOWNGRADE, pb.DECISION_DEFER})
@@ -40,11 +43,15 @@ class DecisionCalls:
         sizing: pb.Sizing.ValueType = pb.SIZING_UNSPECIFIED,
         operation: str = "",
         operation_parent: str = "",
+        hold_id: str = "",
     ) -> pb.CheckResponse:
         """What authorize would say now; advisory, nothing is held or recorded. `up_to`,
-        `alternatives` and `sizing`: see authorize."""
+        `alternatives`, `sizing` and `hold_id`: see authorize; `from_hold` of the answer is what
+        that hold would pay."""
         asked = self._asked(account, product, quantities, attributes, up_to, alternatives, sizing)
-        request = pb.CheckRequest(**asked, operation=operation, operation_parent=operation_parent)
+        request = pb.CheckRequest(
+            **asked, operation=operation, operation_parent=operation_parent, hold_id=hold_id
+        )
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).Check, request, account
         )
@@ -61,14 +68,40 @@ class DecisionCalls:
         sizing: pb.Sizing.ValueType = pb.SIZING_UNSPECIFIED,
         operation: str = "",
         operation_parent: str = "",
+        hold_id: str = "",
     ) -> pb.ExplainDecisionResponse:
         """Why check answers what it answers: prices, pots, budgets, margin, rules; and in words."""
         asked = self._asked(account, product, quantities, attributes, up_to, alternatives, sizing)
         request = pb.ExplainDecisionRequest(
-            **asked, operation=operation, operation_parent=operation_parent
+            **asked, operation=operation, operation_parent=operation_parent, hold_id=hold_id
         )
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).ExplainDecision, request, account
+        )
+
+    async def explain_recorded(
+        self,
+        account: str,
+        *,
+        request_id: str = "",
+        hold_id: str = "",
+        entry: tuple[int, int] | None = None,
+    ) -> pb.ExplainRecordedResponse:
+        """Why authorize or debit decided as it did: the explanation from the state right before,
+        and what was recorded. One of `request_id`, known for 35 days, `hold_id` and `entry`, a
+        batch (0 = look for it) and an entry of its shard. The server reads its journal for it."""
+        request = pb.ExplainRecordedRequest(tenant=self._caller.tenant, account=account)
+        if request_id:
+            request.request_id = request_id
+        if hold_id:
+            request.hold_id = hold_id
+        if entry is not None:
+            request.entry.batch_seq, request.entry.entry_seq = entry
+        return await self._caller.call(
+            lambda channel: DecisionServiceStub(channel).ExplainRecorded,
+            request,
+            account,
+            attempt_us=LOOK_BACK_US,
         )
 
     def _asked(
@@ -100,15 +133,18 @@ class DecisionCalls:
         *,
         operation: str = "",
         operation_parent: str = "",
+        hold_id: str = "",
     ) -> pb.CheckManyResponse:
         """The same for each piece of work and each account, at most 100 of both, in columns: the
-        answer for `accounts[a]` and `work[w]` stands at `a * len(work) + w`."""
+        answer for `accounts[a]` and `work[w]` stands at `a * len(work) + w`. With `hold_id`, of
+        one account."""
         request = pb.CheckManyRequest(
             tenant=self._caller.tenant,
             accounts=accounts,
             work=work,
             operation=operation,
             operation_parent=operation_parent,
+            hold_id=hold_id,
         )
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).CheckMany, request
@@ -128,13 +164,15 @@ class DecisionCalls:
         sizing: pb.Sizing.ValueType = pb.SIZING_UNSPECIFIED,
         operation: str = "",
         operation_parent: str = "",
+        hold_id: str = "",
         request_id: str = "",
     ) -> pb.AuthorizeResponse:
         """Decide and hold the credits, durably. `lifetime_us` 0 = 15 minutes. `quote_id`: a quote
         that prices it and its capture. `up_to`: a quantity and the least of it: hold for as much of
         it as is affordable, to what `quantities` says; the answer says how much that is.
         `alternatives`: work of which the cheapest may run where this may not. `sizing`: whether
-        less may be held, as usage has shown; as the product's rule says unless told."""
+        less may be held, as usage has shown; as the product's rule says unless told. `hold_id`: of
+        `reserve_operation`, of which this one is made first; what it leaves is held there again."""
         request = pb.AuthorizeRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
@@ -144,6 +182,7 @@ class DecisionCalls:
             quantities=dict(quantities),
             operation=operation,
             operation_parent=operation_parent,
+            hold_id=hold_id,
             lifetime_us=lifetime_us,
             quote_id=quote_id,
             up_to=_range(up_to),

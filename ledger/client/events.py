@@ -49,6 +49,7 @@ class Outcome(IntEnum):
     SUSPENSE = 2
     QUARANTINED = 3
     INVALID = 4
+    """Refused: the event itself, or, where it is not `judged`, the whole call that carried it."""
     ACCOUNT_UNKNOWN = 5
     ACCOUNT_CLOSED = 6
     IN_FUTURE = 7
@@ -81,7 +82,9 @@ class GaugeLevel(NamedTuple):
 class EventOutcome(NamedTuple):
     """What became of one event. `charge` is in minor units (10^-scale) of `asset`; 0 = none.
     `gauge`: of a report of one, which charges nothing. `judged`: False where no server has said
-    this of the event itself, because its call was refused as a whole or given up."""
+    this of the event itself, because its call was refused as a whole (INVALID, as for a token that
+    has expired) or given up (RETRY, UNKNOWN): nothing is wrong with the event, so keep it, repair
+    what `reason` and `message` say, and send the same again."""
 
     outcome: Outcome
     charge: int = 0
@@ -95,6 +98,12 @@ class EventOutcome(NamedTuple):
     position: str = ""
     gauge: GaugeLevel | None = None
     judged: bool = True
+
+
+def unlooked_at(reason: str, message: str, field: str = "") -> EventOutcome:
+    """Of an event whose whole call was refused."""
+    message = f"the whole call was refused, not this event: {message}"
+    return EventOutcome(Outcome.INVALID, reason=reason, field=field, message=message, judged=False)
 
 
 ShapeKey: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...], tuple[str, ...]]

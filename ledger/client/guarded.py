@@ -27,9 +27,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ledger.client.calls import monotonic_us
+from ledger.client.durations import SECOND_US
 from ledger.client.errors import CallError, ClientClosed, Denied, NotApplied, OutcomeUnknown
 from ledger.client.events import UsageEvent
 from ledger.client.metered import LIFETIME_US, MeteredCall, Request, Settling, request_of
+from ledger.client.operations import HeldOperation
 from ledger.client.spool_records import SpooledCapture, record_of
 from ledger.v1 import decision_pb2 as pb
 from ledger.v1 import fail_mode_pb2
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from ledger.client.spool import Spool
 
 PATIENCE_US: Final = 2_000_000
-AGAIN_US: Final = 1_000_000
+AGAIN_US: Final = SECOND_US
 ACCOUNTS_MAX: Final = 100_000  # with usage that is not recorded yet; x ~500 B = 50 MB
 RECORDS_PROMISED: Final = 2  # x the estimate's record: use may be of more quantities than it named
 MARK: Final = "decided_by"
@@ -121,7 +123,7 @@ class Guard:
         self.settling: Final = settling
         self.spool: Final = spool
         self._new_id = new_id
-        self.patience_s: Final = patience_us / 1_000_000
+        self.patience_s: Final = patience_us / SECOND_US
         self._bounds = bounds
         self._again_us = again_us
         self._away_until_us = 0
@@ -147,21 +149,28 @@ class Guard:
         *,
         estimate: Mapping[str, int],
         lifetime_us: int = LIFETIME_US,
+        of: HeldOperation | None = None,
+        operation: str = "",
         request_id: str = "",
     ) -> GuardedCall:
         """See `DrawdownClient.metered`. Entering raises Denied, where no server answers with the
-        reason LEDGER_UNAVAILABLE, FAIL_OPEN_BOUND or LEASE_INSUFFICIENT, and `decided_by`."""
+        reason LEDGER_UNAVAILABLE, FAIL_OPEN_BOUND or LEASE_INSUFFICIENT, and `decided_by`. `of`: an
+        operation of the account, whose hold gives first while a server answers; what runs without
+        one is usage of it all the same. `operation`: the call's own, below that."""
         if MARK in (attributes or {}):
             raise ValueError(f"{MARK} is said of usage by the client alone")
-        request = request_of(
-            account,
-            product,
-            attributes,
-            estimate,
-            lifetime_us,
-            request_id=request_id or self._new_id(),
-        )
-        return GuardedCall(self, request)
+        id_ = request_id or self._new_id()
+        if of is None:
+            if operation:
+                raise ValueError("a call's operation goes with `of`, the one that it is below")
+            request = request_of(
+                account, product, attributes, estimate, lifetime_us, request_id=id_
+            )
+            return GuardedCall(self, request)
+        if of.account != account:
+            raise ValueError(f"the operation is of {of.account}, not of {account}")
+        part = of.asking(product, attributes, estimate, lifetime_us, None, operation, id_)
+        return GuardedCall(self, part)
 
     def mode_of(self, product: str) -> DecidedBy:
         """Who decides of a product's work while no server answers, as far as is known here."""
@@ -385,6 +394,8 @@ class GuardedCall(MeteredCall):
             dict(quantities),
             request.product,
             attributes,
+            operation=request.operation,
+            operation_parent=request.operation_parent,
             effective_at_us=self._began_us,
         )
 
@@ -393,14 +404,14 @@ def _read(path: Path) -> dict[str, int]:
     """The fail modes that were written; none that cannot be read."""
     try:
         found = json.loads(path.read_bytes())
+        return {str(product): int(mode) for product, mode in found.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         _log.warning(
             "%s cannot be read, all products are closed until a server says: %s", path, error
         )
         return {}
-    return {str(product): int(mode) for product, mode in found.items()}
 
 
 def _write(path: Path, modes: Mapping[str, int]) -> None:

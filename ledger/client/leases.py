@@ -5,20 +5,22 @@
             ...
 
 A decision is a comparison and a subtraction in this process. `HeldLease` is the shell of
-`lease_core`: one task sends what the core asks for, and tells it what came of it.
+`lease_core`: one task sends what the core asks for, and tells it what came of it. Whoever leaves is
+not waited for: the return goes on in that task, and `client.close` waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from time import monotonic_ns
 from typing import Final, Self
 
-from ledger.client.calls import Caller, monotonic_us
+from ledger.client.calls import Caller
 from ledger.client.compact import outcomes_of, plain_event
+from ledger.client.durations import SECOND_US
 from ledger.client.errors import CallError, ClientClosed, Refused
-from ledger.client.events import EventOutcome, Outcome, UsageEvent
+from ledger.client.events import EventOutcome, Outcome, UsageEvent, unlooked_at
+from ledger.client.lease_clock import passed_ns, passed_us
 from ledger.client.lease_core import (
     AcquireRequest,
     GiveBackRequest,
@@ -29,6 +31,7 @@ from ledger.client.lease_core import (
 )
 from ledger.client.limits import LeaseTerms
 from ledger.client.local_prices import LocalPrices
+from ledger.client.metered import Settling
 from ledger.v1 import lease_pb2 as pb
 from ledger.v1 import usage_pb2
 from ledger.v1.lease_pb2_grpc import LeaseServiceStub
@@ -36,13 +39,14 @@ from ledger.v1.lease_pb2_grpc import LeaseServiceStub
 PAGE_SIZE: Final = 1_000
 _AGAIN: Final = (Outcome.RETRY, Outcome.UNKNOWN)
 _GONE: Final = ("LEASE_ENDED", "LEASE_UNKNOWN", "LEASE_OVERDUE")
-_AFTER_US: Final = 1_000_000  # until what was refused is asked again
+_AFTER_US: Final = SECOND_US  # until what was refused is asked again
 
 
 class LeaseCalls:
     """Part of DrawdownClient. Every method raises Refused, NotApplied, OutcomeUnknown."""
 
     _caller: Caller
+    _settling: Settling
 
     def hold_lease(
         self,
@@ -55,13 +59,18 @@ class LeaseCalls:
         source: str = "lease",
         on_lapse: pb.LeaseLapse.ValueType = pb.LEASE_LAPSE_RETURN,
         prices: LocalPrices | None = None,
+        operation: str = "",
+        operation_parent: str = "",
     ) -> HeldLease:
-        """A lease to decide with, kept up until it is closed; `prices` for `spend_priced`."""
+        """A lease to decide with, kept up until it is closed; `prices` for `spend_priced`. With an
+        `operation` it counts in that one's budgets, and is for work of it."""
         caller = self._caller
         name = holder or caller.new_id()
+        attributes = dict(attributes or {})
         return HeldLease(
-            caller, account, product, dict(attributes or {}), terms, name, source, on_lapse, prices
-        )
+            caller, self._settling, account, product, attributes, terms, name, source, on_lapse,
+            prices, operation=operation, operation_parent=operation_parent,
+        )  # fmt: skip
 
     async def acquire_lease(
         self,
@@ -74,9 +83,12 @@ class LeaseCalls:
         minimum: int = 0,
         term_us: int = 0,
         on_lapse: pb.LeaseLapse.ValueType = pb.LEASE_LAPSE_RETURN,
+        operation: str = "",
+        operation_parent: str = "",
         request_id: str = "",
     ) -> pb.LeaseServiceAcquireResponse:
-        """Put a slice into escrow; `amount` 0 = it waits for its share."""
+        """Put a slice into escrow; `amount` 0 = it waits for its share. `operation`: that all of
+        its usage is part of."""
         request = pb.LeaseServiceAcquireRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
@@ -88,6 +100,8 @@ class LeaseCalls:
             minimum=minimum,
             term_us=term_us,
             on_lapse=on_lapse,
+            operation=operation,
+            operation_parent=operation_parent,
         )
         return await self._caller.call(
             lambda channel: LeaseServiceStub(channel).Acquire, request, account
@@ -198,9 +212,11 @@ class HeldLease:
         "_holder",
         "_low",
         "_on_lapse",
+        "_operation",
         "_prices",
         "_product",
         "_refused",
+        "_settling",
         "_source",
         "_stirred",
         "_task",
@@ -210,6 +226,7 @@ class HeldLease:
     def __init__(
         self,
         caller: Caller,
+        settling: Settling,
         account: str,
         product: str,
         attributes: dict[str, str],
@@ -219,8 +236,12 @@ class HeldLease:
         on_lapse: pb.LeaseLapse.ValueType,
         prices: LocalPrices | None,
         core: LeaseCore[UsageEvent] | None = None,
+        *,
+        operation: str = "",
+        operation_parent: str = "",
     ) -> None:
         self._caller = caller
+        self._settling = settling
         self._account = account
         self._product = product
         self._attributes = attributes
@@ -228,6 +249,7 @@ class HeldLease:
         self._source = source
         self._on_lapse = on_lapse
         self._prices = prices
+        self._operation = operation, operation_parent
         self.core: Final[LeaseCore[UsageEvent]] = core or LeaseCore(terms, caller.new_id())
         self._low = terms.low
         self._refused: list[tuple[UsageEvent, EventOutcome]] = []
@@ -240,7 +262,7 @@ class HeldLease:
         """Whether work of so many units may go ahead; then `record` what it used, or `give_up`."""
         core = self.core
         left = core.remaining - amount
-        if left < 0 or monotonic_ns() >= core.deadline_us * 1_000:
+        if left < 0 or passed_ns() >= core.deadline_us * 1_000:
             self._stirred.set()
             return False
         core.remaining = left
@@ -251,7 +273,7 @@ class HeldLease:
     def record(self, amount: int, event: UsageEvent) -> None:
         """What was used of units that were spent: it is reported within the terms' time. Raises
         ClientClosed where the lease, or its client, was closed meanwhile."""
-        if self.core.record(event, amount, monotonic_us()):
+        if self.core.record(event, amount, passed_us()):
             self._stirred.set()
 
     def give_up(self, amount: int) -> None:
@@ -288,7 +310,7 @@ class HeldLease:
     @property
     def remaining(self) -> int:
         """Units that may be spent now."""
-        return self.core.remaining if monotonic_us() < self.core.deadline_us else 0
+        return self.core.remaining if passed_us() < self.core.deadline_us else 0
 
     @property
     def lease_id(self) -> str:
@@ -322,8 +344,7 @@ class HeldLease:
         try:
             await first.wait()
         except asyncio.CancelledError:
-            self.core.close()  # what it may have got meanwhile goes back
-            self.stir()
+            self._leaving()  # what it may have got meanwhile goes back
             raise
 
     def stir(self) -> None:
@@ -331,17 +352,24 @@ class HeldLease:
         self._stirred.set()
 
     async def close(self) -> None:
-        """Spend no more, report what is left, give back the rest."""
+        """Spend no more, report what is left, give back the rest. That goes on where this is
+        cancelled."""
+        if self._task is None:
+            self.core.close()
+            return
+        await asyncio.shield(self._leaving())
+
+    def _leaving(self) -> asyncio.Task[None]:
         self.core.close()
-        self._stirred.set()
-        if self._task is not None:
-            await self._task
+        self.stir()
+        assert self._task is not None
+        return self._settling.begin(_ended(self._task))
 
     async def _keep_up(self, first: asyncio.Event) -> None:
         core = self.core
         try:
             while not core.finished():
-                now_us = monotonic_us()
+                now_us = passed_us()
                 request = core.next_request(now_us)
                 if request is not None:
                     await self._send(request)
@@ -350,7 +378,7 @@ class HeldLease:
                 self._stirred.clear()
                 wait_us = core.wake_at(now_us) - now_us
                 try:
-                    async with asyncio.timeout(max(wait_us, 0) / 1_000_000):
+                    async with asyncio.timeout(max(wait_us, 0) / SECOND_US):
                         await self._stirred.wait()
                 except TimeoutError:
                     continue
@@ -380,16 +408,16 @@ class HeldLease:
                 case GiveBackRequest():
                     await self._give_back(request)
         except Refused as error:
-            now_us = monotonic_us()
+            now_us = passed_us()
             if isinstance(request, RenewRequest) and error.reason not in _GONE:
                 self.core.put_off(request.number, error.reason, now_us, _AFTER_US)
                 return
             if isinstance(request, ReportRequest):
-                outcome = EventOutcome(Outcome.INVALID, reason=error.reason, message=error.message)
+                outcome = unlooked_at(error.reason, error.message)
                 self._refused += [(event, outcome) for event, _ in request.events]
             self.core.lost(request.number, error.reason, now_us, _AFTER_US)
         except CallError:
-            self.core.failed(request.number, monotonic_us(), _AFTER_US)
+            self.core.failed(request.number, passed_us(), _AFTER_US)
 
     async def _acquire(self, request: AcquireRequest) -> None:
         reply = await self._caller.call(
@@ -405,6 +433,8 @@ class HeldLease:
                 minimum=request.minimum,
                 term_us=request.term_us,
                 on_lapse=self._on_lapse,
+                operation=self._operation[0],
+                operation_parent=self._operation[1],
             ),
             self._account,
         )
@@ -414,7 +444,7 @@ class HeldLease:
             reply.amount,
             reply.term_us,
             reply.margin_us,
-            monotonic_us(),
+            passed_us(),
         )
 
     async def _renew(self, request: RenewRequest) -> None:
@@ -436,23 +466,33 @@ class HeldLease:
             reply.down_to,
             reply.term_us,
             reply.margin_us,
-            monotonic_us(),
+            passed_us(),
         )
 
     async def _report(self, request: ReportRequest[UsageEvent]) -> None:
-        events = [event for event, _ in request.events]
-        reply = await self._caller.call(
-            lambda channel: LeaseServiceStub(channel).ReportUsage,
-            _report_of(self._caller, request.lease_id, self._source, events),
-            self._account,
-        )
+        events, unsendable = _sendable([event for event, _ in request.events])
+        outcomes = list[EventOutcome]()
+        if events:
+            reply = await self._caller.call(
+                lambda channel: LeaseServiceStub(channel).ReportUsage,
+                _report_of(self._caller, request.lease_id, self._source, events),
+                self._account,
+            )
+            outcomes, lease = _outcomes(reply), reply.lease
+        else:  # of none that a message can hold, nothing can be reported
+            named = pb.LeaseServiceGetRequest(tenant=self._caller.tenant, lease_id=request.lease_id)
+            lease = (
+                await self._caller.call(
+                    lambda channel: LeaseServiceStub(channel).Get, named, self._account
+                )
+            ).lease
+        self._refused += unsendable
         again: list[UsageEvent] = []
-        for event, outcome in zip(events, _outcomes(reply), strict=True):
+        for event, outcome in zip(events, outcomes, strict=True):
             if outcome.outcome in _AGAIN:
                 again.append(event)
             elif not outcome.outcome.recorded:
                 self._refused.append((event, outcome))
-        lease = reply.lease
         runs = lease.state == pb.LEASE_STATE_OPEN
         self.core.reported(request.number, lease.left, lease.down_to, tuple(again), runs)
 
@@ -467,6 +507,27 @@ class HeldLease:
             self._account,
         )
         self.core.given_back(request.number)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    await task
+
+
+def _sendable(
+    events: Sequence[UsageEvent],
+) -> tuple[list[UsageEvent], list[tuple[UsageEvent, EventOutcome]]]:
+    """Those that a message can hold, and the others with what is wrong with them: one that was made
+    wrongly keeps none beside it from being reported."""
+    sendable, others = list[UsageEvent](), list[tuple[UsageEvent, EventOutcome]]()
+    for event in events:
+        try:
+            plain_event(event)
+        except (TypeError, ValueError) as error:
+            outcome = EventOutcome(Outcome.INVALID, message=str(error), judged=False)
+            others.append((event, outcome))
+        else:
+            sendable.append(event)
+    return sendable, others
 
 
 def _report_of(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from ledger.client.durations import SECOND_US
+
 BATCH_EVENTS_MAX: Final = 8_192  # the server's
 MESSAGE_BYTES_MAX: Final = 16 << 20  # the server's
 
@@ -54,7 +56,7 @@ class LeaseTerms:
     """How long a slice is good for; 5 seconds to a day."""
     low: int = -1
     """More is asked for below so many units; -1 = a quarter of what is wanted."""
-    report_every_us: int = 1_000_000
+    report_every_us: int = SECOND_US
     """How long a usage event waits for company."""
     batch_events: int = 1_000
     """Events of one report."""

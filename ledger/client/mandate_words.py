@@ -7,7 +7,7 @@ less. Needs no key, no network and no server; clients import it.
 
     delegate("NAME")           begins a mandate below; without it a block only ends the token sooner
     budget(N)  price_max(N)  product("ID")...  attribute("NAME", "VALUE")...
-    purchase(N)                what it may buy for in all; 0 = nothing
+    purchase(N)                what it may buy for in all; 0 = nothing; the other two are above 0
     check if time($time), $time < DATE         the token, and the mandate below, end then
 
 What a block does not say is as it is above. Anything else makes the token worthless: a word that we
@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
+from ledger.client.durations import SECOND_US
+
 PREFIX: Final = "ddm_"
 BLOCKS_MAX: Final = 16  # of a token: accounts are no deeper
 SEPARATOR: Final = "/"
@@ -33,7 +35,6 @@ _WORD: Final = re.compile(rf"(tenant|mandate|delegate|product)\({_TEXT}\)")
 _ATTRIBUTE: Final = re.compile(rf"attribute\({_TEXT}, {_TEXT}\)")
 _TIME: Final = re.compile(r"check if time\(\$time\), \$time < (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 _NUMBERS: Final = ("budget", "price_max", "purchase")
-US_A_SECOND: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -124,6 +125,9 @@ def read_block(source: str, *, first: bool) -> Said:
         if words or attributes:
             raise WordsInvalid("a block that allows less names who it is for: delegate(NAME)")
         return Said("", "", None, until)
+    for word in ("budget", "price_max"):
+        if int(words.get(word, ["1"])[0]) == 0:  # whoever wrote it wanted nothing, and not no limit
+            raise WordsInvalid(f"{word} is above 0; without the word it is as above")
     [name] = words["delegate"]
     less = Less(
         name,
@@ -159,9 +163,9 @@ def _quoted(text: str) -> str:
 def _until(until_us: int) -> list[str]:
     if not until_us:
         return []
-    if until_us < 0 or until_us % US_A_SECOND:
+    if until_us < 0 or until_us % SECOND_US:
         raise WordsInvalid(f"a token ends with a whole second: {until_us} us")
-    at = datetime.fromtimestamp(until_us // US_A_SECOND, UTC)
+    at = datetime.fromtimestamp(until_us // SECOND_US, UTC)
     return [f"check if time($time), $time < {at:%Y-%m-%dT%H:%M:%SZ}"]
 
 
@@ -170,7 +174,7 @@ def _us_of(text: str) -> int:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise WordsInvalid(f"{text} is no time") from None
-    return int((at - _EPOCH).total_seconds()) * US_A_SECOND
+    return int((at - _EPOCH).total_seconds()) * SECOND_US
 
 
 def _block(words: list[str]) -> str:

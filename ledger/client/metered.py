@@ -327,6 +327,8 @@ class Request:
         self.request_id = request_id
         self.attributes: Mapping[str, str] = attributes or {}
         self.estimate = estimate
+        self.operation = ""  # that it is a part of, where it says one
+        self.operation_parent = ""
         self._up_to = up_to
         self._quote_id = quote_id
 

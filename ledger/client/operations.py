@@ -3,9 +3,12 @@
     async with client.operation("acme", "run-17", hold=50_000_000) as run:
         found = await run.debit("search", {"queries": 3})
         await run.meter("chat", {"input_tokens": 900, "output_tokens": 250})
+        async with run.metered("chat", estimate={"output_tokens": 4_000}) as call:
+            call.add(output_tokens=3_100)
 
 A debit is decided before its work runs, and may be denied; what is metered has happened, and is
-charged whatever the hold has left. Each call is recorded once by its own request id. Every way out
+charged whatever the hold has left; a metered block holds its estimate of the operation's units
+while it runs. Each call is recorded once by its own request id. Every way out
 of the block gives back what is left of the hold, as a metered call does, and a hold that is in use
 is extended while the block runs.
 """
@@ -64,13 +67,62 @@ class OperationRequest(Request):
         )
 
 
+class PartRequest(Request):
+    """A hold of one call that is asked for of an operation's hold, under one id."""
+
+    def __init__(
+        self,
+        of: OperationRequest,
+        hold_id: str,
+        product: str,
+        attributes: Mapping[str, str] | None,
+        estimate: Mapping[str, int],
+        lifetime_us: int,
+        up_to: tuple[str, int] | None,
+        operation: str,
+        request_id: str,
+    ) -> None:
+        if lifetime_us < 1:
+            raise ValueError(f"lifetime_us is 1 or more, not {lifetime_us}")
+        if len(request_id.encode()) > REQUEST_ID_BYTES_MAX:
+            raise ValueError(f"request_id has {REQUEST_ID_BYTES_MAX} bytes at most: {request_id!r}")
+        super().__init__(
+            of.account, product, attributes, estimate, lifetime_us, up_to, "", request_id, (),
+            instead=False,
+        )  # fmt: skip
+        self._hold_id = hold_id
+        self.operation = operation or of.operation
+        self.operation_parent = of.operation if operation else of.operation_parent
+
+    async def authorize(self, calls: DecisionCalls) -> pb.AuthorizeResponse:
+        """Ask, under the one id."""
+        return await calls.authorize(
+            self.account,
+            self.product,
+            self.estimate,
+            self.attributes,
+            lifetime_us=self.lifetime_us,
+            up_to=self._up_to,
+            operation=self.operation,
+            operation_parent=self.operation_parent,
+            hold_id=self._hold_id,
+            request_id=self.request_id,
+        )
+
+
 class HeldOperation:
     """A user action while it runs; made by `DrawdownClient.operation`, entered once."""
 
     def __init__(self, calls: HoldCalls, settling: Settling, request: OperationRequest) -> None:
         self._calls = calls
+        self._settling = settling
         self._request = request
         self._held = MeteredCall(calls, settling, request)
+
+    @property
+    def account(self) -> str:
+        """Whose it is."""
+        return self._request.account
 
     @property
     def hold_id(self) -> str:
@@ -95,6 +147,93 @@ class HeldOperation:
     ) -> None:
         """Give back what is left; see metered.MeteredCall."""
         await self._held.__aexit__(kind, error, traceback)
+
+    async def authorize(
+        self,
+        product: str,
+        quantities: Mapping[str, int],
+        attributes: Mapping[str, str] | None = None,
+        *,
+        operation: str = "",
+        lifetime_us: int = 0,
+        up_to: tuple[str, int] | None = None,
+        alternatives: Sequence[pb.Alternative] = (),
+        request_id: str = "",
+    ) -> pb.AuthorizeResponse:
+        """Hold a call's estimate, of the operation's hold first: to be captured or released by its
+        own `hold_id`, which gives back to the operation what it leaves."""
+        asked = self._request
+        return await self._calls.authorize(
+            asked.account,
+            product,
+            quantities,
+            attributes,
+            lifetime_us=lifetime_us,
+            up_to=up_to,
+            alternatives=alternatives,
+            operation=operation or asked.operation,
+            operation_parent=asked.operation if operation else asked.operation_parent,
+            hold_id=self.hold_id,
+            request_id=request_id,
+        )
+
+    async def check(
+        self,
+        product: str,
+        quantities: Mapping[str, int],
+        attributes: Mapping[str, str] | None = None,
+        *,
+        operation: str = "",
+        up_to: tuple[str, int] | None = None,
+        alternatives: Sequence[pb.Alternative] = (),
+    ) -> pb.CheckResponse:
+        """What `authorize` would say of a call now, of which the hold would pay `from_hold`;
+        nothing is held."""
+        asked = self._request
+        return await self._calls.check(
+            asked.account,
+            product,
+            quantities,
+            attributes,
+            up_to=up_to,
+            alternatives=alternatives,
+            operation=operation or asked.operation,
+            operation_parent=asked.operation if operation else asked.operation_parent,
+            hold_id=self.hold_id,
+        )
+
+    def metered(
+        self,
+        product: str,
+        attributes: Mapping[str, str] | None = None,
+        *,
+        estimate: Mapping[str, int],
+        operation: str = "",
+        lifetime_us: int = LIFETIME_US,
+        up_to: tuple[str, int] | None = None,
+        request_id: str = "",
+    ) -> MeteredCall:
+        """A block that runs with units of the operation's hold held for `estimate`, and is charged
+        with what it metered; see DrawdownClient.metered."""
+        id_ = request_id or self._calls._caller.new_id()
+        request = self.asking(product, attributes, estimate, lifetime_us, up_to, operation, id_)
+        return MeteredCall(self._calls, self._settling, request)
+
+    def asking(
+        self,
+        product: str,
+        attributes: Mapping[str, str] | None,
+        estimate: Mapping[str, int],
+        lifetime_us: int,
+        up_to: tuple[str, int] | None,
+        operation: str,
+        request_id: str,
+    ) -> PartRequest:
+        """What a call asks for that holds of this operation's hold. Raises ValueError."""
+        return PartRequest(
+            self._request, self.hold_id, product, attributes, estimate, lifetime_us, up_to,
+            operation, request_id,
+        )  # fmt: skip
 
     async def debit(
         self,

@@ -19,6 +19,7 @@ import grpc
 from google.rpc import code_pb2
 
 from ledger.client.channels import Channels
+from ledger.client.durations import SECOND_US
 from ledger.client.failures import MOVED, failure_of
 from ledger.client.refreshing import STALL_S
 from ledger.client.retry import Failure, FailureKind, classify
@@ -53,7 +54,7 @@ class Pipes:
         """`route`: where an account is served by the present map. `stalled` is told an address that
         does not answer for long."""
         self._channels = channels
-        self._timeout_s = attempt_us / 1_000_000
+        self._timeout_s = attempt_us / SECOND_US
         self._route = route
         self._stalled = stalled
         self._pipes: dict[str, _Pipe] = {}
@@ -153,7 +154,8 @@ class _Pipe:
         asked = _Asked(self._numbers, which, request, account)
         self.owed[asked.number] = asked
         self.waiting.append(asked)
-        self._look()
+        if not self._due.is_set():  # else it goes with what is due
+            self._look()
         return asked.answer
 
     def _look(self) -> None:
@@ -178,14 +180,14 @@ class _Pipe:
             self._due.clear()
             room = UNANSWERED_MAX - (len(self.owed) - len(self.waiting))
             message = pb.DecideStreamRequest()
-            while self.waiting and len(message.items) < min(room, MESSAGE_ITEMS_MAX):
-                asked = self.waiting.popleft()
+            items, waiting = message.items, self.waiting
+            for _ in range(min(len(waiting), room, MESSAGE_ITEMS_MAX)):
+                asked = waiting.popleft()
                 if asked.answer.done():  # nobody waits for it any more
                     self.owed.pop(asked.number, None)
                     continue
-                item = message.items.add(number=asked.number)
-                getattr(item, asked.which).MergeFrom(asked.request)
-            if message.items:
+                getattr(items.add(number=asked.number), asked.which).MergeFrom(asked.request)
+            if items:
                 await call.write(message)
             self._look()
 

@@ -17,6 +17,7 @@ from ledger.client.errors import InvalidEvent
 from ledger.client.events import text_bytes
 
 Value: TypeAlias = "str | int | bool | Decimal | Mapping[str, Value] | None"
+NAME_BYTES_MAX: Final = 128  # of a property, with the objects that it is in
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -53,8 +54,11 @@ class RawEvent:
             value = event.get(name, "")
             if not isinstance(value, str):
                 raise InvalidEvent("TEXT_INVALID", name, value, "not a text")
+            text_bytes(name, value)
             found[name] = value
-        data = event.get("data") or {}
+        data = event.get("data")
+        if data is None:
+            data = {}
         if not isinstance(data, Mapping):
             raise InvalidEvent("TEXT_INVALID", "data", data, "not an object")
         return cls(
@@ -90,6 +94,9 @@ def _flat(prefix: str, properties: Mapping[Any, Any]) -> Iterator[tuple[str, str
         elif isinstance(value, int | Decimal):
             yield path, str(value)
         elif isinstance(value, Mapping):
+            if len(path) >= NAME_BYTES_MAX:  # each level has the names of all above it
+                message = f"the names of objects in one another have {NAME_BYTES_MAX} bytes at most"
+                raise InvalidEvent("TEXT_INVALID", "properties", path, message)
             yield from _flat(f"{path}.", value)
         elif isinstance(value, float):
             message = "a float is not exact: a Decimal, as of json.loads(text, parse_float=Decimal)"
@@ -109,4 +116,7 @@ def _instant(text: str) -> int:
         raise InvalidEvent("TEXT_INVALID", "time", text, "not an RFC 3339 time") from None
     if at.tzinfo is None:
         raise InvalidEvent("TEXT_INVALID", "time", text, "the time has no offset from UTC")
+    if at == _EPOCH:
+        message = "the beginning of 1970 is what a clock says that was never set"
+        raise InvalidEvent("TEXT_INVALID", "time", text, message)
     return (at - _EPOCH) // _MICROSECOND

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import grpc
 
 from ledger.client.channels import Channels
+from ledger.client.durations import SECOND_US
 from ledger.client.retry import Failure
 from ledger.client.routing import Routing
 from ledger.v1 import journal_pb2
@@ -83,7 +84,7 @@ class Refreshing:
     async def _ask(self, suspect: str) -> None:
         wait_us = self._asked_us + AGAIN_US - _now_us()
         if wait_us > 0:
-            await asyncio.sleep(wait_us / 1_000_000)
+            await asyncio.sleep(wait_us / SECOND_US)
         self._asked_us = _now_us()
         request = journal_pb2.GetRoutingRequest(tenant=self._tenant)
         for address in sorted(self._routing.addresses, key=lambda each: each == suspect):

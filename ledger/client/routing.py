@@ -1,7 +1,8 @@
 """Which address serves an account: its family's shard by the shard map, and that shard's owner.
 
 Any server takes any call, so a wrong guess costs a hop and nothing else; where one cannot be
-reached, another is asked. An account whose root is not known is taken for a root. Pure; bounded.
+reached, another is asked. An account whose root is not known is taken for a root, until the first
+reply says which shard it came from. Pure; bounded.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Routing:
         self._hashed = False
         self._known: dict[str, tuple[str, int]] = {}  # account -> (root, shard or -1)
         self._shards: dict[str, int] = {}  # root -> shard, as the map or a reply gives it
+        self._only = address  # serves everything; "" = it depends on the account
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -45,6 +47,7 @@ class Routing:
     def avoid(self, address: str) -> None:
         """That server could not be reached: go elsewhere until there is a new map."""
         self._avoided.add(address)
+        self._only = ""
 
     def take_map(self, hash_name: str, shards: Mapping[int, str], asked: str = "") -> None:
         """Take GetRouting's answer: shard -> address ("" = the one that was `asked`).
@@ -52,6 +55,8 @@ class Routing:
         A hash that this client does not know, or a map with gaps, sends everything home.
         """
         whole = sorted(shards) == list(range(len(shards)))
+        if len(shards) != len(self._addresses):
+            self._shards.clear()
         self._hashed = hash_name == FAMILY_HASH and whole and bool(shards)
         self._addresses = (
             tuple(shards[shard] or asked or self._home for shard in range(len(shards)))
@@ -59,7 +64,8 @@ class Routing:
             else ()
         )
         self._avoided.clear()
-        self._shards.clear()
+        served = frozenset(self._addresses or (self._home,))
+        self._only = min(served) if len(served) == 1 else ""
 
     def learn(self, account: str, root: str, shard: int) -> None:
         """Take what a reply says of an account: its root never changes, its shard seldom."""
@@ -67,6 +73,14 @@ class Routing:
             del self._known[next(iter(self._known))]
         self._known[account] = (root, shard)
         self._remember(root, shard)
+
+    def saw(self, account: str, shard: int) -> None:
+        """A reply to a call for the account came from that shard; -1 = it does not say."""
+        if self._only or shard < 0 or not account:
+            return
+        family = self.family(account)
+        if self._shards.get(family) != shard:
+            self._remember(family, shard)
 
     def family(self, account: str) -> str:
         """The root of the account's family, as far as it is known."""
@@ -86,6 +100,8 @@ class Routing:
 
     def address_of(self, account: str) -> str:
         """Where the owner of the account's family serves; home where no account is named."""
+        if self._only and account:
+            return self._only
         return self.address(self.family(account)) if account else self._reachable(self._home)
 
     def _reachable(self, address: str) -> str:

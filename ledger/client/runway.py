@@ -15,7 +15,6 @@ from ledger.client.reads import ReadCalls
 from ledger.client.top_ups import TopUpCalls
 from ledger.v1 import balance_pb2, top_up_pb2
 
-HOUR_US: Final = 3_600_000_000
 INT64_MAX: Final = 2**63 - 1
 _SHORT: Final = (balance_pb2.OUTLOOK_EMPTIES, balance_pb2.OUTLOOK_EMPTY)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol, TypeAlias
 
 from ledger.client.core import IngestCore
+from ledger.client.durations import SECOND_US
 from ledger.client.errors import ClientClosed
 from ledger.client.events import EventOutcome, Outcome, UsageEvent
 from ledger.client.parcels import Batch, Delivery
@@ -169,7 +170,7 @@ class Sender:
             self._timer = None
         wake_us = self._core.wake_us(now_us)
         if wake_us is not None:
-            delay_s = max(0, wake_us - now_us) / 1_000_000
+            delay_s = max(0, wake_us - now_us) / SECOND_US
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._pump)
 
 

@@ -5,10 +5,10 @@
         outcome = await spool.record(event)      # None: it is on the disk, and will be sent
 
 An event goes to the server first. Where no server has judged it within the patience, it is synced
-to the disk, and so is every later one until the disk is empty again: they are sent in the order
-kept. An event may be sent twice and counts once, by its id. The time of an event that names none is
-set here, so that it is priced as of when it happened, and so are the client's source and product:
-it is the same event whenever and by whomever it is sent.
+to the disk, and so is every later one until the disk is empty again: an account's are sent in the
+order kept, and hold up no other account's. An event may be sent twice and counts once, by its id.
+The time of an event that names none is set here, so that it is priced as of when it happened, and
+so are the client's source and product: it is the same event whenever and by whomever it is sent.
 What a server refuses is set aside in the folder: `set_aside` lists it, `resend` sends it again.
 """
 
@@ -21,12 +21,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from ledger.client.durations import SECOND_US
 from ledger.client.errors import ClientClosed, NotApplied, OutcomeUnknown, Refused, SpoolFull
 from ledger.client.events import EventOutcome, UsageEvent
 from ledger.client.spool_aside import SetAside, key_of, listed, refused
 from ledger.client.spool_files import Damage, SpoolFiles
 from ledger.client.spool_records import SpooledCapture, record_of
-from ledger.client.spool_sending import Aside, Sending, Settled, is_charged, logged, whole
+from ledger.client.spool_sending import (
+    Aside,
+    Sending,
+    Settled,
+    is_charged,
+    logged,
+    to_its_end,
+    whole,
+)
 from ledger.v1.decision_pb2 import CaptureResponse
 
 if TYPE_CHECKING:
@@ -65,7 +74,7 @@ class Spool:
         self._folder = Path(folder)
         self._bytes_max = bytes_max
         self._events_max = events_max
-        self._patience_s = patience_us / 1_000_000
+        self._patience_s = patience_us / SECOND_US
         self._settled = settled
         self._aside = aside
         self._opened: tuple[SpoolFiles, Sending] | None = None
@@ -83,7 +92,7 @@ class Spool:
 
     @property
     def kept_events(self) -> int:
-        """Events on the disk, those of the oldest segment included that are settled already."""
+        """Events on the disk, those included that are settled already and stand beside others."""
         return self._files.events
 
     def has_room(self, events: int, more_bytes: int) -> bool:
@@ -105,7 +114,14 @@ class Spool:
 
         Raises SpoolBusy, SpoolFailed.
         """
-        files = await asyncio.to_thread(SpoolFiles, self._folder, self._bytes_max, self._events_max)
+        opened = asyncio.to_thread(SpoolFiles, self._folder, self._bytes_max, self._events_max)
+        opening = asyncio.ensure_future(opened)
+        try:
+            files = await to_its_end(opening)
+        except asyncio.CancelledError:
+            if not opening.cancelled() and opening.exception() is None:
+                opening.result().close()
+            raise
         sending = Sending(
             self._client,
             files,
@@ -121,7 +137,10 @@ class Spool:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Send no more; what is not settled stays on the disk."""
+        """Send no more; what is not settled stays on the disk, and the directory is free."""
+        await to_its_end(asyncio.ensure_future(self._close()))
+
+    async def _close(self) -> None:
         assert self._running is not None
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
@@ -295,6 +314,7 @@ class Spool:
         if self._files.events:
             self._kept.set()
             self._empty.clear()
+            self._sending.more()
         else:
             self._kept.clear()
             self._empty.set()

@@ -103,11 +103,11 @@ class SpoolFiles:
             )
         return self._append(records)
 
-    def put_behind(self, records: Sequence[bytes]) -> None:
+    def put_behind(self, records: Sequence[bytes]) -> Segment:
         """Keep again what is kept, or set aside, behind everything: in a new segment. The bounds
         are not asked, since it goes elsewhere. Raises SpoolFailed."""
         self._close_file()
-        self._append(records)
+        return self._append(records)
 
     def _append(self, records: Sequence[bytes]) -> Segment:
         more = b"".join(records)

@@ -152,13 +152,16 @@ class DrawdownClient(SyncCalls):
         source: str = "lease",
         on_lapse: lease_pb2.LeaseLapse.ValueType = lease_pb2.LEASE_LAPSE_RETURN,
         prices: LocalPrices | None = None,
+        operation: str = "",
+        operation_parent: str = "",
     ) -> HeldLease:
         """A lease to decide with, in any thread, kept up until it is closed; `prices` for
-        `spend_priced`."""
+        `spend_priced`, `operation` for work of one."""
         caller = self._client._caller
         core: LockedCore[UsageEvent] = LockedCore(terms, caller.new_id())
         lease = HeldOnLoop(
             caller,
+            self._client._settling,
             account,
             product,
             dict(attributes or {}),
@@ -168,6 +171,8 @@ class DrawdownClient(SyncCalls):
             on_lapse,
             prices,
             core,
+            operation=operation,
+            operation_parent=operation_parent,
         )
         return HeldLease(lease, self._loop)
 

@@ -18,6 +18,7 @@ from ledger.client.looping import LoopThread
 from ledger.client.metered import LIFETIME_US
 from ledger.client.sync_leases import HeldLease
 from ledger.client.sync_metered import MeteredCall
+from ledger.client.sync_operations import HeldOperation
 
 
 class Guard:
@@ -40,6 +41,8 @@ class Guard:
         *,
         estimate: Mapping[str, int],
         lifetime_us: int = LIFETIME_US,
+        of: HeldOperation | None = None,
+        operation: str = "",
         request_id: str = "",
     ) -> GuardedCall:
         """See `sync.DrawdownClient.metered` and guarded.Guard.metered."""
@@ -49,6 +52,8 @@ class Guard:
             attributes,
             estimate=estimate,
             lifetime_us=lifetime_us,
+            of=of.on_loop(self._loop) if of is not None else None,
+            operation=operation,
             request_id=request_id,
         )
         return GuardedCall(call, self._loop)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any, Final, Self, TypeVar
 
 from ledger.client import leases
-from ledger.client.calls import monotonic_us
 from ledger.client.events import EventOutcome, UsageEvent
+from ledger.client.lease_clock import passed_us
 from ledger.client.lease_core import LeaseCore, Request
 from ledger.client.limits import LeaseTerms
 from ledger.client.looping import LoopThread
@@ -100,7 +100,7 @@ class HeldLease:
     def try_spend(self, amount: int) -> bool:
         """Whether work of so many units may go ahead; then `record` what it used, or `give_up`."""
         core = self._lease.core
-        spent = core.try_spend(amount, monotonic_us())
+        spent = core.try_spend(amount, passed_us())
         if not spent or core.remaining < core.terms.low:
             self._stir()
         return spent
@@ -108,7 +108,7 @@ class HeldLease:
     def record(self, amount: int, event: UsageEvent) -> None:
         """What was used of units that were spent: it is reported within the terms' time. Raises
         ClientClosed where the lease, or its client, was closed meanwhile."""
-        if self._lease.core.record(event, amount, monotonic_us()):
+        if self._lease.core.record(event, amount, passed_us()):
             self._stir()
 
     def give_up(self, amount: int) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import grpc
 
 from ledger.client.channels import Channels, no_token
 from ledger.client.compact import Envelope, outcomes_of
+from ledger.client.durations import SECOND_US
 from ledger.client.failures import MOVED, failure_of
 from ledger.client.parcels import Batch
 from ledger.client.refreshing import Refreshing, Stall
@@ -24,7 +25,6 @@ from ledger.v1 import usage_pb2 as pb
 from ledger.v1.usage_pb2_grpc import UsageServiceStub
 
 Answered: TypeAlias = Callable[[Batch, Answer], None]
-_US: Final = 1_000_000
 
 
 class UnaryTransport:
@@ -35,14 +35,14 @@ class UnaryTransport:
         channels: Channels,
         envelope: Envelope,
         attempt_us: int,
-        observe: Callable[[str], None],
+        observe: Callable[[str], object],
         routing: Routing,
         refreshing: Refreshing,
     ) -> None:
         """`observe` is told the position of every reply."""
         self._channels = channels
         self._envelope = envelope
-        self._timeout_s = attempt_us / _US
+        self._timeout_s = attempt_us / SECOND_US
         self._observe = observe
         self._routing = routing
         self._refreshing = refreshing
@@ -96,14 +96,14 @@ class StreamTransport:
         channels: Channels,
         envelope: Envelope,
         attempt_us: int,
-        observe: Callable[[str], None],
+        observe: Callable[[str], object],
         routing: Routing,
         refreshing: Refreshing,
     ) -> None:
         """`observe` is told the position of every reply; `routing` is not asked here."""
         self._channels = channels
         self._envelope = envelope
-        self._timeout_s = attempt_us / _US
+        self._timeout_s = attempt_us / SECOND_US
         self._observe = observe
         self._refreshing = refreshing
         self._streams: dict[str, _Stream] = {}

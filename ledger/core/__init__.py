@@ -8,10 +8,11 @@ folder says in which order to read it.
     upcast                  retired events, and what each means today
     periods, windows        calendars in a zone; what is counted together, and counters
     books                   double entry: book accounts, four counters, transfers
-    holdings, account, family, timers, state    the fold of the events
+    holdings, holds, account, family, timers, state    the fold of the events
+    live_timers             its timers made anew, after it was read back
     evolve                  the only code that changes it
     catalog, shapes         the compiled configuration that decisions read
-    identity, keys, repeats     what was recorded before, and is it the same
+    identity, keys, bodies, repeats     what was recorded before, and is it the same
     admission, opening      whether a command is let in; what its entry needs before it
     decide                  the door: execute one command
     due, applying           what time makes due before it; entries applied, and what follows each
@@ -24,5 +25,5 @@ folder says in which order to read it.
     statements              what is closed
 
     packing                 a family, and the rest of a shard, as bytes and back
-    digest                  the canonical form of the state
+    digest, account_form    the canonical form of the state
 """

@@ -6,23 +6,25 @@ from typing import Final
 
 from ledger.core.books import Book
 from ledger.core.budgets.budgets import Budget
-from ledger.core.budgets.lanes import Lane
+from ledger.core.budgets.lanes import Lane, Layout
+from ledger.core.budgets.operation_terms import OperationPolicy, PackageOperationPolicy
 from ledger.core.catalog import CardKey
 from ledger.core.charges.fixed_charges import FixedCharge
-from ledger.core.contracts.contracts import Contract, due_contract
+from ledger.core.contracts.contracts import Contract
 from ledger.core.decisions.decision_policies import NO_RULES, OwnRules, StandingRules
 from ledger.core.events import AccountPolicy, TopUpRule
 from ledger.core.funding.caps import Cap
+from ledger.core.funding.runway import Runway
 from ledger.core.holdings import (
     NEVER,
     TOP_UP_PENDING,
     Commitment,
     Debt,
     Grant,
-    Hold,
     RecurringGrant,
     TopUp,
 )
+from ledger.core.holds import Hold
 from ledger.core.mandates.mandates import Mandate
 from ledger.core.metering.gauges import Gauges
 from ledger.core.packages.subscriptions import Subscription
@@ -68,19 +70,18 @@ class _Used:
     of a base come first.)"""
 
     __slots__ = (
-        "budgets",
         "calendar",
-        "caps",
         "caps_given",
         "card_key",
         "comparator",
         "first",
-        "lane",
+        "layout",
         "next_due",
         "number",
         "open_from",
         "parent",
         "root",
+        "row",
         "ruled",
         "sharing",
         "unordered",
@@ -94,7 +95,9 @@ class Account(_Used):
     __slots__ = (
         "advance",
         "anchors",
+        "budgets",
         "capped",
+        "caps",
         "cards_before",
         "charges",
         "children",
@@ -112,8 +115,10 @@ class Account(_Used):
         "frozen_by",
         "gaps",
         "gauges",
+        "gives",
         "grants",
         "holds",
+        "lane",
         "leases",
         "lent",
         "lifetime",
@@ -121,6 +126,7 @@ class Account(_Used):
         "minimums_due",
         "minimums_looked",
         "minimums_until",
+        "operation_policy",
         "outcomes",
         "overage",
         "overage_pending",
@@ -130,6 +136,7 @@ class Account(_Used):
         "overrides_version",
         "own_rules",
         "packaged",
+        "packaged_operations",
         "parents_before",
         "period_end",
         "period_start",
@@ -143,6 +150,7 @@ class Account(_Used):
         "reopened_at",
         "row_draws",
         "rules",
+        "runways",
         "scoped",
         "seats",
         "sold",
@@ -172,7 +180,8 @@ class Account(_Used):
     ) -> None:
         self.tenant = tenant
         self.number = number
-        self.root = root
+        # One object for a family, as it is looked at with each event.
+        self.root: int = parent.root if parent is not None else root
         self.parent = parent
         self.depth: int = parent.depth + 1 if parent is not None else 1
         self.policy = policy
@@ -215,6 +224,7 @@ class Account(_Used):
         self.seats: SeatPlans | None = None  # plans of seats
         self.statements: Statements | None = None
         self.top_up_rules: dict[int, tuple[int, TopUpRule | None]] = {}  # asset -> version, rule
+        self.runways: tuple[Runway, ...] = ()  # alerts by asset, removed ones too
         self.watched = False  # whether a top-up rule, a budget or seats look at each of its entries
         self.ruled = False  # whether any of them does but budgets
         self.top_ups: dict[int, TopUp] = {}  # pending ones, and those of the dedupe window
@@ -236,8 +246,14 @@ class Account(_Used):
         self.dues: Dues | None = None  # re-rates by totals that it shares (rule R1)
         self.suspended = 0  # usage events with an unrated quantity
         self.capped = 0  # operations that have a budget here; derived
+        self.operation_policy: OperationPolicy | None = None  # its own (rule H4)
+        self.packaged_operations: PackageOperationPolicy | None = None
+        self.gives: OperationPolicy | None = None  # of both that which counts; derived
         self.budgets: list[Budget] = []  # its own; they bind those below it too (rule H4)
-        self.lane: Lane | None = None  # what some of them have used; derived
+        # What some of them have used, and where it stands in the rows of those alike; derived.
+        self.lane: Lane | None = None
+        self.layout: Layout | None = None
+        self.row = 0
         self.mandate: Mandate | None = None  # it is an agent's (rule H4)
         self.next_due: int = NEVER  # nothing of this account falls due before
         self.overrides: Layer = ()  # its own: those taken back, then the list that stands (R4)
@@ -410,10 +426,12 @@ class Account(_Used):
                 for each in self.seats.plans.values()
                 if each.due != NEVER
             ]
-        if self.contracts:
-            contract = due_contract(self)
-            if contract is not None:
-                timers.append((contract.due, TIMER_CONTRACT, self.number))
+        if self.contracts:  # one after the other: nothing else wakes the next
+            timers += [
+                (each.due, TIMER_CONTRACT, self.number)
+                for each in self.contracts
+                if each.due != NEVER
+            ]
         if self.minimums_due != NEVER:
             timers.append((self.minimums_due, TIMER_MINIMUMS, self.number))
         if self.statements is not None and self.statements.due != NEVER:
@@ -424,15 +442,20 @@ class Account(_Used):
             timers.append((self.dues.due, TIMER_RERATE, self.number))
         return timers
 
-    def find_watched(self) -> None:
-        """Look up anew whether a top-up rule or a budget is in force, or usage goes by seats."""
+    def end_lane(self) -> None:
+        """Let its budgets and caps stand alone, for what they count, or which they are, is to
+        change."""
         if self.lane is not None:
             self.lane.finish()
-            self.lane = None
+
+    def find_watched(self) -> None:
+        """Look up anew whether a top-up rule or a budget is in force, or usage goes by seats."""
+        self.end_lane()
         rules = self.top_up_rules.values()
         ruled = any(rule is not None and rule.enabled for _, rule in rules)
         self.ruled = ruled or (self.seats is not None and self.seats.watched)
-        self.watched = self.ruled or bool(self.budgets) or self.capped > 0
+        gives = self.gives is not None
+        self.watched = self.ruled or bool(self.budgets) or self.capped > 0 or gives
 
 
 def opened_anchors(policy: AccountPolicy) -> Anchors:

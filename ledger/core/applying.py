@@ -4,18 +4,29 @@ what a top-up rule asks for (rules H4, R1, H6).
 
 from __future__ import annotations
 
-from ledger.core.budgets.budget_counts import COUNTED, count_budgets, cross_budgets
+from typing import Final
+
+from ledger.core.budgets.budget_counts import (
+    COUNTED,
+    count_budgets,
+    cross_budgets,
+    know_operation,
+    operation_of,
+)
+from ledger.core.charges.charging import fee_with
 from ledger.core.commands import (
     AmendUsage,
     Command,
+    Original,
     ReverseUsage,
 )
 from ledger.core.events import (
     BudgetsCounted,
+    ChargeEnded,
+    ChargeRepriced,
     Event,
     GrantExpired,
     TimeShifted,
-    UsageLeased,
     UsageRecorded,
     UsageReversed,
 )
@@ -32,15 +43,21 @@ from ledger.core.state import (
     State,
 )
 
+WITH_FEES: Final = (ChargeEnded, ChargeRepriced)
+"""What is applied together with a fee that it draws of what the entries before have left."""
+
 
 def _count(
     state: State, event: Event, entry: int, command: Command | None, batch: list[Event]
 ) -> None:
-    """After an entry that was applied: what it counts in budgets, what that crosses, and what is
-    told of a seat that it drew from (rules H4, S3)."""
+    """After an entry that was applied: what it makes known of its operation, what it counts in
+    budgets, what that crosses, and what is told of a seat that it drew from (rules H4, S3)."""
+    if operation_of(state, event):
+        known = in_time(state)
+        know_operation(state, event, entry, known)
+        apply_all(state, known, batch)
     out = in_time(state)
-    hold, counted_at, operation = _captured_of(command)
-    count_budgets(state, event, entry, hold, out, counted_at, operation)
+    count_budgets(state, event, entry, out, _original_of(command))
     apply_all(state, out, batch)
     for counted in out:
         if isinstance(counted, BudgetsCounted):
@@ -53,17 +70,9 @@ def _count(
         apply_all(state, told, batch)
 
 
-def _captured_of(command: Command | None) -> tuple[int, int, bytes]:
-    """The hold that the usage was captured of which is given back, 0 = of none; or when it counts
-    by what it was recorded with; and the operation that it was part of."""
-    if not isinstance(command, ReverseUsage | AmendUsage):
-        return 0, 0, b""
-    original = command.original.event
-    if isinstance(original, UsageLeased):
-        return 0, original.counted_at, original.operation
-    if isinstance(original, UsageRecorded):
-        return 0 if original.late else original.hold, 0, original.operation
-    return 0, 0, b""
+def _original_of(command: Command | None) -> Original | None:
+    """The usage that is corrected."""
+    return command.original if isinstance(command, ReverseUsage | AmendUsage) else None
 
 
 def ask_for_top_ups(state: State, account: Account | None, batch: list[Event]) -> None:
@@ -92,6 +101,9 @@ def apply_all(
     for event in out:
         if isinstance(event, COUNTED):
             followed.append((state.batch_length, event))
+        elif isinstance(event, WITH_FEES):
+            _apply_with_fee(state, event, batch)
+            continue
         evolve(state, event)
         batch.append(event)
         if type(event) is GrantExpired:
@@ -104,6 +116,15 @@ def apply_all(
         if isinstance(event, UsageRecorded | UsageReversed):
             _rerate(state, event, place, batch)
     return bool(out)
+
+
+def _apply_with_fee(state: State, event: ChargeEnded | ChargeRepriced, batch: list[Event]) -> None:
+    """A charge that ends comes after its last fee, one that changes before its next."""
+    fees: list[Event] = []
+    fee_with(state, event, fees)
+    for each in (*fees, event) if isinstance(event, ChargeEnded) else (event, *fees):
+        evolve(state, each)
+        batch.append(each)
 
 
 def _rerate(

@@ -119,6 +119,16 @@ class Books:
         self.numbered.append(book)
         return book
 
+    def pass_over(self, number: int) -> None:
+        """That number is of a book account that is not kept here."""
+        assert number == len(self.numbered), f"book {number} does not follow the last one"
+        self.numbered.append(None)
+
+    def drop(self, number: int) -> None:
+        """Keep a book account no more."""
+        del self.accounts[number]
+        self.numbered[number] = None
+
     def transfer(self, debit: Book, credit: Book, amount: int) -> None:
         """Post one transfer of `amount` > 0 minor units."""
         _assert_transfer(debit, credit, amount)

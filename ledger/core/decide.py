@@ -25,6 +25,7 @@ from ledger.core.accounts.standing import decide_freeze, decide_reopen, decide_u
 from ledger.core.applying import apply_all, ask_for_top_ups, in_time
 from ledger.core.budgets.budgeting import decide_remove_budget, decide_set_budget
 from ledger.core.budgets.operation_budgets import decide_set_operation_budget
+from ledger.core.budgets.operation_policies import decide_set_operation_policy
 from ledger.core.charges.charging import (
     decide_change_quantity,
     decide_change_terms,
@@ -72,6 +73,11 @@ from ledger.core.funding.recurring import (
     decide_pause,
     decide_resume,
     decide_start,
+)
+from ledger.core.funding.runways import (
+    decide_remove_runway,
+    decide_report_runway,
+    decide_set_runway,
 )
 from ledger.core.funding.sharing import decide_remove_cap, decide_set_cap, decide_sharing
 from ledger.core.funding.top_ups import (
@@ -266,6 +272,7 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     c.CloseStatement: decide_close_statement,
     c.SetBudget: decide_set_budget,
     c.SetOperationBudget: decide_set_operation_budget,
+    c.SetOperationPolicy: decide_set_operation_policy,
     c.RemoveBudget: decide_remove_budget,
     c.SetDecisionPolicy: decide_set_policy,
     c.GrantMandate: decide_grant_mandate,
@@ -273,6 +280,9 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     c.RequestTopUp: decide_request_top_up,
     c.SetTopUpRule: decide_rule,
     c.RemoveTopUpRule: decide_remove,
+    c.SetRunwayAlert: decide_set_runway,
+    c.RemoveRunwayAlert: decide_remove_runway,
+    c.ReportRunway: decide_report_runway,
     c.ConfirmTopUp: decide_confirm_top_up,
     c.DeclineTopUp: decide_decline_top_up,
     c.AbandonRequest: decide_abandon,

@@ -12,24 +12,16 @@ from typing import Any, Final
 
 import msgspec
 
+from ledger.core.account_form import account_form
 from ledger.core.books import Book
 from ledger.core.budgets.budget_values import Values
 from ledger.core.budgets.budgets import Budget
 from ledger.core.budgets.operations import Operation
 from ledger.core.charges.fixed_charges import FixedCharge
-from ledger.core.contracts.contracts import Contract
-from ledger.core.decisions.decision_policies import NO_RULES
 from ledger.core.funding.caps import Cap
 from ledger.core.leases.leases import CreditLease
-from ledger.core.mandates.mandates import Mandate
-from ledger.core.metering.gauges import Gauge, Gauges, GaugeScope
-from ledger.core.packages.subscriptions import Subscription
-from ledger.core.pricing.shared_totals import is_kept
-from ledger.core.seats.seats import Seat, SeatPlan, SeatPlans
 from ledger.core.state import (
-    Account,
     Commitment,
-    Debt,
     Family,
     Grant,
     Hold,
@@ -39,7 +31,6 @@ from ledger.core.state import (
     State,
     TopUp,
 )
-from ledger.core.statements.statements import Statements
 
 DIGEST_VERSION: Final = 2
 """The form of these bytes. Whatever changes the digest of an old journal is a new version."""
@@ -71,7 +62,7 @@ def snapshot(state: State) -> dict[str, Any]:
         "minimums_from": sorted(state.minimums_from.items()),
         "books": [_book(book) for _, book in sorted(state.books.accounts.items())],
         "accounts": [
-            _account(account, state.months_before, state.days_before)
+            account_form(account, state.months_before, state.days_before)
             for _, account in sorted(state.accounts.items())
         ],
         "families": [
@@ -186,207 +177,6 @@ def _book(book: Book) -> list[Any]:
             )
         ],
     ]
-
-
-def _account(account: Account, months_before: int, days_before: int) -> list[Any]:
-    return [
-        account.tenant,
-        account.number,
-        account.root,
-        account.parent.number if account.parent is not None else 0,
-        account.policy,
-        account.version,
-        account.created_at,
-        account.closed_at,
-        [
-            [row, period, str(quantity)]
-            for (row, period), quantity in sorted(account.totals.items())
-            if period > months_before
-        ],
-        [
-            [asset, period, str(posted)]
-            for (asset, period), posted in sorted(account.overage_posted.items())
-            if period > months_before
-        ],
-        [[asset, str(pending)] for asset, pending in sorted(account.overage_pending.items())],
-        account.suspended,
-        account.reopened_at,
-        account.written_off,
-        account.gaps,
-        account.frozen_at,
-        account.frozen_by,
-        account.freeze_cause,
-        account.profile_version,
-        account.profile_at,
-        [
-            [asset, debt.run, _debt(debt), debt.since]
-            for asset, debt in sorted(account.debt.items())
-        ],
-        [[asset, str(value)] for asset, value in sorted(account.lifetime.items())],
-        [[asset, *standing] for asset, standing in sorted(account.top_up_rules.items())],
-        account.closed_until,
-        account.calendar.zones,
-        account.anchors,
-        [
-            [*place, str(quantity)]
-            for place, quantity in sorted(account.scoped.items())
-            if is_kept(place, days_before, months_before)
-        ],
-        [
-            [*place, [[*part, str(units)] for part, units in drawn.items()]]
-            for place, drawn in sorted(account.row_draws.items(), key=_place)
-            if is_kept(place, days_before, months_before)
-        ],
-        account.overrides,
-        account.overrides_version,
-        account.minimums_until,
-        account.cards_before,
-        _subscription(account.subscription),
-        account.place_version,
-        account.parents_before,
-        *([account.sold] if account.sold is not None or account.contracts else []),
-        *([[_contract(each) for each in account.contracts]] if account.contracts else []),
-        *_seats(account.seats),
-        *_statements(account.statements),
-        *([_gauges(account.gauges)] if account.gauges is not None else []),
-        *([{"due": account.dues.due, "of": account.dues.waiting}] if account.dues else []),
-        *([{"mandate": _mandate(account.mandate)}] if account.mandate is not None else []),
-        *([{"packaged": account.packaged}] if account.packaged else []),
-        *([{"rules": account.own_rules}] if account.own_rules != NO_RULES else []),
-    ]
-
-
-def _mandate(mandate: Mandate) -> list[Any]:
-    """Without what it bought, where it buys nothing."""
-    fields: list[Any] = msgspec.to_builtins(mandate)
-    return fields if mandate.purchase is not None else fields[:3]
-
-
-def _contract(contract: Contract) -> Any:
-    """Without what it knows of the terms that followed its first, where none did."""
-    fields = msgspec.to_builtins(contract)
-    return fields if contract.terms else fields[:-1]
-
-
-def _seats(plans: SeatPlans | None) -> list[Any]:
-    """Nothing where an account has none."""
-    if plans is None:
-        return []
-    return [
-        [
-            plan.name,
-            plan.terms,
-            plan.created_at,
-            plan.started_at,
-            plan.ends_at,
-            plan.revision,
-            plan.period_start,
-            plan.period_end,
-            plan.full,
-            plan.grants,
-            plan.tally,
-            plan.next_seat,
-            [_seat(plan, plan.seats[number]) for number in sorted(plan.seats)],
-            *([plan.next_terms] if plan.next_terms is not None else []),
-        ]
-        for plan in plans.plans.values()
-    ]
-
-
-def _seat(plan: SeatPlan, seat: Seat) -> list[Any]:
-    return [
-        seat.number,
-        seat.name,
-        plan.by_name.get(seat.name) is seat,
-        seat.until,
-        seat.suspended,
-        seat.entitled,
-        seat.released,
-        seat.grants,
-        seat.allotted,
-        seat.alerted,
-        sorted([pot.number for pot in seat.pots]),
-    ]
-
-
-def _statements(statements: Statements | None) -> list[Any]:
-    """Nothing where nothing was ever said or ended: digests from before stay what they are."""
-    if statements is None or statements.blank:
-        return []
-    return [
-        [
-            statements.form,
-            statements.attribute,
-            statements.version,
-            statements.since,
-            statements.number,
-            statements.until,
-            statements.ended_by,
-            [[number, *statements.ended[number]] for number in sorted(statements.ended)],
-        ]
-    ]
-
-
-def _gauges(gauges: Gauges) -> list[Any]:
-    return [
-        "gauges",
-        [
-            [
-                *scope,
-                each.key,
-                each.product,
-                each.attributes,
-                each.quantity_names,
-                each.forgotten,
-                each.reports,
-            ]
-            for scope, of_scope in sorted(gauges.scopes.items(), key=_first)
-            for each in of_scope.values()
-        ],
-        list(gauges.charged),
-    ]
-
-
-def _first(pair: tuple[GaugeScope, dict[int, Gauge]]) -> GaugeScope:
-    return pair[0]
-
-
-def _subscription(subscription: Subscription | None) -> list[Any]:
-    if subscription is None:
-        return []
-    return [
-        subscription.subscribed_at,
-        subscription.package,
-        subscription.version,
-        subscription.follow,
-        subscription.locked_until,
-        subscription.revision,
-        subscription.anchor,
-        subscription.period_start,
-        subscription.period_end,
-        subscription.full,
-        subscription.grants,
-        subscription.issues,
-        subscription.minted,
-        subscription.policy,
-        subscription.scheduled,
-        subscription.ends_at,
-        subscription.over,
-        *(
-            [subscription.phase, subscription.phase_left, subscription.phased]
-            if subscription.phased or subscription.contract
-            else []
-        ),
-        *([subscription.contract] if subscription.contract else []),
-    ]
-
-
-def _place(draws: tuple[tuple[int, int, int], Any]) -> tuple[int, int, int]:
-    return draws[0]
-
-
-def _debt(debt: Debt) -> list[Any]:
-    return [[*part, str(owed)] for part, owed in debt.owed.items()]
 
 
 def _grant(grant: Grant) -> list[Any]:
@@ -565,6 +355,7 @@ def _hold(hold: Hold) -> list[Any]:
         *leased,
         *([hold.operation] if hold.operation else ()),
         *([list(hold.drawn.items())] if hold.drawn is not None else ()),
+        *([hold.part_of, hold.parts, hold.counted_at] if hold.part_of else ()),
     ]
 
 
@@ -636,6 +427,7 @@ def _operation(operation: Operation) -> list[Any]:
         operation.seen_at,
         above.number if above is not None else 0,
         sorted(operation.below.items()),
+        *([operation.policy] if operation.policy else ()),
     ]
 
 
@@ -675,4 +467,5 @@ def _settled(hold: SettledHold) -> list[Any]:
         *leased,
         *([hold.operation] if hold.operation else ()),
         *([list(hold.drawn.items())] if hold.drawn is not None else ()),
+        *([hold.counted_at] if hold.counted_at != hold.authorized_at else ()),
     ]

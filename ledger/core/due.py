@@ -124,7 +124,7 @@ def settle_touched(state: State, command: Command, batch: list[Event]) -> Refusa
             return refusal
     refusal = _settle_line(state, account, batch)
     if refusal is None and account is not None and isinstance(command, EndCommitment | EndContract):
-        _true_up_below(state, account, batch)
+        refusal = _true_up_below(state, account, batch)
     return refusal
 
 
@@ -267,7 +267,10 @@ def _post_now(state: State, found: Timed, batch: list[Event]) -> None:
         if trued_up or found.account.sharing:  # what is due below may draw of it, or count
             _charge_gauges_below(state, found.account, batch)
         if trued_up:
-            _true_up_below(state, found.account, batch)
+            if _true_up_below(state, found.account, batch) is not None:
+                due = state.timer_at(found.account.tenant, found.breaks_at)
+                heappush(state.timers, (due, TIMER_GRANT, found.number))
+                return
             _renew_before(state, found, batch)
     if isinstance(found, Statements) and _settle_below(state, found.account, batch) is not None:
         due = state.timer_at(found.account.tenant, found.due)
@@ -294,14 +297,22 @@ def _renew_before(state: State, segment: Grant, batch: list[Event]) -> None:
         _post_now(state, found, batch)
 
 
-def _true_up_below(state: State, account: Account, batch: list[Event]) -> None:
-    """Post the true-ups that count toward commitments of an account before those end (rule D7)."""
+def _true_up_below(state: State, account: Account, batch: list[Event]) -> Refusal | None:
+    """Post the true-ups that count toward commitments of an account before those end (rule D7):
+    also those of terms that contracts below have been renewed for since."""
+    for below in account.below()[1:]:
+        contract = due_contract(below) if below.contracts else None
+        if contract is not None and contract.contract.committed and contract.due <= state.now:
+            refusal = settle_due(state, below, batch)
+            if refusal is not None:
+                return refusal
     for each in trued_up_below(account, state.now):
         _renew_before(state, each, batch)
         while not each.settled and grant_is_due(each, state.now):
             out = in_time(state)
             settle_grant(state, each, out)
             apply_all(state, out, batch)
+    return None
 
 
 def _charge_gauges(state: State, gauges: Gauges, batch: list[Event]) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from ledger.core.budgets.budgets import Budget
-from ledger.core.holdings import (
-    NEVER,
-    Corrected,
-    SettledHold,
-)
+from ledger.core.budgets.lanes import Kind, Layout
+from ledger.core.holdings import NEVER, Corrected
+from ledger.core.holds import SettledHold
 from ledger.core.metering.waiting import Rated, Waiting
 from ledger.core.pricing.quotes import Quote
 from ledger.core.pricing.shared_totals import SharedTotal, is_kept
@@ -23,10 +21,13 @@ class Family:
         "corrected",
         "gauged",
         "grant_keys",
+        "layouts",
         "next_cap",
         "next_ordinal",
         "next_override",
         "operation_budgets",
+        "operation_ends",
+        "operation_policies",
         "operations",
         "rated",
         "rated_forgotten",
@@ -48,6 +49,9 @@ class Family:
         # Operation -> the budget that covers it: its own, or that of one above it; derived.
         self.operations: dict[bytes, Budget] = {}
         self.operation_budgets: dict[int, Budget] = {}  # by number, the longest idle first; derived
+        self.operation_ends: list[tuple[int, int]] = []  # (when it ends, number) of those; derived
+        self.layouts: dict[Kind, Layout] = {}  # of the lanes of its accounts; derived
+        self.operation_policies = 0  # accounts that have one; derived
         self.budgeted_holds: dict[int, list[int]] = {}  # hold -> budgets in which it pends
         self.next_cap = 1
         self.grant_keys: dict[bytes, int] = {}  # permanent external keys -> grant (rule I5)
@@ -66,6 +70,11 @@ class Family:
         self.scheduled: int = (
             NEVER  # its own timer, by the writer's clock, for what has none since it was paged in
         )
+
+    @property
+    def may_bound(self) -> bool:
+        """Whether a budget, or one that a policy of operations would give, may bound work."""
+        return bool(self.budgets) or self.operation_policies > 0
 
     def share(self, place: tuple[int, int, int], account: int, by: int) -> None:
         """Move the part that an account has in a total that several share."""

@@ -5,6 +5,7 @@ A key digest is keyed with the family's own key, so that it tells nothing once t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
 
 KEY_BYTES = 16
@@ -19,20 +20,23 @@ def source_prefix(source: str) -> bytes:
 class FamilyDigest:
     """Digests of one family's identities: BLAKE2b-128 under the family's key."""
 
-    __slots__ = ("_base",)
+    __slots__ = ("_base", "usage_after")
 
     def __init__(self, family_key: bytes) -> None:
-        self._base = blake2b(key=family_key, digest_size=KEY_BYTES)
+        base = self._base = blake2b(key=family_key, digest_size=KEY_BYTES)
+
+        def usage_after(prefix: bytes, event_id: str) -> bytes:
+            digest = base.copy()
+            digest.update(prefix + event_id.encode())
+            return digest.digest()
+
+        # As `usage` where many events share a source: `prefix` is `source_prefix(source)`. One
+        # object for all accounts of a family, as it is looked at with each event.
+        self.usage_after: Callable[[bytes, str], bytes] = usage_after
 
     def usage(self, source: str, event_id: str) -> bytes:
         """Key of a usage event (rule I1)."""
         return self.usage_after(source_prefix(source), event_id)
-
-    def usage_after(self, prefix: bytes, event_id: str) -> bytes:
-        """The same where many events share a source: `prefix` is `source_prefix(source)`."""
-        digest = self._base.copy()
-        digest.update(prefix + event_id.encode())
-        return digest.digest()
 
     def request(self, request_id: str) -> bytes:
         """Key of a request id (rule I5): its scope is tenant and family."""

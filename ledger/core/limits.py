@@ -63,8 +63,8 @@ BUDGET_VALUES_MAX: Final = 10_000
 sliding window up to 60 x ~150 B each more. Whatever is beyond counts in one counter together."""
 OPERATION_BUDGETS_MAX: Final = 4_096  # of a family at a time; x ~1.3 kB = 5 MB
 OPERATIONS_KNOWN_MAX: Final = 65_536  # with a budget, and below those; x ~150 B = 10 MB a family
-OPERATION_IDLE_DEFAULT_US: Final = 86_400_000_000  # after which the budget of an operation ends
-OPERATION_IDLE_MAX_US: Final = 35 * 86_400_000_000
+OPERATION_IDLE_DEFAULT_US: Final = DAY_US  # after which the budget of an operation ends
+OPERATION_IDLE_MAX_US: Final = 35 * DAY_US
 OPERATION_BUDGETS_ENDED_MAX: Final = 16  # of those that stand idle, with each that is set
 BUDGET_VALUES_USUAL: Final = 1_000  # where a budget does not say how many
 BUDGET_VALUE_LIMITS_MAX: Final = 100  # values of a budget that are named with a limit of their own
@@ -78,6 +78,8 @@ kept; limits of a shorter time are for a gateway."""
 WINDOW_LENGTH_MAX_US: Final = 366 * DAY_US
 TOP_UP_LIFETIME_US: Final = DAY_US  # rule H6: how long a requested top-up counts as pending
 TOP_UP_BACK_OFF_US: Final = HOUR_US  # rule H6: after a decline
+RUNWAY_HOURS_MAX: Final = 2_160  # 90 days: as far as a forecast reaches
+RUNWAY_REPORT_AGE_MAX_US: Final = 10 * MINUTE_US  # of a forecast by which an alert is told
 POLICY_RULES_MAX: Final = 16  # of an account or a package
 ALTERNATIVES_MAX: Final = 8
 """Of a rule, and of a request. A denial that tries all of a policy: 16 x 16 x ~12 us = 3 ms."""

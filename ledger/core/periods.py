@@ -13,10 +13,11 @@ from functools import cache
 from typing import Final, NamedTuple, TypeAlias
 
 from ledger.core.events import PeriodUnit
-from ledger.core.limits import DAY_US
+from ledger.core.limits import ANCHOR_MAX_US, DAY_US
+from ledger.core.outcomes import Reason, Refusal
 from rating.compile import ROUND_HALF_EVEN
 from rating.price import rounded
-from rating.zones import UTC_ZONE, instant_of, local_of
+from rating.zones import UTC_ZONE, instant_of, is_zone, local_of
 
 _MONTH_DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _EPOCH_DAY: Final = 719_162  # days from 1 January of the year 1 to 1 January 1970
@@ -301,3 +302,27 @@ def month_of(at_us: int) -> tuple[int, int]:
         length = _MONTH_DAYS[month] + (1 if leap and month == 1 else 0)
     start = at_us // DAY_US - day
     return start * DAY_US, (start + length) * DAY_US
+
+
+def refuse_anchor(field: str, anchor: int) -> Refusal | None:
+    """Whether periods cannot run from there."""
+    if 0 <= anchor <= ANCHOR_MAX_US:
+        return None
+    return Refusal(
+        Reason.ANCHOR_INVALID,
+        field,
+        str(anchor),
+        f"an anchor is an instant up to {ANCHOR_MAX_US}; 0 = the start",
+    )
+
+
+def refuse_zone(field: str, zone: str) -> Refusal | None:
+    """Whether it names a zone that there is not; "" names none."""
+    if not zone or is_zone(zone):
+        return None
+    return Refusal(
+        Reason.ZONE_UNKNOWN,
+        field,
+        zone,
+        "name a zone of the IANA time zone database, as Europe/Berlin, or none",
+    )

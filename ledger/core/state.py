@@ -20,10 +20,6 @@ from ledger.core.holdings import (
     GRANT_EXPIRED,
     GRANT_OPEN,
     GRANT_VOIDED,
-    HOLD_CAPTURED,
-    HOLD_CHARGED,
-    HOLD_EXPIRED,
-    HOLD_RELEASED,
     NEVER,
     TOP_UP_CONFIRMED,
     TOP_UP_DECLINED,
@@ -32,15 +28,21 @@ from ledger.core.holdings import (
     Commitment,
     Corrected,
     Debt,
-    Estimate,
     Grant,
     GrantOrder,
+    RecurringGrant,
+    TopUp,
+)
+from ledger.core.holds import (
+    HOLD_CAPTURED,
+    HOLD_CHARGED,
+    HOLD_EXPIRED,
+    HOLD_RELEASED,
+    Estimate,
     Hold,
     Outcome,
-    RecurringGrant,
     SettledHold,
     SettledOutcome,
-    TopUp,
 )
 from ledger.core.keys import KeyMap
 from ledger.core.limits import (
@@ -200,6 +202,7 @@ class State:
         "suspended_events",
         "timers",
         "top_ups",
+        "touched",
         "used_books",
         "vocabulary",
         "window_end",
@@ -258,6 +261,7 @@ class State:
         self.vocabulary: dict[PlanDeclared, int] = {}  # this batch's plans -> their index
         self.declared: dict[int, PlanDeclared] = {}  # and back
         self.plan_indexes: dict[Bound, int] = {}  # the same by what they price
+        self.touched: dict[int, None] = {}  # families of what it recorded many at a time
         self.used_books: dict[Bound, int] = {}  # numbers of used books, looked up in this batch
         self.cost_books: dict[Bound, tuple[int, int]] = {}  # and of cost and payable books
 
@@ -271,6 +275,7 @@ class State:
         self.vocabulary = {}
         self.declared = {}
         self.plan_indexes = {}
+        self.touched = {}
         self.used_books = {}
         self.cost_books = {}
         self._move_to(recorded_at)
@@ -531,87 +536,6 @@ class State:
             owner = account.tenant if account is not None else self.paged_tenants[root]
             if owner == tenant:
                 self.try_suspended(root)
-
-    def rebuild_timers(self) -> None:
-        """Forget the timers of what is settled: after a replay, before the first sweep."""
-        live = [
-            (self.timer_at(hold.account.tenant, hold.expires_at), TIMER_HOLD, hold.number)
-            for hold in self.holds.values()
-            if hold.expires_at != NEVER
-        ]
-        live += [
-            (self.timer_at(grant.account.tenant, due), TIMER_GRANT, grant.number)
-            for grant in self.grants.values()
-            for due in grant.dues()
-        ]
-        live += [
-            (self.timer_at(recurring.account.tenant, recurring.due), kind, recurring.number)
-            for kind, every in (
-                (TIMER_RECURRING, self.recurring.values()),
-                (TIMER_COMMITMENT, self.commitments.values()),
-            )
-            for recurring in every
-            if recurring.due != NEVER
-        ]
-        live += [
-            (self.timer_at(each.account.tenant, each.expires_at), TIMER_TOP_UP, each.number)
-            for each in self.top_ups.values()
-            if each.state == TOP_UP_PENDING
-        ]
-        live += [(self.recorded_at, TIMER_SUSPENSE, root) for root in self.suspended]
-        live += [
-            (self.timer_at(each.tenant, each.minimums_due), TIMER_MINIMUMS, each.number)
-            for each in self.accounts.values()
-            if each.minimums_due != NEVER
-        ]
-        live += [
-            (self.timer_at(each.tenant, each.gauges.due), TIMER_GAUGE, each.number)
-            for each in self.accounts.values()
-            if each.gauges is not None and each.gauges.due != NEVER
-        ]
-        live += [
-            (self.timer_at(each.tenant, each.dues.due), TIMER_RERATE, each.number)
-            for each in self.accounts.values()
-            if each.dues is not None
-        ]
-        live += [
-            (self.timer_at(each.tenant, each.subscription.due), TIMER_PACKAGE, each.number)
-            for each in self.accounts.values()
-            if each.subscription is not None and not each.subscription.over
-        ]
-        live += [
-            (self.timer_at(each.account.tenant, each.due), TIMER_CHARGE, each.number)
-            for each in self.charges.values()
-            if each.due != NEVER
-        ]
-        live += [
-            (self.timer_at(each.tenant, plan.due), TIMER_SEATS, each.number)
-            for each in self.accounts.values()
-            if each.seats is not None
-            for plan in each.seats.plans.values()
-            if plan.due != NEVER
-        ]
-        live += [
-            (self.timer_at(account.tenant, each.due), TIMER_CONTRACT, account.number)
-            for account in self.accounts.values()
-            for each in account.contracts
-            if each.due != NEVER
-        ]
-        live += [
-            (self.timer_at(each.account.tenant, each.expires_at), TIMER_QUOTE, each.number)
-            for each in self.quotes.values()
-        ]
-        live += [
-            (self.timer_at(each.tenant, each.statements.due), TIMER_STATEMENT, each.number)
-            for each in self.accounts.values()
-            if each.statements is not None and each.statements.due != NEVER
-        ]
-        live += [
-            (due, TIMER_FAMILY, root) for root, due in self.paged_families.items() if due != NEVER
-        ]
-        self.timers = sorted(live)
-        for family in self.families.values():
-            family.scheduled = NEVER
 
     @property
     def batch_length(self) -> int:

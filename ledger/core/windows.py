@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from ledger.core.events import PeriodUnit, Window, WindowKind, WindowUnit
 from ledger.core.limits import (
+    DAY_US,
     INT64_MAX,
     WINDOW_BUCKETS,
     WINDOW_LENGTH_MAX_US,
@@ -35,7 +36,7 @@ FOR_EVER: Final[Span] = (0, INT64_MAX)
 PackedCounter: TypeAlias = tuple[str, str, str, list[tuple[int, int, str, str]]]
 """Posted and pending in all, posted in no window; then since, end, posted, pending of the spans."""
 
-_ZONES_END_US: Final = (datetime(9000, 1, 1) - datetime(1970, 1, 1)).days * 86_400_000_000
+_ZONES_END_US: Final = (datetime(9000, 1, 1) - datetime(1970, 1, 1)).days * DAY_US
 _CYCLES: Final = {
     WindowUnit.WEEK: PeriodUnit.WEEK,
     WindowUnit.MONTH: PeriodUnit.MONTH,
@@ -165,8 +166,14 @@ class Counter:
 
     def pack(self) -> PackedCounter:
         """As plain values; figures as text, for totals may pass 64 bits (rule N1)."""
-        cells = [(each.since, each.end, str(each.posted), str(each.pending)) for each in self.cells]
-        return str(self.posted), str(self.pending), str(self.late), cells
+        all_posted, all_pending = self.beside_posted, self.beside_pending
+        cells = []
+        for cell in self.cells:
+            posted, pending = cell.posted, cell.pending
+            all_posted += posted
+            all_pending += pending
+            cells.append((cell.since, cell.end, str(posted), str(pending)))
+        return str(all_posted), str(all_pending), str(self.late), cells
 
 
 def unpack_counter(packed: PackedCounter) -> Counter:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from ledger.api.rendering.render_card import render_card
 from ledger.client import DrawdownClient, Refused
+from ledger.core.limits import DAY_US, HOUR_US
 from ledger.demo.traces import TraceRequest
 from ledger.demo.workload import AGENTS, CHAT, CODE, Trace
 from ledger.v1 import account_pb2, types_pb2
@@ -32,8 +33,6 @@ CREDIT: Final = "credit"
 MONEY: Final = "USD"
 SCALE: Final = 9
 MAJOR: Final = 10**SCALE
-DAY_US: Final = 86_400_000_000
-HOUR_US: Final = 3_600_000_000
 FAMILIES_MAX: Final = 1_000
 
 

@@ -12,11 +12,15 @@
     restore         read a stored checkpoint back
     lease           whether reads of a shard may be answered now
     recovery        open a shard: load, replay the journal's tail, append WriterOpened
+    past            one family as it stood before an entry, read apart from the writer
     resolve         fetch what a ticket needs before it is decided
+    profiles        what people call accounts, for the digest in the journal and beside it
     batch           the batch that is being filled: entries, names, tickets, the row it becomes
     answers         who may hear what, and when
     deciding        a ticket's commands become entries of a batch
     recorded        durable entries by key, number and locator
+    observer        what whoever watches is told, per batch
+    alarm           wakes a writer by a time
     writer          queue -> resolve -> decide -> evolve -> group commit -> reply
     whole           a shard's state in one piece, for digests
     lease_share     who should have which shard; lease_keeper: renew, take, hand over

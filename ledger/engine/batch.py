@@ -31,6 +31,7 @@ class Batch:
         "names",
         "reads",
         "recorded_at",
+        "runs",
         "shifted",
         "shifts",
         "tickets",
@@ -44,6 +45,7 @@ class Batch:
         self.shifts: list[tuple[int, int]] = []  # of those looked at: see RecordedBatch
         self._looked_at = 0
         self.events: list[Event] = []
+        self.runs: list[tuple[int, int]] = []  # [first, end) of entries recorded many at a time
         self.command_count = 0
         self.courtesies = 0  # turns of the loop that it has waited for more
         self.indexes: list[int] = []  # entries that have names beside them
@@ -87,7 +89,7 @@ class Batch:
             codec=codec.codec,
             prev_hash=prev_hash,
             payload=codec.encode(self.events),
-            private=encode_private(self._private_records()),
+            private=encode_private(self._private_records(), codec.compress),
         )
 
     def _private_records(self) -> PrivateRecords:

@@ -18,7 +18,7 @@ import msgspec
 
 from ledger.core.commands import Command
 from ledger.core.keys import generation_of, is_forgotten
-from ledger.core.limits import DEDUPE_WINDOW_US, KEYS_OUTLIVE_US
+from ledger.core.limits import DEDUPE_WINDOW_US, KEYS_OUTLIVE_US, SECOND_US
 from ledger.core.packing import FORMAT, family_due, pack_family, pack_shard
 from ledger.core.state import State
 from ledger.engine.clock import Clock
@@ -49,7 +49,6 @@ RETRY_DELAY_US: Final = 1_000_000  # between attempts while the store is away
 KEYS_A_SLICE: Final = 512  # x ~1 us
 KEYS_BURIED_A_SLICE: Final = 8_192  # x ~0.1 us
 SEGMENTS_A_CHECKPOINT_BITS: Final = 8  # a segment's number: its last batch and an ordinal
-US_A_SECOND: Final = 1_000_000
 
 logger = logging.getLogger(__name__)
 
@@ -341,7 +340,7 @@ class Checkpointer:
             if self._draining:
                 logger.warning("no checkpoint at the end: %s", problem)
                 return None
-            await asyncio.sleep(RETRY_DELAY_US / US_A_SECOND)
+            await asyncio.sleep(RETRY_DELAY_US / SECOND_US)
 
     def _end(self) -> None:
         """What has become of the capture. In the writer's task, between two decisions."""
@@ -407,7 +406,7 @@ class Checkpointer:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(
-            self._limits.checkpoint_interval_us / US_A_SECOND, self._interval
+            self._limits.checkpoint_interval_us / SECOND_US, self._interval
         )
 
     def _interval(self) -> None:

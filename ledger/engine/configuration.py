@@ -22,6 +22,7 @@ from ledger.journal.configuration import (
     ConfigurationKind,
     ConfigurationStore,
 )
+from ledger.journal.errors import JournalUnavailable
 from ledger.sizing.rules import NO_SIZING, SizingVersion, decode_sizing
 from rating.compile import CompiledCard
 from rating.conversions import Rate, ratio_of
@@ -29,8 +30,6 @@ from rating.metering import CompiledMeters, MeterVersion, MeterVersions
 from rating.meters import decode_meters
 from rating.opening import CardOpening
 from rating.versions import CardVersion
-
-ASSET_KINDS: Final = ("money", "credit", "unit")
 
 
 class AssetBody(msgspec.Struct, frozen=True):
@@ -90,6 +89,8 @@ def conversion_name(body: ConversionBody) -> str:
 METERS_NAME: Final = "meters"
 """The name in the stream of a tenant's meters: there is one set of them."""
 NO_METERS: Final = MeterVersions()
+READ_KINDS: Final = (ConfigurationKind.ASSET, ConfigurationKind.FAIL_MODE)
+"""What is answered without a shard."""
 SIZING_NAME: Final = "sizing"
 """The name in the stream of a tenant's sizing rules: there is one set of them."""
 
@@ -117,6 +118,7 @@ class Configurations:
         "_entries",
         "_loaded",
         "_opening",
+        "_read",
         "_store",
         "assets",
         "fail_modes",
@@ -132,6 +134,7 @@ class Configurations:
         self.offsets: dict[int, int] = {}  # tenant -> how far its clock is ahead, as published
         self.fail_modes: dict[int, dict[str, FailModeVersion]] = {}  # tenant -> product -> newest
         self._store = store
+        self._read: dict[int, int] = {}  # tenant -> the version that `read` reached
         self._opening = asyncio.Lock()  # shards ask for the same version at once: it opens once
         self._entries: dict[tuple[int, int], ConfigurationEntry] = {}
         self._loaded: dict[tuple[int, int], Loaded] = {}
@@ -156,6 +159,25 @@ class Configurations:
                 after_version = entry.version
             if not page:
                 return
+
+    async def read(self, tenant: int) -> None:
+        """Take the assets and fail modes that were published since this was asked last: nothing
+        applies them here while no shard is open, or none is ours. Raises JournalUnavailable where
+        nothing was read before; else that stays."""
+        after = self._read.get(tenant, 0)
+        try:
+            async for entry in self.published(tenant, after):
+                if entry.kind in READ_KINDS:
+                    await self.take(entry)
+                after = entry.version
+        except JournalUnavailable:
+            if tenant not in self._read:
+                raise
+        self._read[tenant] = max(after, self._read.get(tenant, 0))
+
+    def was_read(self, tenant: int) -> bool:
+        """Whether `read` has told of the tenant, ever."""
+        return tenant in self._read
 
     async def unapplied(self, applied: Mapping[int, int]) -> list[ApplyConfiguration]:
         """What brings a shard that has applied these versions (by tenant) to the last published.

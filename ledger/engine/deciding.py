@@ -59,10 +59,11 @@ class Decider:
         events, indexes = batch.events, batch.indexes
         place, patience, plain = 0, 1, 0
         while place < len(commands) and plain < PLAIN_SLICE:
-            start, known = place, len(indexes)
+            start, known, first = place, len(indexes), len(events)
             place = decide_usual(state, commands, start, events, indexes)
             if place > start:
                 patience = 1
+                batch.runs.append((first, len(events)))
                 ticket.outcomes += map(events.__getitem__, indexes[known:])
                 batch.names += [command.names for command in commands[start:place]]
                 if ticket.actor:

@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from ledger.core.limits import SECOND_US
 from ledger.engine.clock import Clock
 from ledger.engine.lease import HeldLease, Terms
 from ledger.engine.lease_share import Plan, free_shards, plan
 from ledger.journal.errors import JournalError
 from ledger.journal.leases import Identity, LeaseStore, LeaseView
 
-US_A_SECOND: Final = 1_000_000
 SOONEST_US: Final = 5_000  # between two beats, whatever is about to happen
 SETTLE_TERMS: Final = 3  # a process that waits longer for its share is ready without it
 
@@ -198,7 +198,7 @@ class Keeper:
             spent_us = self._clock.monotonic_us() - began_us
             wait_us = max(SOONEST_US, self._until_next_us() - spent_us)
             try:
-                async with asyncio.timeout(wait_us / US_A_SECOND):
+                async with asyncio.timeout(wait_us / SECOND_US):
                     await self._wake.wait()
             except TimeoutError:
                 pass
@@ -208,7 +208,7 @@ class Keeper:
         held = {shard: lease.epoch for shard, lease in self.leases.items()}
         leaving = self._leaving or self._host.doubtful()
         try:
-            async with asyncio.timeout(self._terms.patience_us / US_A_SECOND):
+            async with asyncio.timeout(self._terms.patience_us / SECOND_US):
                 view = await self._store.beat(
                     self.identity, held, self._terms.term_us, leaving=leaving
                 )
@@ -266,7 +266,7 @@ class Keeper:
     async def _take(self, shards: list[int], view: LeaseView) -> None:
         sent_us = self._clock.monotonic_us()
         try:
-            async with asyncio.timeout(self._terms.patience_us / US_A_SECOND):
+            async with asyncio.timeout(self._terms.patience_us / SECOND_US):
                 taken = await self._store.acquire(self.identity, shards, self._terms.term_us)
         except (JournalError, TimeoutError) as error:
             self.problem = f"{type(error).__name__}: {error}"
@@ -294,14 +294,14 @@ class Keeper:
     async def _release(self, shard: int, lease: HeldLease) -> None:
         lease.revoke()
         try:
-            async with asyncio.timeout(self._terms.patience_us / US_A_SECOND):
+            async with asyncio.timeout(self._terms.patience_us / SECOND_US):
                 await self._store.release(self.identity, shard, lease.epoch)
         except (JournalError, TimeoutError):
             return  # it runs out by itself
 
     async def _quietly_leave(self) -> None:
         try:
-            async with asyncio.timeout(self._terms.patience_us / US_A_SECOND):
+            async with asyncio.timeout(self._terms.patience_us / SECOND_US):
                 await self._store.leave(self.identity)
         except (JournalError, TimeoutError):
             return

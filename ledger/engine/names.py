@@ -10,14 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Final
 
+from ledger.core.limits import SECOND_US
 from ledger.engine.clock import Clock
 from ledger.engine.lease import Terms
 from ledger.journal.directory import NOTHING_CHANGED, Changed, Directory
 from ledger.journal.errors import JournalError
-
-US_A_SECOND: Final = 1_000_000
 
 
 class NameWatch:
@@ -66,4 +64,4 @@ class NameWatch:
         while True:
             with contextlib.suppress(JournalError):  # asked again; until then names are looked up
                 await self.catch_up()
-            await asyncio.sleep(self._terms.beat_us / US_A_SECOND)
+            await asyncio.sleep(self._terms.beat_us / SECOND_US)

@@ -71,9 +71,21 @@ class Pager:
         return dropped
 
 
-def touched_roots(state: State, events: Sequence[Event]) -> dict[int, None]:
-    """The families that these entries, already applied, have changed."""
-    return roots_of(state, touched_accounts(events))
+def touched_roots(
+    state: State, events: Sequence[Event], runs: Sequence[tuple[int, int]] = ()
+) -> dict[int, None]:
+    """The families that the entries of this batch, already applied, have changed.
+
+    Of those that were recorded many at a time, in `runs`, the state has it: accounts of a large
+    family are out of the processor's caches by now.
+    """
+    others: list[Event] = []
+    start = 0
+    for first, end in runs:
+        others += events[start:first]
+        start = end
+    others += events[start:]
+    return state.touched | roots_of(state, touched_accounts(others))
 
 
 def touched_accounts(events: Sequence[Event]) -> dict[int, None]:

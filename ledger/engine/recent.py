@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from ledger.core.budgets.counted_before import counted_behind
 from ledger.core.commands import Command
 from ledger.core.drawing.conversion import conversion_behind
 from ledger.core.events import Event, PlanDeclared, TimeShifted
@@ -55,7 +56,9 @@ _PLANNED = (
     "WorkDenied",
     "HoldSized",
     "OperationHeld",
+    "OperationLeaseGranted",
     "OperationReserved",
+    "OperationPartHeld",
     "SizedOperationHeld",
     "HoldUpTo",
     "PolicyHeld",
@@ -155,6 +158,7 @@ def replay_of(batch: RecordedBatch, index: int) -> Replay:
         conversion_behind(batch.events, index),
         cost_plan_of(batch.events, index),
         metered_before(batch.events, index),
+        counted_behind(batch.events, index),
     )
 
 

@@ -17,6 +17,7 @@ import msgspec
 from ledger.core.catalog import Catalog
 from ledger.core.events import ConfigurationApplied, Event, WriterOpened
 from ledger.core.evolve import evolve_all
+from ledger.core.live_timers import rebuild_timers
 from ledger.core.packing import unpack_family
 from ledger.core.state import State
 from ledger.engine.batch import Batch
@@ -141,6 +142,7 @@ async def open_shard(
     OPENINGS_MAX the caller waits before it tries again, or stops.
     """
     checked = check_skew(clock, await journal.now_us())
+    await journal.prepare()
     restored = await restore(store, journal, configurations, trusted)
     replayer = Replayer(journal.shard, codec, configurations, restored, store)
     openings = 0
@@ -166,7 +168,7 @@ async def open_shard(
             raise JournalConflict(
                 f"the checkpoint of shard {journal.shard} changed while it was read"
             )
-        state.rebuild_timers()
+        rebuild_timers(state)
         return replayer, time
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from ledger.core.commands import AmendUsage, ApplyConfiguration, Command, CreateAccount
+from ledger.core.limits import SECOND_US
 from ledger.core.packing import unpack_family
 from ledger.core.state import State
 from ledger.engine.checkpoint import Checkpointer
@@ -31,7 +32,6 @@ FAMILIES_A_QUERY: Final = 1_024  # x ~1 kB
 BUCKETS_A_QUERY: Final = 256  # x 24 kB = 6 MB
 RETRY_DELAY_US: Final = 20_000  # after a failed query, and while a segment is being replaced
 AWAY_MAX_US: Final = 2_000_000  # queries fail for so long: what waits is told, the shard reopened
-US_A_SECOND: Final = 1_000_000
 
 Places = dict[bytes, list[tuple[int, int]]]
 """Keys -> the (segment, bucket) in which they may stand."""
@@ -159,7 +159,7 @@ class Resolver:
                     return locator
             if len(bodies) == len(places):
                 return None
-            await asyncio.sleep(RETRY_DELAY_US / US_A_SECOND)  # a segment is being replaced
+            await asyncio.sleep(RETRY_DELAY_US / SECOND_US)  # a segment is being replaced
 
     # -- what is missing ---------------------------------------------------------------------------
 
@@ -288,7 +288,7 @@ class Resolver:
         except JournalUnavailable:
             if self._clock.monotonic_us() - self._answered_us >= AWAY_MAX_US:
                 raise
-            await asyncio.sleep(RETRY_DELAY_US / US_A_SECOND)
+            await asyncio.sleep(RETRY_DELAY_US / SECOND_US)
             return
         self._answered_us = self._clock.monotonic_us()
         stored = {family.place.root: None for family in families}
@@ -301,7 +301,7 @@ class Resolver:
         replaced = self._deliver(places, bodies)
         self._release(state)
         if replaced:  # the checkpoint that merged a segment is durable, but not taken in yet
-            await asyncio.sleep(RETRY_DELAY_US / US_A_SECOND)
+            await asyncio.sleep(RETRY_DELAY_US / SECOND_US)
             self._release(state)
 
     async def _bring_in(self, state: State, families: Sequence[StoredFamily]) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.core.limits import DAY_US
+from ledger.core.limits import DAY_US, SECOND_US
 from ledger.core.state import FETCHED, NEVER, State
 from ledger.engine.clock import Clock
 from ledger.engine.configuration import ClockBody, Configurations
@@ -28,7 +28,6 @@ from ledger.journal.configuration import (
 ADVANCE_MAX_US: Final = 3_660 * DAY_US  # of one call: ten years, leap days and a bit
 LATEST_US: Final = 7_258_118_400_000_000  # 2200-01-01T00:00:00Z: no clock goes beyond
 LOOK_AGAIN_US: Final = 5_000  # at a shard that is still posting: a few commits
-US_A_SECOND: Final = 1_000_000
 _NAME: Final = "clock"
 _ALWAYS_US: Final = 1
 
@@ -100,9 +99,9 @@ class Sandboxes:
         return self._clock.now_us() + self.offset(tenant)
 
     async def refresh(self, tenant: int) -> None:
-        """Know the tenant's offset. Whoever has a shard was told of every move before it was
+        """Know the tenant's offset. Whoever has opened a shard was told of every move before it was
         answered; who has none looks."""
-        if not self._shards.owned:
+        if not self._shards.told:
             await self._read(tenant)
 
     async def publish(
@@ -158,7 +157,7 @@ class Sandboxes:
             )
             if left == 0 or self._clock.monotonic_us() >= give_up_us:
                 return left
-            await asyncio.sleep(LOOK_AGAIN_US / US_A_SECOND)
+            await asyncio.sleep(LOOK_AGAIN_US / SECOND_US)
 
     async def _read(self, tenant: int) -> _Stream:
         """Every move of the tenant's clock so far."""

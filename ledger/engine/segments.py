@@ -153,10 +153,10 @@ def unite(segments: Iterable[KeySegment]) -> Iterator[list[KeyGroup]]:
 class KeySegments:
     """The segments of a shard, newest first. `version` changes whenever they do."""
 
-    __slots__ = ("expired", "groups", "segments", "version")
+    __slots__ = ("_oldest", "expired", "groups", "segments", "version")
 
     def __init__(self, segments: Iterable[KeySegment] = ()) -> None:
-        self.segments = sorted(segments, key=lambda segment: -segment.number)
+        self._set(segments)
         self.groups: list[KeyGroup] = []  # may hold keys of segments that are gone
         for groups in unite(self.segments):
             self.groups = groups
@@ -191,19 +191,24 @@ class KeySegments:
     ) -> None:
         """Take new segments in and drop others; `groups` unites what is left."""
         kept = [*self.without(dropped), *made]
-        self.segments = sorted(kept, key=lambda segment: -segment.number)
+        self._set(kept)
         self.groups = groups
         self.expired = [number for number in self.expired if number not in dropped]
         self.version += 1
 
     def forget(self, recorded_at: int) -> None:
         """Ask no more those whose generation has left the window (rule I4)."""
+        if not self.segments or not is_forgotten(self._oldest, recorded_at):
+            return
         kept = [each for each in self.segments if not is_forgotten(each.generation, recorded_at)]
-        if len(kept) < len(self.segments):
-            known = {each.number: None for each in kept}
-            self.expired += [each.number for each in self.segments if each.number not in known]
-            self.segments = kept
-            self.version += 1
+        known = {each.number: None for each in kept}
+        self.expired += [each.number for each in self.segments if each.number not in known]
+        self._set(kept)
+        self.version += 1
+
+    def _set(self, segments: Iterable[KeySegment]) -> None:
+        self.segments = sorted(segments, key=lambda segment: -segment.number)
+        self._oldest = min([each.generation for each in self.segments], default=0)
 
     def to_merge(self, generation: int, keys: int) -> list[KeySegment]:
         """Segments that a new one of that generation and size shall take in: the fewest that keep

@@ -126,6 +126,12 @@ class Shards:
             return list(range(len(self.writers)))
         return sorted(self.keeper.leases)
 
+    @property
+    def told(self) -> bool:
+        """Whether a shard of this process has been open: it has applied every version before that
+        was answered."""
+        return any(self.writers[shard].has_served for shard in self.owned)
+
     def owns(self, shard: int) -> bool:
         """Whether this process has the shard."""
         return self.keeper is None or shard in self.keeper.leases

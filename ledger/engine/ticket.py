@@ -18,6 +18,7 @@ import msgspec
 
 from ledger.core.commands import Command, Original
 from ledger.core.events import (
+    BudgetMove,
     Event,
     PlanDeclared,
     UsageConverted,
@@ -89,6 +90,7 @@ class Replay(msgspec.Struct, frozen=True, gc=False):
     conversion: UsageConverted | None = None  # right behind usage of which a part was converted
     cost_plan: PlanDeclared | None = None
     metered: UsageMetered | None = None  # right before usage whose meters count over levels
+    counted: tuple[BudgetMove, ...] = ()  # by usage of a hold
 
     @property
     def original(self) -> Original:
@@ -101,6 +103,7 @@ class Replay(msgspec.Struct, frozen=True, gc=False):
             self.conversion,
             self.cost_plan,
             self.metered,
+            self.counted,
         )
 
 

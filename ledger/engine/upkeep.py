@@ -18,7 +18,6 @@ from ledger.engine.clock import Clock
 PageT = TypeVar("PageT")
 
 SLICE_US: Final = 2 * MILLISECOND_US  # work goes on so long before the loop's turn
-PAUSE_MAX_US: Final = 20 * MILLISECOND_US  # no slice may take longer: reported, see the metrics
 
 
 class Upkeep(msgspec.Struct, frozen=True):

@@ -17,9 +17,10 @@ from typing import Any, Final, TypeVar
 from ledger.core.commands import Command
 from ledger.core.due import sweep
 from ledger.core.events import Event, SuspenseRated
-from ledger.core.limits import MILLISECOND_US, SWEEP_ENTRIES_MAX
+from ledger.core.limits import MILLISECOND_US, SECOND_US, SWEEP_ENTRIES_MAX
 from ledger.core.state import State
 from ledger.core.upcast import UPCASTS
+from ledger.engine.alarm import Alarm
 from ledger.engine.answers import Answers, fail, refuse, unknown
 from ledger.engine.batch import BATCH_COMMANDS_MAX, Batch
 from ledger.engine.checkpoint import Checkpointer, Head
@@ -59,7 +60,6 @@ RETRY_AFTER_US: Final = 50_000
 REOPEN_DELAY_MIN_US: Final = 50_000
 REOPEN_DELAY_MAX_US: Final = 2_000_000
 TIMER_WAIT_MAX_US: Final = 1_000_000  # a jump of the wall clock is noticed within a second
-US_A_SECOND: Final = 1_000_000
 
 
 class Writer:
@@ -83,6 +83,7 @@ class Writer:
         self.durable_position = 0  # entries of the shard that are durable and replayed
         self.watchers = Watchers()
         self.opened = asyncio.Event()
+        self.has_served = False
         self.failures = 0  # to open, in a row
         self.problem: str = "opening"  # why the shard is not open; "" while it is
         self._journal = journal
@@ -96,6 +97,7 @@ class Writer:
         self._queue: deque[Ticket | Read] = deque()
         self._queued_commands = 0
         self._wake = asyncio.Event()
+        self._alarm = Alarm(self._wake.set)
         self._stopping = False
         self._halted = False  # something that no reopening repairs
         self._lost = lease is NEVER_OURS  # the shard is another process's
@@ -244,6 +246,7 @@ class Writer:
         """Begin to open the shard; `opened` is set when it serves. The task ends with its life."""
         assert self._task is None
         self._task = asyncio.create_task(self._run(), name=f"writer-{self.shard}")
+        self._task.add_done_callback(self._alarm.end)
         return self._task
 
     async def stop(self, *, handing_over: bool = False) -> None:
@@ -329,6 +332,7 @@ class Writer:
         self._tell_suspense()
         self.problem = ""
         self.opened.set()
+        self.has_served = True
         self.watchers.tell_all()  # what was not durable is gone
         self._observer.shard_opened(
             self.shard, self.durable_position, self._clock.monotonic_us() - started
@@ -424,7 +428,7 @@ class Writer:
     async def _pause(self, delay_us: int) -> None:
         self._wake.clear()
         try:
-            async with asyncio.timeout(delay_us / US_A_SECOND):
+            async with asyncio.timeout(delay_us / SECOND_US):
                 while not self._stopping and not self._lost:
                     await self._wake.wait()
                     self._wake.clear()
@@ -656,7 +660,7 @@ class Writer:
         """A batch ends: the moment to capture, and to let idle families go. Returns the families
         that it has changed."""
         state = self._speculative
-        roots = touched_roots(state, batch.events)
+        roots = touched_roots(state, batch.events, batch.runs)
         self._pager.touch(roots, self._clock.monotonic_us())
         head = Head(batch.batch_seq, row.hash, row.next_event, batch.recorded_at)
         self._checkpointer.sealed(roots, head)
@@ -703,15 +707,10 @@ class Writer:
         """Wait for a command, the end of the commit, or the next timer."""
         self._wake.clear()
         timers = self._speculative.timers
-        if not timers:
-            await self._wake.wait()
-            return
-        wait_us = max(MILLISECOND_US, min(timers[0][0] - self._time.peek(), TIMER_WAIT_MAX_US))
-        try:
-            async with asyncio.timeout(wait_us / US_A_SECOND):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        if timers:
+            wait_us = timers[0][0] - self._time.peek()
+            self._alarm.ring_in(max(MILLISECOND_US, min(wait_us, TIMER_WAIT_MAX_US)))
+        await self._wake.wait()
 
     def _ask_about_jump(self) -> None:
         """A wall clock that jumped is believed when the journal's agrees; one question at a time.

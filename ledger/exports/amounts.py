@@ -6,10 +6,9 @@ import datetime
 from functools import lru_cache
 from typing import Final
 
-from ledger.core.limits import DAY_US
+from ledger.core.limits import DAY_US, SECOND_US
 
 _EPOCH: Final = datetime.date(1970, 1, 1)
-_SECOND_US: Final = 1_000_000
 LAST_DAY: Final = (datetime.date(9999, 12, 30) - _EPOCH).days
 """The tools count days to 9999-12-31, and a closing balance stands on the day after the last one.
 What takes effect later is dated here; its instant stands beside it."""
@@ -40,7 +39,7 @@ def instant_text(at_us: int) -> str:
     day, us = divmod(at_us, DAY_US)
     if day > LAST_DAY + 1:
         return str(at_us)
-    seconds, fraction = divmod(us, _SECOND_US)
+    seconds, fraction = divmod(us, SECOND_US)
     hours, seconds = divmod(seconds, 3_600)
     minutes, seconds = divmod(seconds, 60)
     return f"{day_text(day)}T{hours:02}:{minutes:02}:{seconds:02}.{fraction:06}Z"

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from ledger.core.limits import HOUR_US
 from ledger.forecast.draws import Draws, seed_of
-from ledger.forecast.hours import HOUR_US, LEAST, Hours
+from ledger.forecast.hours import LEAST, Hours
 from ledger.forecast.pots import Means
 from ledger.forecast.walk import NEVER, walk
 

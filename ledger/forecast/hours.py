@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from ledger.core.limits import HOUR_US
 from rating.rounding import ROUND_HALF_EVEN, rounded
 
-HOUR_US: Final = 3_600_000_000
 DAY: Final = 24  # hours
 WEEK: Final = 7 * DAY
 HISTORY: Final = 4 * WEEK  # hours that are looked back on at most

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ledger.forecast.hours import HOUR_US
+from ledger.core.limits import HOUR_US
 
 
 class Pot(NamedTuple):

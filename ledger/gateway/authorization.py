@@ -14,7 +14,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
-from google.protobuf import json_format, struct_pb2
+from google.protobuf import struct_pb2
 from grpc import StatusCode
 
 from ledger.api.calls import Call
@@ -61,10 +61,7 @@ class EnvoysRequest:
     def metadata(self, namespace: str) -> Mapping[str, Any]:
         """See Seen."""
         said = self._attributes.metadata_context.filter_metadata
-        if namespace not in said:
-            return {}
-        found: Mapping[str, Any] = json_format.MessageToDict(said[namespace])
-        return found
+        return _named(said[namespace]) if namespace in said else {}
 
 
 class AuthorizationService:
@@ -93,6 +90,18 @@ class AuthorizationService:
         return _response(await self._answers.authorize(call, work, key))
 
 
+def _named(said: struct_pb2.Struct) -> dict[str, Any]:
+    """What stands under names in it; a list has none."""
+    found = dict[str, Any]()
+    for name, value in said.fields.items():
+        kind = value.WhichOneof("kind")
+        if kind == "struct_value":
+            found[name] = _named(value.struct_value)
+        elif kind in ("string_value", "number_value", "bool_value"):
+            found[name] = getattr(value, kind)
+    return found
+
+
 def key_of(attributes: pb.AttributeContext) -> str:
     """The id of a request that nobody but Envoy has a hand in; "" where it has none."""
     request = attributes.request
@@ -114,22 +123,35 @@ def _response(reply: Reply) -> pb.CheckResponse:
         _set(answer.headers, {"content-type": "application/json; charset=utf-8"})
         answer.body = reply.body
         return response
-    response = pb.CheckResponse(status=pb.Status(code=0))
-    ok = response.ok_response
-    _set(ok.headers, reply.headers)
-    ok.headers_to_remove.extend(_others(tuple(reply.headers)))
-    shown = {name: reply.headers[name] for name in FOR_CLIENTS if name in reply.headers}
-    _set(ok.response_headers_to_add, shown)
+    response = pb.CheckResponse()
+    response.CopyFrom(_allowing(tuple(reply.headers)))
+    ok, headers = response.ok_response, reply.headers
+    for option, value in zip(ok.headers, headers.values(), strict=True):
+        option.header.value = replies.header_value(value)
+    for option, name in zip(ok.response_headers_to_add, _shown(tuple(headers)), strict=True):
+        option.header.value = replies.header_value(headers[name])
     fields = response.dynamic_metadata.fields
     for name, value in reply.metadata.items():
-        fields[name].CopyFrom(struct_pb2.Value(string_value=value))
+        fields[name].string_value = value
     return response
 
 
-@lru_cache(maxsize=64)  # of the few answers that there are
-def _others(said: tuple[str, ...]) -> tuple[str, ...]:
-    """Our headers that a reply does not set: a client's own do not pass."""
-    return tuple([name for name in replies.OURS if name not in said])
+@lru_cache(maxsize=64)  # of the few answers that there are: half the time of naming them each time
+def _allowing(said: tuple[str, ...]) -> pb.CheckResponse:
+    """An answer with headers of these names, still without values. Our headers that it does not
+    set are removed: a client's own do not pass."""
+    response = pb.CheckResponse(status=pb.Status(code=0))
+    ok = response.ok_response
+    _set(ok.headers, dict.fromkeys(said, ""))
+    _set(ok.response_headers_to_add, dict.fromkeys(_shown(said), ""))
+    ok.headers_to_remove.extend([name for name in replies.OURS if name not in said])
+    return response
+
+
+@lru_cache(maxsize=64)
+def _shown(said: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of them that the client sees, too."""
+    return tuple([name for name in FOR_CLIENTS if name in said])
 
 
 def _set(headers: Any, given: Mapping[str, str]) -> None:

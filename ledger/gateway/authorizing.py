@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from ledger.api.calls import Call
 from ledger.api.errors import CallFailed
+from ledger.api.rendering.render_decision import DECISIONS
 from ledger.gateway import replies
 from ledger.gateway.inside import Inside
 from ledger.gateway.replies import Reply, denied, not_covered, refused
@@ -24,6 +25,8 @@ ALLOWED: Final = (pb.DECISION_ALLOW, pb.DECISION_ALLOW_OVERDRAFT, pb.DECISION_AL
 INSTEAD: Final = (pb.DECISION_DOWNGRADE, pb.DECISION_DEFER)
 """Other work may run than was asked for: the upstream is told which."""
 
+RUNS: Final = frozenset((*ALLOWED, *INSTEAD))
+
 
 class Asked:
     """What a request is, by its route; made by `asked`."""
@@ -32,6 +35,7 @@ class Asked:
         "account",
         "attributes",
         "operation",
+        "operation_hold",
         "operation_parent",
         "product",
         "quantities",
@@ -49,6 +53,7 @@ class Asked:
         up_to: pb.UpTo | None = None,
         operation: str = "",
         operation_parent: str = "",
+        operation_hold: str = "",
     ) -> None:
         self.route = route
         self.account = account
@@ -58,6 +63,7 @@ class Asked:
         self.up_to = up_to
         self.operation = operation
         self.operation_parent = operation_parent
+        self.operation_hold = operation_hold
 
 
 def asked(route: Route, seen: Seen) -> Asked | Reply:
@@ -91,7 +97,8 @@ def asked(route: Route, seen: Seen) -> Asked | Reply:
     parent = ""
     if operation and route.operation_parent is not None:
         parent = route.operation_parent.of(seen)
-    return Asked(route, account, product, attributes, quantities, up_to, operation, parent)
+    hold = route.operation_hold.of(seen) if route.operation_hold is not None else ""
+    return Asked(route, account, product, attributes, quantities, up_to, operation, parent, hold)
 
 
 def _number(field: str, source: Source, seen: Seen) -> int | Reply:
@@ -117,12 +124,13 @@ async def authorize(inside: Inside, call: Call, work: Asked, key: str) -> Reply:
         up_to=work.up_to,
         operation=work.operation,
         operation_parent=work.operation_parent,
+        hold_id=work.operation_hold,
     )
     try:
         found = await inside.authorize(request, call)
     except CallFailed as failed:
         return refused(failed)
-    if found.decision not in (*ALLOWED, *INSTEAD):
+    if found.decision not in RUNS:
         return not_covered(work.account, work.product, found.amount, found, route.pay_url)
     if found.hold_state != types_pb2.HOLD_STATE_OPEN:
         return denied(
@@ -133,7 +141,7 @@ async def authorize(inside: Inside, call: Call, work: Asked, key: str) -> Reply:
         )
     account = await inside.owner(route.tenant, found.hold_id, work.account)  # not its alias
     headers = {
-        replies.DECISION: pb.Decision.Name(found.decision).removeprefix("DECISION_"),
+        replies.DECISION: DECISIONS[found.decision],
         replies.ACCOUNT: account,
         replies.HOLD: found.hold_id,
         replies.CHARGE: str(found.amount),
@@ -165,15 +173,16 @@ async def check(inside: Inside, call: Call, work: Asked) -> Reply:
         up_to=work.up_to,
         operation=work.operation,
         operation_parent=work.operation_parent,
+        hold_id=work.operation_hold,
     )
     try:
         found = await inside.check(request, call)
     except CallFailed as failed:
         return refused(failed)
-    if found.decision not in (*ALLOWED, *INSTEAD):
+    if found.decision not in RUNS:
         return not_covered(work.account, work.product, found.charge, found, route.pay_url)
     headers = {
-        replies.DECISION: pb.Decision.Name(found.decision).removeprefix("DECISION_"),
+        replies.DECISION: DECISIONS[found.decision],
         replies.ACCOUNT: work.account,
         replies.CHARGE: str(found.charge),
         replies.AVAILABLE: found.available,

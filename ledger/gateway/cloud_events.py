@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
 from grpc import StatusCode
@@ -24,6 +24,7 @@ from ledger.v1 import usage_pb2 as pb
 
 BODY_BYTES_MAX: Final = 4 * 1024 * 1024  # x 4 for what Python makes of it
 EVENTS_MAX: Final = 1_000
+DIGITS_MAX: Final = 4_000  # of a whole number; Python itself reads 4,300
 SINGLE: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 PLAIN: Final = "application/json"  # one or many, as it comes
@@ -107,10 +108,12 @@ class CloudEvents:
 def events_of(content_type: str, body: bytes) -> Sequence[Any]:
     """What a body holds. Raises BodyInvalid."""
     try:
-        found = json.loads(body, parse_float=Decimal)
+        found = json.loads(body, parse_int=_integer, parse_float=_number)
     except (ValueError, RecursionError) as error:
         raise BodyInvalid(f"the body is no JSON: {error}") from None
     many = isinstance(found, list)
+    if not many and not isinstance(found, dict):
+        raise BodyInvalid("it is neither an event nor a list of them")
     if content_type == SINGLE and many:
         raise BodyInvalid(f"{SINGLE} is one event; several are {BATCH}")
     if content_type == BATCH and not many:
@@ -121,6 +124,18 @@ def events_of(content_type: str, body: bytes) -> Sequence[Any]:
     if len(events) > EVENTS_MAX:
         raise BodyInvalid(f"{len(events)} events; at most {EVENTS_MAX} in a request: split it")
     return events
+
+
+def _integer(text: str) -> int | str:
+    """One that Python does not read stays a text: it is for what takes it to refuse it."""
+    return int(text) if len(text) <= DIGITS_MAX else text
+
+
+def _number(text: str) -> Decimal | str:
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # an exponent of more than eighteen digits
+        return text
 
 
 def usage_event(event: Any) -> pb.UsageEvent:
@@ -182,7 +197,7 @@ def _shown(event: pb.UsageEvent, result: pb.IngestResult, assets: Sequence[Any])
 def _fault(event: Any, error: InvalidEvent) -> dict[str, Any]:
     name = event.get("id", "") if isinstance(event, dict) else ""
     return {
-        "id": name if isinstance(name, str) else "",
+        "id": name.encode(errors="replace").decode() if isinstance(name, str) else "",
         "outcome": "INVALID",
         "reason": error.reason,
         "field": error.field,

@@ -105,8 +105,7 @@ def _understood(route: Route, key: Source | None, status: str | None) -> None:
         raise RouteInvalid("key names a hold's id: write mode=hold, or leave it out")
     if key is not None and key.kind is not Kind.HEADER:
         raise RouteInvalid("key takes a header that the gateway sets: write key=header:NAME")
-    named = [route.account, route.product, *[each for _, each in route.attributes]]
-    for source in [*named, *[each for _, each in route.quantities]]:
+    for source in route.sources:
         if source.kind in _ELSEWHERE:
             raise RouteInvalid(
                 f"{source.shown} is known of a request that Envoy asks for; over HTTP there are "

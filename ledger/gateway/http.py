@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from grpc import StatusCode
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -31,6 +31,7 @@ from ledger.gateway.replies import Reply, denied, header_value
 from ledger.gateway.routes import Routes
 
 WAIT_S: Final = 10  # for an answer of the ledger
+BODIES_BYTES_MAX: Final = 64 << 20  # of all requests under way; x 4 for what Python makes of them
 PROOF: Final = "drawdown-authorization"
 NOT_YET: Final = "the server is starting or stopping"
 
@@ -46,6 +47,7 @@ class HttpGateway:
         self._cloud_events: CloudEvents | None = None
         self._clock: Clock | None = None
         self._gate: Gate | None = None
+        self._bodies_bytes = 0
 
     @property
     def routes(self) -> list[Route]:
@@ -79,7 +81,7 @@ class HttpGateway:
         if len({name for name, _ in query}) != len(query):
             twice = denied(replies.MISCONFIGURED, "ROUTE_INVALID", "a name stands twice in the URL")
             return _plain(twice)
-        headers = dict(request.headers)
+        headers = _headers(request)
 
         async def ask() -> Reply:
             assert self._forward_auth is not None
@@ -95,11 +97,35 @@ class HttpGateway:
         if content_type not in cloud_events.CONTENT_TYPES:
             message = f"events are {', '.join(cloud_events.CONTENT_TYPES)}"
             return _error(415, "MALFORMED_REQUEST", message)
-        body = await _bounded(request)
-        if body is None:
-            most = cloud_events.BODY_BYTES_MAX
-            return _error(413, "BATCH_TOO_LARGE", f"the body is above {most} bytes: split it")
-        headers = dict(request.headers)
+        parts: list[bytes] = []
+        try:
+            refused = await self._read(request, parts)
+            return refused or await self._recorded(request, content_type, parts)
+        finally:
+            self._bodies_bytes -= sum(map(len, parts))
+
+    async def _read(self, request: Request, parts: list[bytes]) -> Response | None:
+        """The body into `parts`, or why not."""
+        size, most = 0, cloud_events.BODY_BYTES_MAX
+        try:
+            async for part in request.stream():
+                size += len(part)
+                if size > most:
+                    message = f"the body is above {most} bytes: split it"
+                    return _error(413, "BATCH_TOO_LARGE", message)
+                if self._bodies_bytes + len(part) > BODIES_BYTES_MAX:
+                    message = f"bodies of {self._bodies_bytes} bytes are under way; send it again"
+                    again = {"retry-after": "1"}
+                    return _error(replies.UNAVAILABLE, "QUEUE_FULL", message, again)
+                self._bodies_bytes += len(part)
+                parts.append(part)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        return None
+
+    async def _recorded(self, request: Request, content_type: str, parts: list[bytes]) -> Response:
+        body = b"".join(parts)
+        headers = _headers(request)
         tenant = request.query_params.get("tenant", "")
         show = request.query_params.get("results", "") == "all"
 
@@ -148,15 +174,21 @@ class HttpGateway:
         return await asyncio.wait_for(asyncio.wrap_future(work_there), WAIT_S)
 
 
-async def _bounded(request: Request) -> bytes | None:
-    """The body; None where it is too large."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > cloud_events.BODY_BYTES_MAX:
-            return None
-        parts.append(part)
-    return b"".join(parts)
+def _headers(request: Request) -> dict[str, str]:
+    """By names in lower case, in UTF-8 where they are. Values of one name stand together, with
+    commas between: so no header that a client adds to a gateway's own is taken in its place."""
+    found = dict[str, str]()
+    for name, value in request.headers.raw:
+        key, text = name.decode("latin-1"), _text(value)
+        found[key] = f"{found[key]},{text}" if key in found else text
+    return found
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _plain(reply: Reply) -> Response:

@@ -2,8 +2,8 @@
 
 Owns what is kept of it on the disk, and its token: the hold that such work has not. The token
 stands where a hold's id stands and says all that is needed to record what was used, so that any
-server can, whoever let the work in. Once-only is the ledger's: the usage event has the key of the
-request.
+server can, whoever let the work in. It is signed, so that no caller makes one. Once-only is the
+ledger's: the usage event has the key of the request.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from ledger.api.ids import LET_IN
+from ledger.auth.gateway_keys import GatewayKeys
 from ledger.client.guarded import MARK, DecidedBy
 from ledger.client.spool_records import framed
 from ledger.core.limits import INT64_MAX
 from ledger.v1 import usage_pb2
 
 TOKEN_BYTES_MAX: Final = 8_192  # 16 attributes of 64 + 128 bytes, names, and base64
+SIGNED: Final = "."  # between what a token says and its signature
 SOURCE: Final = "gateway"
 """Source of the usage events that gateways' open products let in."""
 
@@ -46,11 +48,11 @@ class LetIn(NamedTuple):
 
     traceparent: str = ""
 
-    @property
-    def token(self) -> str:
+    def token(self, keys: GatewayKeys) -> str:
         """What stands for the hold."""
         said = json.dumps(self, separators=(",", ":"), ensure_ascii=False).encode()
-        return LET_IN + urlsafe_b64encode(said).rstrip(b"=").decode()
+        text = LET_IN + urlsafe_b64encode(said).rstrip(b"=").decode()
+        return f"{text}{SIGNED}{keys.signature(text)}"
 
     def event(self, quantities: Mapping[str, int]) -> usage_pb2.UsageEvent:
         """The usage event of what it used."""
@@ -82,18 +84,44 @@ class Kept(NamedTuple):
         return framed(json.dumps(self._asdict(), separators=(",", ":")).encode())
 
 
-def let_in_of(token: str) -> LetIn:
-    """What a token says. Raises ValueError for a text that is none."""
-    if not token.startswith(LET_IN) or len(token) > TOKEN_BYTES_MAX:
+async def opened(token: str, keys: GatewayKeys) -> LetIn:
+    """What a token says that one of our servers signed. Raises ValueError for one that none did,
+    JournalError where that cannot be found out now."""
+    text, _, signature = token.partition(SIGNED)
+    let_in = let_in_of(text)
+    if not await keys.signed(text, signature):
+        raise ValueError("no server of this ledger signed it, or its key counts no more")
+    return let_in
+
+
+def let_in_of(text: str) -> LetIn:
+    """What a token says before its signature. Raises ValueError for a text that is none."""
+    if not text.startswith(LET_IN) or len(text) > TOKEN_BYTES_MAX:
         raise ValueError("it is no token of work that was let in")
-    text = token.removeprefix(LET_IN)
-    return _let_in(json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4))))
+    text = text.removeprefix(LET_IN)
+    try:
+        return _let_in(json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4))))
+    except RecursionError:
+        raise ValueError("it is no token of work that was let in") from None
 
 
 def kept_of(payload: bytes) -> Kept:
-    """What `Kept.record` framed. Raises ValueError."""
-    said = json.loads(payload)
-    return Kept(_let_in(said["let_in"]), said["estimate"], said["used"])
+    """What `Kept.record` framed. Raises ValueError, as for a later version's."""
+    try:
+        said = json.loads(payload)
+    except RecursionError:
+        raise ValueError("it is no record of work that was let in") from None
+    if not isinstance(said, dict) or said.keys() != set(Kept._fields):
+        raise ValueError("it is no record of work that was let in")
+    kept = Kept(_let_in(said["let_in"]), said["estimate"], said["used"])
+    if (kept.estimate is None) == (kept.used is None):
+        raise ValueError("a record says either an estimate or what was used")
+    quantities = kept.estimate if kept.used is None else kept.used
+    if not isinstance(quantities, dict) or not all(
+        type(amount) is int and 0 <= amount <= INT64_MAX for amount in quantities.values()
+    ):
+        raise ValueError("a record says quantities by name")
+    return kept
 
 
 def _let_in(said: Any) -> LetIn:
@@ -110,4 +138,5 @@ def _let_in(said: Any) -> LetIn:
         isinstance(each, int) and 0 <= each <= INT64_MAX for each in times
     ):
         raise ValueError("it is no token of work that was let in")
+    "".join(texts).encode()  # no text of another encoding gets on the disk: it could not be sent
     return found

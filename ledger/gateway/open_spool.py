@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -20,24 +22,43 @@ from ledger.client.errors import SpoolFailed, SpoolFull
 from ledger.client.guarded import OpenBounds
 from ledger.client.spool_files import Segment, SpoolFiles
 from ledger.gateway.let_in import Kept, LetIn, kept_of
+from ledger.gateway.unread import kept_aside, set_aside
 
 BYTES_MAX: Final = 64 << 20  # x 1/500 B a request = 130,000 of them
 RECORDS_MAX: Final = 1_000_000
+NS_A_US: Final = 1_000
 RECORDS_PROMISED: Final = 2  # x its first record: what it used may be of more quantities
+
+_log: Final = logging.getLogger(__name__)
+
+
+def monotonic_us() -> int:
+    """By the clock of spans."""
+    return time.monotonic_ns() // NS_A_US
 
 
 class Entry:
     """One request that is not recorded yet."""
 
-    __slots__ = ("estimate", "let_in", "promised", "segments", "token", "used")
+    __slots__ = ("estimate", "let_in", "promised", "segments", "since_us", "used")
 
     def __init__(self, let_in: LetIn, estimate: Mapping[str, int]) -> None:
         self.let_in = let_in
-        self.token: Final = let_in.token
         self.estimate = estimate
         self.used: Mapping[str, int] | None = None
         self.promised = 0
         self.segments: list[Segment] = []
+        self.since_us: Final = monotonic_us()
+
+    @property
+    def age_us(self) -> int:
+        """How long it is here: since it was let in, or taken up from a predecessor."""
+        return monotonic_us() - self.since_us
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is on the disk, and nobody has said what it used."""
+        return self.used is None and bool(self.segments)
 
     @property
     def counted(self) -> Mapping[str, int]:
@@ -64,9 +85,12 @@ class OpenSpool:
         self._waiting: list[_Write] = []
         self._writing: asyncio.Task[None] | None = None
         self._withdrawing: set[asyncio.Task[None]] = set()
-        for segment in self._files.segments:
-            for payload in self._files.payloads(segment):
-                self._found(kept_of(payload), segment)
+        self._unread = 0
+        try:
+            self._take_up(folder)
+        except BaseException:
+            self._files.close()
+            raise
 
     @property
     def kept(self) -> int:
@@ -79,9 +103,19 @@ class OpenSpool:
         return self._running
 
     @property
+    def unread(self) -> int:
+        """Records that this version cannot read, which wait for one that does."""
+        return self._unread
+
+    @property
     def bytes(self) -> int:
         """On the disk."""
         return self._files.bytes
+
+    @property
+    def oldest_us(self) -> int:
+        """How long the oldest of them is here; 0 = there is none."""
+        return next((entry.age_us for entry in self._entries.values()), 0)
 
     def entry(self, tenant: str, key: str) -> Entry | None:
         """One of them."""
@@ -99,7 +133,10 @@ class OpenSpool:
 
     async def keep(self, let_in: LetIn, estimate: Mapping[str, int]) -> Entry | None:
         """Let one in; None = it is above the bounds of its account, or there is no room on the
-        disk. Raises SpoolFailed."""
+        disk. One of the same key that runs already is it. Raises SpoolFailed."""
+        before = self.entry(let_in.tenant, let_in.key)
+        if before is not None:
+            return before if before.runs else None
         kept = Kept(let_in, estimate, None)
         size = len(kept.record)
         promised = RECORDS_PROMISED * size
@@ -177,6 +214,39 @@ class OpenSpool:
             sum(each.counted.get(name, 0) for each in running) + estimate.get(name, 0) <= bound
             for name, bound in self.bounds.quantities.items()
         )
+
+    def _take_up(self, folder: Path) -> None:
+        """What a predecessor left. Of what only another version can read nothing is recorded, and
+        nothing lost."""
+        for segment in self._files.segments:
+            unread: list[bytes] = []
+            for payload in self._files.payloads(segment):
+                try:
+                    self._found(kept_of(payload), segment)
+                except ValueError:
+                    unread.append(payload)
+            if unread:
+                set_aside(segment.path, unread)
+                if segment not in self._left:
+                    self._files.let_go(segment)
+        for path, payloads, whole in list(kept_aside(folder)):
+            try:
+                found = [kept_of(payload) for payload in payloads]
+            except ValueError as error:
+                self._unread += len(payloads)
+                message = "%s keeps %d records that this version cannot read: %s. Nothing of them"
+                message += " is recorded: start the version that wrote them on this folder"
+                _log.error(message, path, len(payloads), error)
+                continue
+            if found:
+                segment = self._files.put_behind([kept.record for kept in found])
+                for kept in found:
+                    self._found(kept, segment)
+            if whole:
+                path.unlink()
+            else:
+                beside = path.rename(path.with_name(f"{path.name}.damaged"))
+                _log.error("%s was damaged: what is whole in it is taken up, it stays", beside)
 
     def _found(self, kept: Kept, segment: Segment) -> None:
         let_in = kept.let_in

@@ -1,71 +1,69 @@
 """Envoy's rate limiting: envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit.
 
-A descriptor with a `hold_id` settles that hold with the hits it adds; one without asks whether its
-account could pay for them. All descriptors of a request that are applied when its stream is done
-come in one call: one status each, in order, and one settlement a hold. No answer of ours holds up a
-stream that is done; what became of a hold stands in the reply's metadata.
+A descriptor with a `hold_id` settles that hold with the hits it adds. One with a `request_id` asks
+for a hold of them, with the others of that request; one with neither asks whether its account could
+pay for them. While the account's shard is away the product's fail mode decides both (`away`). All
+descriptors of a request that are applied when its stream is done come in one call: one status each,
+in order, and one settlement a hold. No answer of ours holds up a stream that is done; what became
+of a hold stands in the reply's metadata, and so does the hold that was made.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
 from ledger.api.calls import Call
 from ledger.api.errors import CallFailed
-from ledger.core.limits import INT64_MAX
-from ledger.gateway.authorizing import ALLOWED
-from ledger.gateway.envoy import descriptor_pb2
+from ledger.gateway import replies
+from ledger.gateway.authorization import FOR_CLIENTS
+from ledger.gateway.away import Answers
+from ledger.gateway.descriptors import Counted, Unreadable, Whose, asked, counted, together
 from ledger.gateway.envoy import rate_limit_pb2 as pb
-from ledger.gateway.inside import Inside
-from ledger.gateway.replies import refused
-from ledger.gateway.routes import UNIT_MAX, Routes, whole_number
+from ledger.gateway.replies import Reply, denied
+from ledger.gateway.routes import Routes, direct
 from ledger.gateway.settling import Became, Settled, Settlements
-from ledger.v1 import decision_pb2
 
-HITS_MAX: Final = 1_000_000_000  # Envoy's own limit of an addend
 DESCRIPTORS_MAX: Final = 64
 UNKNOWN: Final = pb.RateLimitResponse.UNKNOWN
 OK: Final = pb.RateLimitResponse.OK
 OVER_LIMIT: Final = pb.RateLimitResponse.OVER_LIMIT
 """UNKNOWN: it could not be read, or the hold not settled; Envoy lets it pass."""
 
-ENTRIES: Final = frozenset({"tenant", "account", "hold_id", "product", "quantity", "unit"})
-_ATTRIBUTE: Final = "attribute."
+AS_ASKED: Final = frozenset({"ALLOW", "ALLOW_OVERDRAFT"})
+"""What lets a request go on: Envoy cannot tell the upstream here that other work is to run."""
+
 _SETTLED: Final = frozenset({Became.CAPTURED, Became.LATE, Became.RELEASED, Became.KEPT})
+_FREE: Final = Reply(replies.OK, {replies.DECISION: "ALLOW"})
+_METADATA: Final = ("tenant", "account", "hold_id", "fail_mode", "decided_by")
 
 
-class Counted(NamedTuple):
-    """One descriptor, understood."""
+class _Told(NamedTuple):
+    """What was said of some of the descriptors."""
 
-    tenant: str
-    account: str
-    hold_id: str
-    product: str
-    attributes: tuple[tuple[str, str], ...]
-    quantity: str
-    amount: int
+    reply: Reply
+    places: list[int]
+    whose: Whose
 
-
-class Unreadable(NamedTuple):
-    """One that cannot be counted, with what is known of the hold that it was to settle."""
-
-    reason: str
-    hold: tuple[str, str, str]
+    @property
+    def goes_on(self) -> bool:
+        """Whether the request may."""
+        return self.reply.allows and self.reply.headers[replies.DECISION] in AS_ASKED
 
 
 class RateLimitService:
     """See Envoy's rls.proto."""
 
-    def __init__(self, inside: Inside, routes: Routes, settlements: Settlements) -> None:
-        self._inside = inside
+    def __init__(self, answers: Answers, routes: Routes, settlements: Settlements) -> None:
+        self._answers = answers
         self._routes = routes
         self._settlements = settlements
 
     async def should_rate_limit(
         self, request: pb.RateLimitRequest, call: Call
     ) -> pb.RateLimitResponse:
-        """Settle what names a hold, advise on the rest."""
+        """Settle what names a hold, hold for what names a request, advise on the rest."""
         descriptors = request.descriptors
         if len(descriptors) > DESCRIPTORS_MAX:
             raise CallFailed(
@@ -76,99 +74,87 @@ class RateLimitService:
             )
         tenant = self._routes.defaults.tenant
         read = [counted(each, request.hits_addend, tenant) for each in descriptors]
-        holds = dict[tuple[str, str, str], list[int]]()
-        for place, each in enumerate(read):
-            hold = each.hold if isinstance(each, Unreadable) else each[:3]
-            if hold[2]:
-                holds.setdefault(hold, []).append(place)
-        became = dict(
-            zip(
-                holds,
-                await asyncio.gather(
-                    *[
-                        self._settle(hold, [read[place] for place in places], call)
-                        for hold, places in holds.items()
-                    ]
-                ),
-                strict=True,
-            )
-        )
         codes = [UNKNOWN] * len(read)
-        for place, each in enumerate(read):
-            if not isinstance(each, Unreadable) and not each.hold_id:
-                codes[place] = await self._advise(each, call.part())
-        for hold, places in holds.items():
+        metadata = dict[str, Any]()
+        settles, asks = _grouped(read)
+        became = await asyncio.gather(
+            *[self._settle(whose, [read[each] for each in at], call) for whose, at in settles]
+        )
+        for (whose, places), settled in zip(settles, became, strict=True):
+            metadata[whose.hold_id] = _shown(settled)
             for place in places:
-                codes[place] = OK if became[hold].became in _SETTLED else UNKNOWN
-        over = OVER_LIMIT in codes
-        response = pb.RateLimitResponse(overall_code=OVER_LIMIT if over else OK)
+                codes[place] = OK if settled.became in _SETTLED else UNKNOWN
+        told = [
+            _Told(await self._answer(whose, [read[each] for each in places], call), places, whose)
+            for whose, places in asks
+        ]
+        for each in told:
+            for place in each.places:
+                codes[place] = OK if each.goes_on else OVER_LIMIT
+        refused = next((each.reply for each in told if not each.goes_on), None)
+        if refused is not None:
+            await self._give_back(told, call)
+        for each in told if refused is None else ():
+            said = each.reply.metadata
+            metadata |= {name: said[name] for name in _METADATA if name in said}
+        response = pb.RateLimitResponse(overall_code=OK if refused is None else OVER_LIMIT)
         response.statuses.extend(pb.RateLimitResponse.DescriptorStatus(code=code) for code in codes)
-        if became:
-            response.dynamic_metadata.update(
-                {hold[2]: _shown(settled) for hold, settled in became.items()}
-            )
+        if metadata:
+            response.dynamic_metadata.update(metadata)
+        if refused is not None:
+            _refuse(response, refused)
+        else:
+            _show(response, [each.reply for each in told])
         return response
 
-    async def _settle(
-        self, hold: tuple[str, str, str], parts: list[Counted | Unreadable], call: Call
-    ) -> Settled:
+    async def _settle(self, whose: Whose, parts: list[Counted | Unreadable], call: Call) -> Settled:
         """A hold settles once: with all that belongs to it, or not at all."""
-        used = dict[str, int]()
-        for part in parts:
-            if isinstance(part, Unreadable):
-                return Settled(Became.REFUSED, part.reason)
-            used[part.quantity] = used.get(part.quantity, 0) + part.amount
-        if max(used.values()) > INT64_MAX:
-            return Settled(Became.REFUSED, "OVERFLOW")
-        tenant, account, hold_id = hold
-        return await self._settlements.settle(tenant, account, hold_id, used, call)
-
-    async def _advise(self, each: Counted, call: Call) -> pb.RateLimitResponse.Code.ValueType:
-        """Whether the account could pay; nothing is held."""
-        if each.amount == 0:
-            return OK
-        request = decision_pb2.CheckRequest(
-            tenant=each.tenant,
-            account=each.account,
-            product=each.product,
-            attributes=dict(each.attributes),
-            quantities={each.quantity: each.amount},
+        _, used, reason = together(parts)
+        if reason:
+            return Settled(Became.REFUSED, reason)
+        return await self._settlements.settle(
+            whose.tenant, whose.account, whose.hold_id, used, call
         )
-        try:
-            found = await self._inside.check(request, call)
-        except CallFailed as failed:
-            refused(failed)  # raises what may be asked again
-            return OVER_LIMIT
-        return OK if found.decision in ALLOWED else OVER_LIMIT
+
+    async def _answer(self, whose: Whose, parts: list[Counted | Unreadable], call: Call) -> Reply:
+        """May it run? Held for where the request is named, else whether its account could pay."""
+        read, amounts, reason = together(parts)
+        if reason:
+            return denied(replies.BAD_REQUEST, reason, f"its descriptors cannot be read ({reason})")
+        if not whose.request_id and not any(amounts.values()):
+            return _FREE
+        work = asked(read, amounts, direct(whose.tenant, self._routes.defaults.pay_url))
+        if work is None:
+            message = "descriptors of one request are of one product, with the same attributes"
+            return denied(replies.BAD_REQUEST, "FIELD_NOT_ALLOWED", message)
+        if not whose.request_id:
+            reply = await self._answers.check(call.part(), work)
+            return reply if replies.FAIL_MODE in reply.headers else reply._replace(metadata={})
+        return await self._answers.authorize(call.part(), work, whose.key)
+
+    async def _give_back(self, told: Iterable[_Told], call: Call) -> None:
+        """What was held for a request that does not go on."""
+        for each in told:
+            hold_id = each.reply.headers.get(replies.HOLD)
+            if hold_id and each.reply.allows:
+                await self._settlements.settle(each.whose.tenant, "", hold_id, {}, call)
 
 
-def counted(
-    descriptor: descriptor_pb2.RateLimitDescriptor, hits_of_all: int, tenant: str
-) -> Counted | Unreadable:
-    """What a descriptor counts, or why it cannot be told."""
-    said = {entry.key: entry.value for entry in descriptor.entries}
-    hold = (said.get("tenant") or tenant, said.get("account", ""), said.get("hold_id", ""))
-    for name in said:
-        if name not in ENTRIES and not name.startswith(_ATTRIBUTE):
-            return Unreadable("FIELD_NOT_ALLOWED", hold)
-    hits = hits_of_all or 1
-    if descriptor.HasField("hits_addend"):
-        hits = descriptor.hits_addend.value
-    if hits > HITS_MAX:
-        return Unreadable("NUMBER_OUT_OF_RANGE", hold)
-    try:
-        unit = whole_number(said.get("unit", "1"), UNIT_MAX)
-    except ValueError:
-        return Unreadable("NUMBER_MALFORMED", hold)
-    quantity = said.get("quantity", "")
-    if not unit or not quantity or not (hold[2] or (hold[1] and said.get("product"))):
-        return Unreadable("FIELD_REQUIRED", hold)
-    attributes = tuple(
-        (name.removeprefix(_ATTRIBUTE), value)
-        for name, value in said.items()
-        if name.startswith(_ATTRIBUTE)
-    )
-    return Counted(*hold, said.get("product", ""), attributes, quantity, hits * unit)
+def _grouped(
+    read: list[Counted | Unreadable],
+) -> tuple[list[tuple[Whose, list[int]]], list[tuple[Whose, list[int]]]]:
+    """(what settles, what asks), each with the places of its descriptors. Advice stands alone, and
+    is not given on what cannot be read."""
+    settles, holds = dict[Whose, list[int]](), dict[Whose, list[int]]()
+    alone = list[tuple[Whose, list[int]]]()
+    for place, part in enumerate(read):
+        if part.whose.hold_id:
+            settles.setdefault(part.whose, []).append(place)
+        elif part.whose.request_id:
+            holds.setdefault(part.whose, []).append(place)
+        elif isinstance(part, Counted):
+            alone.append((part.whose, [place]))
+    return list(settles.items()), [*holds.items(), *alone]
 
 
 def _shown(settled: Settled) -> dict[str, str | bool]:
@@ -178,3 +164,26 @@ def _shown(settled: Settled) -> dict[str, str | bool]:
     if settled.charge:
         shown["charge"] = str(settled.charge)
     return shown
+
+
+def _refuse(response: pb.RateLimitResponse, reply: Reply) -> None:
+    """Envoy answers the client with its own status, and with this."""
+    _add(response, reply.headers)
+    if reply.body:
+        _add(response, {"content-type": "application/json; charset=utf-8"})
+        response.raw_body = reply.body.encode()
+
+
+def _show(response: pb.RateLimitResponse, told: list[Reply]) -> None:
+    """What the client sees of what was held for, or let in."""
+    ours = [
+        each for each in told if replies.HOLD in each.headers or replies.FAIL_MODE in each.headers
+    ]
+    if ours:
+        headers = ours[0].headers
+        _add(response, {name: headers[name] for name in FOR_CLIENTS if name in headers})
+
+
+def _add(response: pb.RateLimitResponse, headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        response.response_headers_to_add.add(key=name, value=replies.header_value(value))

@@ -22,12 +22,14 @@ from ledger.api.edge import Edge
 from ledger.api.errors import TABLE, CallFailed, failure_of
 from ledger.api.forward import PassedOn
 from ledger.api.gate import Gate
+from ledger.api.tracing import Away, Span, Telemetry
+from ledger.auth.gateway_keys import GatewayKeys
 from ledger.auth.principal import Principal
+from ledger.client.guarded import DecidedBy
 from ledger.engine.clock import Clock
-from ledger.gateway.inside import Inside
+from ledger.gateway.inside import DECISIONS, JOURNAL, USAGE, Inside
 from ledger.gateway.let_in import SOURCE, LetIn
-from ledger.gateway.open_spool import Entry, OpenSpool
-from ledger.journal.configuration import ConfigurationKind
+from ledger.gateway.open_spool import Entry, OpenSpool, monotonic_us
 from ledger.journal.errors import JournalError
 from ledger.v1 import decision_pb2, journal_pb2, usage_pb2
 
@@ -36,6 +38,10 @@ LEARN_S: Final = 10.0  # between two looks for fail modes, of a server that may 
 PATIENCE_S: Final = 10.0  # for one record
 AT_ONCE: Final = 64  # records under way
 NS_A_US: Final = 1_000
+INGEST: Final = f"{USAGE}/Ingest"
+CAPTURE: Final = f"{DECISIONS}/Capture"
+RELEASE: Final = f"{DECISIONS}/Release"
+OUTCOME: Final = f"{JOURNAL}/GetOutcome"
 
 Counted = Callable[[str], object]
 """Told what became of each."""
@@ -68,21 +74,30 @@ class Recording:
     """Records one, with whatever patience its caller has."""
 
     def __init__(
-        self, inside: Inside, clock: Clock, gate: Gate | None, principal: Principal
+        self,
+        inside: Inside,
+        clock: Clock,
+        gate: Gate | None,
+        principal: Principal,
+        telemetry: Telemetry,
     ) -> None:
         """`principal`: this server's own; what may be let in was asked of the gateway's."""
         self._inside = inside
         self._clock = clock
         self._gate = gate
         self._principal = principal
+        self._telemetry = telemetry
 
     async def record(
         self, let_in: LetIn, used: Mapping[str, int], *, is_estimate: bool = False
     ) -> Recorded:
-        """Raises NotYet."""
+        """Raises NotYet. What is final is a span of the trace of the request, linked to what let
+        it in; its entries bear that trace."""
+        started_us, span = monotonic_us(), self._telemetry.away_started(let_in.traceparent)
+        code = "OK"
         try:
             async with asyncio.timeout(PATIENCE_S):
-                return await self._record(let_in, used, is_estimate)
+                method, recorded = await self._record(let_in, used, is_estimate, span)
         except TimeoutError:
             raise NotYet("DEADLINE") from None
         except Exception as error:
@@ -92,14 +107,21 @@ class Recording:
             if TABLE[failure.reason].retryable:
                 raise NotYet(failure.reason) from error
             _log.warning("what %s used was not recorded: %s", let_in, failure)
-            return Recorded.REFUSED
+            method, recorded, code = INGEST, Recorded.REFUSED, failure.code.name
+        said = {"drawdown.outcome": str(recorded), "drawdown.product": let_in.product}
+        said["drawdown.decided_by"] = DecidedBy.FAIL_OPEN.value
+        self._telemetry.away_ended(span, Away("gateway.record", said, method, code), started_us)
+        return recorded
 
-    async def _record(self, let_in: LetIn, used: Mapping[str, int], is_estimate: bool) -> Recorded:
-        held = await self._held(let_in)
+    async def _record(
+        self, let_in: LetIn, used: Mapping[str, int], is_estimate: bool, span: Span | None
+    ) -> tuple[str, Recorded]:
+        """(the call that decided, what came of it)."""
+        held = await self._held(let_in, span)
         if held:
             if is_estimate:
-                return Recorded.BEFORE  # the hold's own expiry decides (rule H2)
-            return await self._settled(let_in, held, used)
+                return OUTCOME, Recorded.BEFORE  # the hold's own expiry decides (rule H2)
+            return await self._settled(let_in, held, used, span)
         if not any(used.values()):
             await self._inside.outcome(
                 journal_pb2.GetOutcomeRequest(
@@ -108,24 +130,24 @@ class Recording:
                     usage=journal_pb2.UsageKey(source=SOURCE, id=let_in.key),
                     abandon=True,
                 ),
-                self._call(let_in),
+                self._call(let_in, span),
             )
-            return Recorded.NOTHING_USED
+            return OUTCOME, Recorded.NOTHING_USED
         reply = await self._inside.ingest(
             usage_pb2.IngestRequest(tenant=let_in.tenant, events=[let_in.event(used)]),
-            self._call(let_in),
+            self._call(let_in, span),
         )
         [result] = reply.results
         if result.outcome in _UNDECIDED:
             raise NotYet(result.reason)
         if result.outcome in _RECORDED:
-            return Recorded.BEFORE if result.replayed else Recorded.RECORDED
+            return INGEST, Recorded.BEFORE if result.replayed else Recorded.RECORDED
         if result.outcome == usage_pb2.INGEST_OUTCOME_CONFLICT and is_estimate:
-            return Recorded.BEFORE  # what it really used, or that it used nothing
+            return INGEST, Recorded.BEFORE  # what it really used, or that it used nothing
         _log.warning("what %s used was not recorded: %s %s", let_in, result.reason, result.message)
-        return Recorded.REFUSED
+        return INGEST, Recorded.REFUSED
 
-    async def _held(self, let_in: LetIn) -> str:
+    async def _held(self, let_in: LetIn, span: Span | None) -> str:
         """The hold that the question made; "" = none, and none will be."""
         try:
             found = await self._inside.outcome(
@@ -135,7 +157,7 @@ class Recording:
                     request_id=let_in.key,
                     abandon=True,
                 ),
-                self._call(let_in),
+                self._call(let_in, span),
             )
         except CallFailed as failed:
             if TABLE[failed.reason].retryable:
@@ -143,35 +165,43 @@ class Recording:
             return ""  # nothing can be recorded for the account; the usage will say why
         return found.authorize.hold_id
 
-    async def _settled(self, let_in: LetIn, held: str, used: Mapping[str, int]) -> Recorded:
+    async def _settled(
+        self, let_in: LetIn, held: str, used: Mapping[str, int], span: Span | None
+    ) -> tuple[str, Recorded]:
         request_id = f"settle/{held}"
         if any(used.values()):
             taken = await self._inside.capture(
                 decision_pb2.CaptureRequest(
                     tenant=let_in.tenant, request_id=request_id, hold_id=held, quantities=used
                 ),
-                self._call(let_in),
+                self._call(let_in, span),
             )
-            return Recorded.BEFORE if taken.replayed else Recorded.CAPTURED
+            return CAPTURE, Recorded.BEFORE if taken.replayed else Recorded.CAPTURED
         await self._inside.release(
             decision_pb2.ReleaseRequest(tenant=let_in.tenant, request_id=request_id, hold_id=held),
-            self._call(let_in),
+            self._call(let_in, span),
         )
-        return Recorded.NOTHING_USED
+        return RELEASE, Recorded.NOTHING_USED
 
-    def _call(self, let_in: LetIn) -> Call:
+    def _call(self, let_in: LetIn, span: Span | None) -> Call:
         passed = (("traceparent", let_in.traceparent),) if let_in.traceparent else ()
-        call = Call(Detached(passed), self._clock, None, self._gate)
+        call = Call(Detached(passed), self._clock, span, self._gate)
         call.principal = self._principal
         return call
 
 
 class Recorder:
-    """Records what stands in a spool, and keeps the fail modes known, for as long as the server
-    runs; `start`, then `stop`."""
+    """Records what stands in a spool, and keeps the fail modes and the keys of tokens known, for as
+    long as the server runs; `start`, then `stop`."""
 
     def __init__(
-        self, spool: OpenSpool, recording: Recording, edge: Edge, counted: Counted, tenant: str
+        self,
+        spool: OpenSpool,
+        recording: Recording,
+        edge: Edge,
+        counted: Counted,
+        tenant: str,
+        keys: GatewayKeys,
     ) -> None:
         """`tenant`: whose fail modes are known from the start."""
         self._spool = spool
@@ -179,7 +209,7 @@ class Recorder:
         self._edge = edge
         self._counted = counted
         self._tenant = tenant
-        self._learned: dict[int, int] = {}  # tenant -> the last version that was looked at
+        self._keys = keys
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -225,6 +255,7 @@ class Recorder:
         recorded = await self._recording.record(entry.let_in, quantities, is_estimate=used is None)
         if entry.used is used:  # nobody has said more meanwhile
             self._counted(recorded)
+            self._edge.telemetry.recorded_after(entry.age_us)
             await self._spool.done(entry)
 
     async def _go_on(self) -> None:
@@ -232,13 +263,9 @@ class Recorder:
             await asyncio.sleep(LEARN_S)
             with contextlib.suppress(JournalError):
                 await self._learn()
+                await self._keys.learn()
 
     async def _learn(self) -> None:
         """Fail modes that were published since: a server that has no shard is told of none."""
-        configurations = self._edge.ledger.configurations
         for tenant in self._edge.known_tenants:
-            after = self._learned.get(tenant, 0)
-            async for entry in configurations.published(tenant, after):
-                if entry.kind == ConfigurationKind.FAIL_MODE:
-                    await configurations.take(entry)
-                self._learned[tenant] = entry.version
+            await self._edge.ledger.configurations.read(tenant)

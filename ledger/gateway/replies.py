@@ -14,6 +14,7 @@ from urllib.parse import quote
 from grpc import StatusCode
 
 from ledger.api.errors import TABLE, CallFailed
+from ledger.core.limits import SECOND_US
 from ledger.v1 import decision_pb2 as pb
 
 DECISION: Final = "x-drawdown-decision"
@@ -69,7 +70,6 @@ PAYABLE: Final = frozenset(
 )
 """Denials that money or a higher limit would lift: 402. Any other denial is 403."""
 
-US_A_SECOND: Final = 1_000_000
 OK: Final = 200
 BAD_REQUEST: Final = 400
 UNAUTHORIZED: Final = 401
@@ -162,7 +162,7 @@ def not_covered(
             name: said for name, said in (("id", limit.id), ("name", limit.name)) if said
         }
     if found.retry_after_us:
-        headers[RETRY_AFTER] = str(-(-found.retry_after_us // US_A_SECOND))
+        headers[RETRY_AFTER] = str(-(-found.retry_after_us // SECOND_US))
         error["retry_after_us"] = str(found.retry_after_us)
     needed = f"{decimal_text(amount, found.scale)} {asset}".strip()
     has = f"{decimal_text(available, found.scale)} {asset}".strip()

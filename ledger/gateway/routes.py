@@ -8,14 +8,15 @@ anybody anything.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
-from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US, ID_BYTES_MAX, INT64_MAX
-from ledger.gateway.sources import Source, SourceInvalid, source_of
+from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US, ID_BYTES_MAX, INT64_MAX, SECOND_US
+from ledger.gateway.sources import Kind, Source, SourceInvalid, source_of
 
 TENANT_DEFAULT: Final = "default"
 ROUTES_MAX: Final = 1_024  # distinct configurations remembered; x ~2 kB = 2 MB
-US_A_SECOND: Final = 1_000_000
+ROUTE_CHARS_MAX: Final = 4_096  # of one of them; a larger one is read each time
 UNIT_MAX: Final = 1_000_000_000
 MODES: Final = ("hold", "check")
 
@@ -26,6 +27,7 @@ KEYS: Final = frozenset(
         "product",
         "mode",
         "operation",
+        "operation_hold",
         "operation_parent",
         "lifetime_s",
         "settles",
@@ -82,6 +84,20 @@ class Route(NamedTuple):
     operation_parent: Source | None
     """What caused that one."""
 
+    operation_hold: Source | None
+    """Its hold, of which that of the request is made, or advised on; None = of the account's."""
+
+    @property
+    def sources(self) -> list[Source]:
+        """Whatever it takes from a request."""
+        named = (*self.attributes, *self.quantities)
+        of_an_operation = (self.operation, self.operation_parent, self.operation_hold)
+        return [
+            *(self.account, self.product, self.minimum),
+            *(source for _, source in named),
+            *(source for source in of_an_operation if source is not None),
+        ]
+
 
 class Routes:
     """Routes by what was said of them: the same few, again and again."""
@@ -103,6 +119,8 @@ class Routes:
         found = self._known.get(key)
         if found is None:
             found = route_of(said, self._defaults)
+            if sum([len(name) + len(text) for name, text in key]) > ROUTE_CHARS_MAX:
+                return found
             if len(self._known) >= ROUTES_MAX:
                 self._known.clear()
             self._known[key] = found
@@ -137,8 +155,8 @@ def route_of(said: Mapping[str, str], defaults: Defaults) -> Route:
         attributes=_named(said, _ATTRIBUTE),
         quantities=quantities,
         holds=mode == MODES[0],
-        lifetime_us=_whole(said, "lifetime_s", 0, HOLD_LIFETIME_BATCH_MAX_US // US_A_SECOND)
-        * US_A_SECOND,
+        lifetime_us=_whole(said, "lifetime_s", 0, HOLD_LIFETIME_BATCH_MAX_US // SECOND_US)
+        * SECOND_US,
         settles=settles,
         unit=_whole(said, "unit", 1, UNIT_MAX),
         pay_url=said.get("pay_url", defaults.pay_url),
@@ -148,6 +166,35 @@ def route_of(said: Mapping[str, str], defaults: Defaults) -> Route:
         operation_parent=(
             _source(said, "operation_parent", "") if "operation_parent" in said else None
         ),
+        operation_hold=_source(said, "operation_hold", "") if "operation_hold" in said else None,
+    )
+
+
+def direct(tenant: str, pay_url: str) -> Route:
+    """The route of a question that says itself what it asks for, and is asked in one tenant."""
+    known = _direct if len(tenant) <= ID_BYTES_MAX else _direct.__wrapped__
+    return known(tenant, pay_url)
+
+
+@lru_cache(maxsize=ROUTES_MAX)
+def _direct(tenant: str, pay_url: str) -> Route:
+    itself = Source(Kind.VALUE, "", "", "")
+    return Route(
+        tenant=tenant,
+        account=itself,
+        product=itself,
+        attributes=(),
+        quantities=(),
+        holds=True,
+        lifetime_us=0,
+        settles="",
+        unit=1,
+        pay_url=pay_url,
+        up_to="",
+        minimum=itself,
+        operation=None,
+        operation_parent=None,
+        operation_hold=None,
     )
 
 

@@ -17,12 +17,12 @@ from typing import Final, NamedTuple
 from ledger.api.calls import Call
 from ledger.api.errors import TABLE, CallFailed, failure_of
 from ledger.api.forward import PassedOn
-from ledger.api.ids import LET_IN
+from ledger.api.ids import is_unheld
 from ledger.api.requests import quantities_of
-from ledger.auth.principal import Scope
+from ledger.auth.gateway_keys import GatewayKeys
 from ledger.client.errors import SpoolFailed, SpoolFull
 from ledger.gateway.inside import Inside
-from ledger.gateway.let_in import LetIn, let_in_of
+from ledger.gateway.let_in import SIGNED, LetIn, let_in_of, opened
 from ledger.gateway.open_spool import OpenSpool
 from ledger.gateway.recording import NotYet, Recorded, Recording
 from ledger.v1 import decision_pb2 as pb
@@ -32,6 +32,7 @@ SETTLING_MAX: Final = 10_000  # under way at once; x ~3 kB = 30 MB
 CANCELLED_S: Final = 1
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 2.0
+SHOWN_CHARS: Final = 64
 
 _log = logging.getLogger(__name__)
 
@@ -60,11 +61,17 @@ class Settlements:
     """Those under way; `stop` once."""
 
     def __init__(
-        self, inside: Inside, recording: Recording, spool: OpenSpool | None = None
+        self,
+        inside: Inside,
+        recording: Recording,
+        keys: GatewayKeys,
+        spool: OpenSpool | None = None,
     ) -> None:
-        """`recording` and `spool`: of what was let in without a hold; None: there is no disk."""
+        """`recording`, `keys` and `spool`: of what was let in without a hold; None: there is no
+        disk."""
         self._inside = inside
         self._recording = recording
+        self._keys = keys
         self._spool = spool
         self._under_way: set[asyncio.Task[Settled]] = set()
 
@@ -116,16 +123,16 @@ class Settlements:
                     await asyncio.sleep(pause_s)
                     pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         except TimeoutError:
-            _log.warning("hold %s of %s is left to expire: %s", hold_id, tenant, failed)
+            _log.warning("hold %s of %s is left to expire: %s", *_shown(hold_id, tenant), failed)
             return Settled(Became.UNSETTLED, failed or "DEADLINE")
         except CallFailed as error:
-            _log.warning("hold %s of %s is not settled: %s", hold_id, tenant, error)
+            _log.warning("hold %s of %s is not settled: %s", *_shown(hold_id, tenant, error.reason))
             return Settled(Became.REFUSED, error.reason)
 
     async def _once(
         self, tenant: str, account: str, hold_id: str, used: Mapping[str, int], call: Call
     ) -> Settled:
-        if hold_id.startswith(LET_IN):
+        if is_unheld(hold_id):
             return await self.settle_let_in(tenant, account, hold_id, used, call)
         owner = await self._inside.owner(tenant, hold_id)
         if account and owner != account:
@@ -169,13 +176,13 @@ class Settlements:
     ) -> Settled:
         """What work without a hold used: kept on the disk, or told the ledger where there is none.
 
-        Raises CallFailed HOLD_UNKNOWN, CONFLICT, OUTCOME_UNKNOWN, and what `Gate.permit` does.
+        Raises CallFailed HOLD_UNKNOWN, CONFLICT, OUTCOME_UNKNOWN, JournalError, and what
+        `Gate.covers` does.
         """
-        let_in = _named(token, tenant, account)
+        let_in = await self._named(token, tenant, account)
         spool = self._spool
-        known = spool.entry(tenant, let_in.key) if spool is not None else None
-        if call.gate is not None and (known is None or known.token != token):
-            await call.gate.permit(call.principal, Scope.DECIDE, tenant, let_in.account)
+        if call.gate is not None:
+            await call.gate.covers(call.principal, tenant, let_in.account, "hold_id")
         if spool is not None:
             try:
                 entry = await spool.say_used(let_in, used)
@@ -199,17 +206,33 @@ class Settlements:
         became = Became.CAPTURED if any(used.values()) else Became.RELEASED
         return Settled(became, replayed=recorded is Recorded.BEFORE)
 
+    async def _named(self, token: str, tenant: str, account: str) -> LetIn:
+        """What a token says. Raises CallFailed HOLD_UNKNOWN."""
+        try:
+            if SIGNED in token:
+                let_in = await opened(token, self._keys)
+            else:
+                let_in = self._let_in_before(token)
+        except ValueError as error:
+            raise CallFailed("HOLD_UNKNOWN", str(error), field="hold_id", value=token) from None
+        if let_in.tenant != tenant or account not in ("", let_in.account):
+            message = f"it is of another account than {account}" if account else "of another tenant"
+            raise CallFailed("HOLD_UNKNOWN", message, field="hold_id", value=token)
+        return let_in
 
-def _named(token: str, tenant: str, account: str) -> LetIn:
-    """What a token says. Raises CallFailed HOLD_UNKNOWN."""
-    try:
+    def _let_in_before(self, token: str) -> LetIn:
+        """What a token says that a version before signatures gave: its work has to be on this
+        server's disk. Raises ValueError."""
         let_in = let_in_of(token)
-    except ValueError as error:
-        raise CallFailed("HOLD_UNKNOWN", str(error), field="hold_id", value=token) from None
-    if let_in.tenant != tenant or account not in ("", let_in.account):
-        message = f"it is of another account than {account}" if account else "of another tenant"
-        raise CallFailed("HOLD_UNKNOWN", message, field="hold_id", value=token)
-    return let_in
+        entry = self._spool.entry(let_in.tenant, let_in.key) if self._spool is not None else None
+        if entry is None or entry.let_in != let_in:
+            raise ValueError("it is not signed, and no such work was let in here")
+        return entry.let_in
+
+
+def _shown(*texts: str) -> list[str]:
+    """What callers said, for the log: no line of their making, and no whole token."""
+    return [ascii(text[:SHOWN_CHARS])[1:-1] for text in texts]
 
 
 def _reason_to_go_on(error: Exception) -> str:

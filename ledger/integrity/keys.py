@@ -21,7 +21,6 @@ from ledger.integrity.seal import Seal, signature_holds
 KEY_FORMAT: Final = 1
 KEY_SEQ_FIRST: Final = 1
 KEY_ID_BYTES: Final = 16
-PUBLIC_KEY_BYTES: Final = 32
 DOMAIN: Final = b"drawdown.skey.1\x00"
 PERSON: Final = b"drawdown.skey.1"
 NOBODY: Final = bytes(KEY_ID_BYTES)  # `introduced_by` of the first key, and after a loss

@@ -7,6 +7,7 @@ that gives up would send a cancel, and a cancelled commit has an unknown outcome
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from typing import Final, TypeAlias, cast
 import asyncpg
 
 from ledger.journal.errors import JournalUnavailable
+from ledger.niceness import backend_stands_back
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -35,6 +37,8 @@ SESSION: Final = {
     "timezone": "UTC",
 }
 _CLIENT_KEEPALIVES: Final = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+_TRIES_TO_STAND_BACK: Final = 5  # nothing depends on it
+_STAND_BACK_AGAIN_S: Final = 0.11
 _CLIENT_UNACKED_MS: Final = 25_000  # TCP_USER_TIMEOUT: sent, never acknowledged
 
 # A server that is there but cannot serve: starting, stopping, out of slots or disk, refused us.
@@ -110,8 +114,10 @@ async def borrow(pool: Pool) -> AsyncIterator[Connection]:
 
 
 async def prepare_session(connection: Connection) -> None:
-    """Keepalives, and the application's role (which RESET ALL leaves as it is)."""
+    """Keepalives, the application's role (which RESET ALL leaves as it is), and a place behind
+    others for who works for a process that stands back."""
     keep_alive(connection)
+    await _stand_back_too(connection)
     may_take = await connection.fetchval(
         "SELECT coalesce(bool_or(pg_has_role(current_user, oid, 'MEMBER')), false) "
         "FROM pg_roles WHERE rolname = $1",
@@ -121,10 +127,22 @@ async def prepare_session(connection: Connection) -> None:
         await connection.execute(f"SET ROLE {APPLICATION_ROLE}")
 
 
+async def _stand_back_too(connection: Connection) -> None:
+    sock = _socket_of(connection)
+    if sock is None:
+        return
+    for _ in range(_TRIES_TO_STAND_BACK):
+        try:
+            backend_stands_back(sock, connection.get_server_pid())
+        except BlockingIOError:
+            await asyncio.sleep(_STAND_BACK_AGAIN_S)
+        else:
+            return
+
+
 def keep_alive(connection: Connection) -> None:
     """Make the client's socket notice a vanished server, where the platform can."""
-    transport = getattr(connection, "_transport", None)  # asyncpg has no public way to it
-    sock = transport.get_extra_info("socket") if transport is not None else None
+    sock = _socket_of(connection)
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     with contextlib.suppress(OSError):
@@ -134,6 +152,11 @@ def keep_alive(connection: Connection) -> None:
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _CLIENT_UNACKED_MS)
+
+
+def _socket_of(connection: Connection) -> socket.socket | None:
+    transport = getattr(connection, "_transport", None)  # asyncpg has no public way to it
+    return transport.get_extra_info("socket") if transport is not None else None
 
 
 def describe(error: BaseException) -> str:

@@ -1,8 +1,10 @@
 """Small batches of several shards in one commit: what is ready while one is on its way goes as one.
 
 Each is still a row of its own that is written only where it continues its shard, so one that does
-not fit is refused alone. Owns the waiting; the journals own their connections, and the statement
-goes on the connection of the first. Must not retry, reorder or interpret batches.
+not fit is refused alone. Where a commit is held up, as by a lock on one of its rows, what waits
+behind it goes beside it, but for its own shards. Owns the waiting; the journals own their
+connections, and the statement goes on the connection of the first. Must not retry, reorder or
+interpret batches.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Final, NamedTuple, Protocol
 from ledger.journal.errors import CommitUnknown, JournalError
 from ledger.journal.protocol import JournalRow
 
+PATIENCE_S: Final = 0.1  # for a commit on its way, then what waits goes beside it
 GROUP_BYTES_MAX: Final = 16_384  # of a row; a larger one goes alone, and nobody waits behind it
 
 
@@ -44,11 +47,15 @@ class _Waiting(NamedTuple):
 class CommitGroup:
     """Shared by the journals of one process, each of which appends one row at a time."""
 
-    __slots__ = ("_running", "_waiting")
+    __slots__ = ("_began_s", "_held_up", "_running", "_under_way", "_waiting", "_watch")
 
     def __init__(self) -> None:
         self._waiting: list[_Waiting] = []
-        self._running: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None  # that takes what waits
+        self._under_way: set[int] = set()  # shards of commits that have no answer yet
+        self._held_up = set[asyncio.Task[None]]()  # others go beside these
+        self._began_s = 0.0  # when the last commit was begun
+        self._watch: asyncio.TimerHandle | None = None
 
     def takes(self, row: JournalRow) -> bool:
         """Whether a row is small enough to wait for others."""
@@ -57,24 +64,64 @@ class CommitGroup:
     async def append(self, journal: GroupedJournal, row: JournalRow) -> None:
         """See `Journal.append`. Cancelling it leaves the outcome unknown: the statement, with
         the rows of others, goes on."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
         self._waiting.append(_Waiting(journal, row, done))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
+            if self._watch is None:
+                self._watch = loop.call_later(PATIENCE_S, self._look, loop)
         await done
 
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Now and then, while there are commits: what waits waits no more for one that is held
+        up."""
+        self._watch = None
+        held_up = self._running
+        if held_up is None:
+            return
+        self._watch = loop.call_later(PATIENCE_S, self._look, loop)
+        if self._waiting and loop.time() - self._began_s >= PATIENCE_S:
+            self._held_up.add(held_up)
+            held_up.add_done_callback(self._held_up.discard)
+            self._running = asyncio.create_task(self._run())
+
     async def _run(self) -> None:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
         try:
-            while self._waiting:
+            while self._running is task:
                 await asyncio.sleep(0)  # batches that are sealed in this turn come along
-                waiting, self._waiting = self._waiting, []
+                taken = self._take()
+                if not taken:
+                    break
+                self._began_s = loop.time()
                 try:
-                    await _commit([each for each in waiting if not each.done.done()])
+                    await _commit(taken)
                 finally:
-                    _leave(waiting)
+                    for each in taken:
+                        self._under_way.discard(each.row.shard)
+                    _leave(taken)
+        except BaseException:
+            if self._running is task:
+                _leave(self._waiting)
+            raise
         finally:
-            self._running = None
-            _leave(self._waiting)
+            if self._running is task:
+                self._running = None
+        free = any(each.row.shard not in self._under_way for each in self._waiting)
+        if self._running is None and free:  # it waited for what was under way
+            self._running = asyncio.create_task(self._run())
+
+    def _take(self) -> list[_Waiting]:
+        """What waits, but for shards that are under way: their order is that of their commits."""
+        taken, self._waiting = self._waiting, []
+        under_way = self._under_way
+        if under_way:
+            self._waiting = [each for each in taken if each.row.shard in under_way]
+        taken = [each for each in taken if not each.done.done() and each.row.shard not in under_way]
+        for each in taken:
+            under_way.add(each.row.shard)
+        return taken
 
 
 async def _commit(waiting: Sequence[_Waiting]) -> None:
@@ -98,6 +145,10 @@ async def _commit(waiting: Sequence[_Waiting]) -> None:
 
 async def _one_by_one(waiting: Sequence[_Waiting]) -> None:
     """Each on its own connection, beside each other."""
+    if len(waiting) == 1:  # as a rule, and it needs no task of its own
+        [alone] = waiting
+        await _settle(alone, alone.journal.append_alone(alone.row))
+        return
     await asyncio.gather(*[_settle(each, each.journal.append_alone(each.row)) for each in waiting])
 
 

@@ -88,6 +88,9 @@ class MemoryJournal:
             batch_seq += 1
             await self._reachable()
 
+    async def prepare(self) -> None:
+        """See `Journal.prepare`."""
+
     async def append(self, row: JournalRow) -> None:
         """See `Journal.append`."""
         assert row.shard == self.shard, f"row of shard {row.shard} given to shard {self.shard}"

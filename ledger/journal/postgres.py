@@ -41,7 +41,8 @@ _NOT_WRITTEN_CLASSES: Final = frozenset({"22", "23", "25", "42", "53", "54", "55
 
 
 class PostgresJournal:
-    """See `protocol.Journal`. Connects at first use; after any failure again at the next use."""
+    """See `protocol.Journal`. Connects when prepared or first used; after any failure again at the
+    next use."""
 
     def __init__(self, dsn: str, shard: int, group: CommitGroup | None = None) -> None:
         """`dsn` must reach PostgreSQL itself, not a transaction pooler: sessions carry settings.
@@ -53,8 +54,29 @@ class PostgresJournal:
         self._insert: PreparedStatement[asyncpg.Record] | None = None
         self._notices: list[str] = []
         self._capacity = -1
+        self._preparing = asyncio.Lock()
         self._reader: Connection | None = None
         self._reader_lock = asyncio.Lock()
+
+    async def prepare(self) -> None:
+        """See `Journal.prepare`. Not left to the opening row, which may share a commit on another
+        shard's connection. The statement runs once for a batch that continues nothing, so that the
+        server has planned it and knows the partition."""
+        async with self._preparing:
+            if self._is_ready():
+                return
+            try:
+                await self._make_ready(BATCH_SEQ_FIRST)
+                assert self._writer is not None, "the connection is there"
+                head = await self._writer.fetchrow(_SQL["head"], self.shard)
+                batch_seq = BATCH_SEQ_FIRST if head is None else head[0] + 1
+                insert = await self._make_ready(batch_seq)
+                await insert.fetch(self.shard, batch_seq + 1, 0, 0, 0, 0, 0, b"", b"", b"", b"")
+            except BaseException as error:
+                self._cut_writer()
+                if isinstance(error, (*CONNECT_ERRORS, asyncpg.PostgresError)):
+                    raise JournalUnavailable(f"shard {self.shard}: {describe(error)}") from error
+                raise
 
     async def append(self, row: JournalRow) -> None:
         """See `Journal.append`. Cancelling it leaves the outcome unknown: the connection is cut, or
@@ -95,7 +117,7 @@ class PostgresJournal:
             insert.fetch(*given[0]) if len(given) == 1 else insert.fetchmany(given)
         )
         try:
-            if armed:
+            if armed():
                 await asyncio.sleep(0)  # the statements are on their way
                 _reached("append.sent", rows)
             written = await asyncio.shield(sent)
@@ -169,20 +191,34 @@ class PostgresJournal:
         self, rows: Sequence[JournalRow]
     ) -> PreparedStatement[asyncpg.Record]:
         batch_seq = max([row.batch_seq for row in rows])
+        insert = self._insert
         try:
-            if self._writer is None or self._writer.is_closed() or self._insert is None:
-                self._cut_writer()
-                self._writer = await self._open("writer")
-                self._writer.add_log_listener(self._note)
-                self._insert = await self._writer.prepare(_SQL["append"])
-                self._capacity = await self._writer.fetchval(_SQL["capacity"])
-            if batch_seq + PARTITION_MARGIN > self._capacity:
-                await self._make_room(self._writer, batch_seq)
+            if insert is None or not self._has_room(batch_seq):
+                async with self._preparing:
+                    insert = await self._make_ready(batch_seq)
             _reached("append.before", rows)
-            return self._insert
+            return insert
         except (*CONNECT_ERRORS, asyncpg.PostgresError) as error:
             self._cut_writer()
             raise JournalUnavailable(f"shard {self.shard}: {describe(error)}") from error
+
+    def _is_ready(self) -> bool:
+        return self._writer is not None and not self._writer.is_closed()
+
+    def _has_room(self, batch_seq: int) -> bool:
+        return self._is_ready() and batch_seq + PARTITION_MARGIN <= self._capacity
+
+    async def _make_ready(self, batch_seq: int) -> PreparedStatement[asyncpg.Record]:
+        """The connection, the statement and the partitions. Raises what PostgreSQL raises."""
+        if self._writer is None or self._writer.is_closed() or self._insert is None:
+            self._cut_writer()
+            self._writer = await self._open("writer")
+            self._writer.add_log_listener(self._note)
+            self._insert = await self._writer.prepare(_SQL["append"])
+            self._capacity = await self._writer.fetchval(_SQL["capacity"])
+        if batch_seq + PARTITION_MARGIN > self._capacity:
+            await self._make_room(self._writer, batch_seq)
+        return self._insert
 
     async def _make_room(self, writer: Connection, batch_seq: int) -> None:
         """Ahead of need, so a failure matters only once the room is really used up."""

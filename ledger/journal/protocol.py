@@ -207,6 +207,13 @@ class Journal(Protocol):
         """
         ...
 
+    async def prepare(self) -> None:
+        """Have at hand what appends need, so that the first takes no longer than others. Writes
+        nothing; what is lost later is made again by the append that needs it. Raises
+        JournalUnavailable.
+        """
+        ...
+
     async def append(self, row: JournalRow) -> None:
         """Make the row durable. Returns only when it is.
 

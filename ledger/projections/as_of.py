@@ -136,6 +136,12 @@ class History:
             )
         return [row[0] for row in rows]
 
+    async def hold_entry(self, tenant: int, shard: int, number: int) -> int | None:
+        """The entry that made a hold; None = the shard has no such hold of the tenant."""
+        async with borrow(self._pool) as connection:
+            found: int | None = await connection.fetchval(_SQL["hold_entry"], tenant, shard, number)
+        return found
+
     async def adjustments(
         self,
         tenant: int,

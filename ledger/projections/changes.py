@@ -169,6 +169,14 @@ RULINGS: Final = (
     "tenant", "shard", "entry_seq", "account", "policy_account", "policy_version", "package",
     "rule", "action", "reason", "product", "charge", "missing", "top_up", "tried", "recorded_at",
 )  # fmt: skip
+RUNWAY_RULES: Final = (
+    "tenant", "shard", "entry_seq", "account", "asset", "version", "hours", "rearm_hours",
+    "recorded_at",
+)  # fmt: skip
+RUNWAY_CROSSINGS: Final = (
+    "tenant", "shard", "entry_seq", "account", "asset", "version", "crossing", "short", "as_of",
+    "empty_at", "available", "needed", "recorded_at",
+)  # fmt: skip
 TOP_UP_RULES: Final = (
     "tenant", "shard", "entry_seq", "account", "asset", "version", "rule", "recorded_at",
 )  # fmt: skip
@@ -478,6 +486,8 @@ class Changes:
         "reversed_usage",
         "rollovers",
         "rulings",
+        "runway_crossings",
+        "runway_rules",
         "seat_alerts",
         "seat_entries",
         "seat_issues",
@@ -566,6 +576,8 @@ class Changes:
         self.closed_budget_values: list[tuple[int, int, int, int]] = []
         self.decision_policies: list[Row] = []
         self.rulings: list[Row] = []
+        self.runway_rules: list[Row] = []
+        self.runway_crossings: list[Row] = []
         self.top_up_rules: list[Row] = []
         self.subscription_entries: list[Row] = []
         self.charge_entries: list[Row] = []

@@ -32,6 +32,7 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldExpired,
     HoldExtended,
+    HoldRefilled,
     HoldReleased,
     HoldSized,
     HoldUpTo,
@@ -42,6 +43,9 @@ from ledger.core.events import (
     LeaseReturned,
     MinimumCharged,
     OperationHeld,
+    OperationLeaseGranted,
+    OperationPartHeld,
+    OperationReserved,
     OutcomeRejected,
     OutcomeReported,
     PolicyHeld,
@@ -106,6 +110,8 @@ _OF_HOLDS: Final = frozenset(
 _OPENS_HOLDS: Final = frozenset(
     {
         OperationHeld,
+        OperationReserved,
+        OperationPartHeld,
         SizedOperationHeld,
         HoldAuthorized,
         HoldSized,
@@ -113,6 +119,7 @@ _OPENS_HOLDS: Final = frozenset(
         PolicyHeld,
         OutcomeReported,
         LeaseGranted,
+        OperationLeaseGranted,
     }
 )
 
@@ -293,6 +300,10 @@ class Facts:
                     needed.drawn.update(drawn - value_books.keys())
                 elif kind in _OPENS_HOLDS:
                     made_holds.add(event.hold)
+                    if kind is OperationPartHeld and event.of not in self.holds:
+                        needed.holds.add(event.of)
+                elif kind is HoldRefilled:
+                    needed.holds.update({event.hold, event.part} - self.holds.keys())
                 elif kind in _OF_RECURRING:
                     if event.recurring not in self.recurring:
                         needed.recurring.add(event.recurring)

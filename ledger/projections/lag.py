@@ -6,10 +6,11 @@ from typing import Final
 
 from msgspec import Struct
 
+from ledger.core.limits import MINUTE_US
 from ledger.journal.connection import Pool, borrow
 from ledger.projections.sql import load
 
-LAG_MAX_US: Final = 60_000_000
+LAG_MAX_US: Final = MINUTE_US
 """So far behind they may fall while the writers need the machine, unless told otherwise."""
 
 _SQL: Final = load("reads")

@@ -19,15 +19,26 @@ from ledger.journal.connection import Connection, connect
 from ledger.journal.protocol import JournalRow
 from ledger.projections import changes as c
 from ledger.projections.changes import (
-    AccountChange,
     Changes,
     HoldChange,
     Moved,
     RecurringRow,
     Row,
 )
-from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine, Needed
+from ledger.projections.facts import Facts, GrantFact, Needed
 from ledger.projections.lifetimes import BookFact, advances, debts, looked_at, payments
+from ledger.projections.rows import (
+    again_of,
+    appended,
+    array_of,
+    captured_by,
+    counters_of,
+    end_of,
+    holds_of,
+    left_of,
+    moved_on,
+    standing_of,
+)
 from ledger.projections.snapshots import EVERY, Snapshot, snapshots, touched
 from ledger.projections.sql import load
 from ledger.projections.tables import Position, ProjectionDamaged
@@ -114,7 +125,7 @@ class ProjectionStore:
         if needed.holds:
             facts.holds.update(dict.fromkeys(needed.holds))
             rows = await fetch(_SQL["holds_of"], shard, list(needed.holds))
-            facts.holds.update(_holds(rows))
+            facts.holds.update(holds_of(rows))
         if needed.recurring:
             rows = await fetch(_SQL["recurring_of"], shard, list(needed.recurring))
             facts.recurring.update({row["number"]: RecurringRow(*row) for row in rows})
@@ -127,61 +138,23 @@ class ProjectionStore:
 
     async def write(self, changes: Changes, facts: Facts) -> None:
         """Write everything but the checkpoint."""
-        if changes.usage:
-            await self._copy("usage_events", c.USAGE_EVENTS, changes.usage)
-        if changes.transfers:
-            await self._copy("transfers", c.TRANSFERS, changes.transfers)
-        if changes.costs:
-            await self._copy("usage_costs", c.USAGE_COSTS, changes.costs)
-        if changes.operations:
-            await self._copy("usage_operations", c.USAGE_OPERATIONS, changes.operations)
-        if changes.follow_ups:
-            await self._copy("usage_follow_ups", c.USAGE_FOLLOW_UPS, changes.follow_ups)
-        if changes.backfilled:
-            await self._copy("backfilled", c.BACKFILLED, changes.backfilled)
+        for table, columns, rows in appended(changes):
+            if rows:
+                await self._copy(table, columns, rows)
         if changes.plans:
             await self.connection.executemany(_SQL["insert_plan"], changes.plans.values())
             facts.plans.update(changes.plans)
-        if changes.denials:
-            await self._copy("denials", c.DENIALS, changes.denials)
-        if changes.reversals:
-            await self._copy("reversals", c.REVERSALS, changes.reversals)
-        if changes.adjustments:
-            await self._copy("adjustments", c.ADJUSTMENTS, changes.adjustments)
-        if changes.amendments:
-            await self._copy("amendments", c.AMENDMENTS, changes.amendments)
-        if changes.minimums:
-            await self._copy("minimums", c.MINIMUMS, changes.minimums)
-        if changes.gauges:
-            await self._copy("gauge_entries", c.GAUGE_ENTRIES, changes.gauges)
-        if changes.hold_sizes:
-            await self._copy("hold_sizes", c.HOLD_SIZES, changes.hold_sizes)
-        if changes.lease_entries:
-            await self._copy("lease_entries", c.LEASE_ENTRIES, changes.lease_entries)
-        await self._write_mandates(changes)
-        if changes.shared_rerates:
-            await self._copy("shared_rerates", c.SHARED_RERATES, changes.shared_rerates)
-        if changes.manual:
-            await self._copy("manual_adjustments", c.MANUAL_ADJUSTMENTS, changes.manual)
         await self._write_waiting(changes)
         for tenant, entry, cost in changes.reversed_costs:
             await self._one("reverse_cost", tenant, entry, cost)
         await self._write_accounts(changes)
         await self._write_grants(changes)
-        await self._write_seats(changes)
         await self._write_sharing(changes)
         await self._write_holds(changes)
         await self._write_books(changes)
         await self._write_recurring(changes)
-        for table, columns, rows in (
-            ("commitments", c.COMMITMENTS, changes.commitments),
-            ("commitment_segments", c.COMMITMENT_SEGMENTS, changes.commitment_segments),
-            ("commitment_invoices", c.COMMITMENT_INVOICES, changes.commitment_invoices),
-            ("commitment_entries", c.COMMITMENT_ENTRIES, changes.commitment_entries),
-        ):
-            if rows:
-                await self._copy(table, columns, rows)
         await self._write_top_ups(changes)
+        await self._write_statements(changes)
         await self._write_budgets(changes)
         await self._write_hours(changes)
         await self._write_actors(changes)
@@ -223,7 +196,7 @@ class ProjectionStore:
         taken = snapshots(changes.transfers, counts, EVERY)
         if changes.books:
             new = [
-                (*row, *_counters(moved.pop(row[2], _STILL)), counts[row[2]])
+                (*row, *counters_of(moved.pop(row[2], _STILL)), counts[row[2]])
                 for row in changes.books
             ]
             await self._copy("books", c.BOOKS, new)
@@ -238,7 +211,7 @@ class ProjectionStore:
         if moved:
             last = {row[0]: row[-1] for row in changes.transfers}  # by tenant: its own clock
             rows = [
-                (each.tenant, book, *_counters(each), counts[book], last.get(each.tenant, 0))
+                (each.tenant, book, *counters_of(each), counts[book], last.get(each.tenant, 0))
                 for book, each in moved.items()
             ]
             await self._move_books(rows, [each for each in taken if each.book in moved])
@@ -254,15 +227,6 @@ class ProjectionStore:
         except asyncpg.IntegrityConstraintViolationError as error:
             raise self._damaged(f"move_books: {error}; {error.detail}") from error
         self._expect("move_books", f"UPDATE {done}", len(rows))
-
-    async def _write_mandates(self, changes: Changes) -> None:
-        for table, columns, rows in (
-            ("mandate_entries", c.MANDATE_ENTRIES, changes.mandate_entries),
-            ("mandate_purchases", c.MANDATE_PURCHASES, changes.mandate_purchases),
-            ("unpaid_grants", c.UNPAID_GRANTS, changes.unpaid_grants),
-        ):
-            if rows:
-                await self._copy(table, columns, rows)
 
     async def _write_waiting(self, changes: Changes) -> None:
         """What waits for a price, and what is given back of usage, which waits for less then."""
@@ -288,7 +252,7 @@ class ProjectionStore:
                     policy, version = change.policy, change.version
                 if change is not None and change.parent is not None:
                     parent = change.parent
-                standing = _standing(change)
+                standing = standing_of(change)
                 new.append((*place, parent, root, policy, version, created_at, *standing))
             await self._copy("accounts", c.ACCOUNTS, new)
         if changes.policies:
@@ -330,7 +294,7 @@ class ProjectionStore:
                         change.tenant,
                         number,
                         change.state,
-                        *_left(change),
+                        *left_of(change),
                         change.settled_at or None,
                         change.cash_book or None,
                     )
@@ -347,7 +311,7 @@ class ProjectionStore:
                 place = c.GRANTS.index("cash_book")
                 cash = change.cash_book or row[place]
                 row = (*row[:place], cash, *row[place + 1 :])
-                new.append((*row, change.state, *_left(change), change.settled_at or None))
+                new.append((*row, change.state, *left_of(change), change.settled_at or None))
             await self._copy("grants", c.GRANTS, new)
 
     async def _write_holds(self, changes: Changes) -> None:
@@ -357,8 +321,8 @@ class ProjectionStore:
             for row in changes.holds:
                 change = changed.pop(row[2], None) or HoldChange(row[0])
                 if change.expires_at is not None or change.again is not None:
-                    row = _moved_on(row, change)
-                new.append((*row, *_end_of(change), change.reserved, *_captured_by(change)))
+                    row = moved_on(row, change)
+                new.append((*row, *end_of(change), change.reserved, *captured_by(change)))
             await self._copy("holds", c.HOLDS, new)
         if changed:
             await self._update(
@@ -367,12 +331,12 @@ class ProjectionStore:
                     (
                         each.tenant,
                         number,
-                        *_end_of(each),
+                        *end_of(each),
                         each.expires_at,
-                        _array(each.reserved),
-                        *_captured_by(each),
+                        array_of(each.reserved),
+                        *captured_by(each),
                         each.amount,
-                        *_again_of(each),
+                        *again_of(each),
                     )
                     for number, each in changed.items()
                 ],
@@ -400,54 +364,23 @@ class ProjectionStore:
             await self._copy("recurring_issues", c.RECURRING_ISSUES, changes.recurring_issues)
 
     async def _write_top_ups(self, changes: Changes) -> None:
-        if changes.decision_policies:
-            await self._copy("decision_policies", c.DECISION_POLICIES, changes.decision_policies)
-        if changes.rulings:
-            await self._copy("rulings", c.RULINGS, changes.rulings)
-        if changes.top_up_rules:
-            await self._copy("top_up_rules", c.TOP_UP_RULES, changes.top_up_rules)
-        if changes.subscription_entries:
-            await self._copy(
-                "subscription_entries", c.SUBSCRIPTION_ENTRIES, changes.subscription_entries
-            )
-        if changes.charge_entries:
-            await self._copy("charge_entries", c.CHARGE_ENTRIES, changes.charge_entries)
-        if changes.fee_lines:
-            await self._copy("fee_lines", c.FEE_LINES, changes.fee_lines)
-        if changes.statement_entries:
-            await self._copy("statement_entries", c.STATEMENT_ENTRIES, changes.statement_entries)
-            ended = changes.statements_to_close
-            rows = [(*place, entry) for place, entry in ended.items()]
-            if rows:
-                await self._copy("statements_to_close", c.STATEMENTS_TO_CLOSE, rows)
-            for tenant, _, account, statement in changes.statements_closed:
-                await self._one("close_statement", tenant, account, statement)
-        if changes.package_phases:
-            await self._copy("package_phases", c.PACKAGE_PHASES, changes.package_phases)
-        if changes.contract_entries:
-            await self._copy("contract_entries", c.CONTRACT_ENTRIES, changes.contract_entries)
         if changes.top_ups:
             await self._copy("top_ups", c.TOP_UPS, changes.top_ups)
         if changes.top_up_ends:
             await self._update("end_top_ups", list(changes.top_up_ends.values()))
 
-    async def _write_seats(self, changes: Changes) -> None:
-        for table, columns, rows in (
-            ("seat_plan_entries", c.SEAT_PLAN_ENTRIES, changes.seat_plan_entries),
-            ("seat_entries", c.SEAT_ENTRIES, changes.seat_entries),
-            ("seat_issues", c.SEAT_ISSUES, changes.seat_issues),
-            ("seat_alerts", c.SEAT_ALERTS, changes.seat_alerts),
-        ):
-            if rows:
-                await self._copy(table, columns, rows)
+    async def _write_statements(self, changes: Changes) -> None:
+        if changes.statements_to_close:
+            rows = [(*place, entry) for place, entry in changes.statements_to_close.items()]
+            await self._copy("statements_to_close", c.STATEMENTS_TO_CLOSE, rows)
+        for tenant, _, account, statement in changes.statements_closed:
+            await self._one("close_statement", tenant, account, statement)
 
     async def _write_sharing(self, changes: Changes) -> None:
         if changes.sharings:
             await self._copy("grant_sharings", c.GRANT_SHARINGS, changes.sharings)
             rows = [(tenant, grant, shared) for grant, (tenant, shared) in changes.shared.items()]
             await self._update("share_grants", rows)
-        if changes.caps:
-            await self._copy("caps", c.CAPS, changes.caps)
 
     async def _write_budgets(self, changes: Changes) -> None:
         if changes.budgets:
@@ -543,79 +476,3 @@ class ProjectionStore:
             f"the read models of shard {self.shard} contradict the journal: {what}; "
             "run `drawdown rebuild`"
         )
-
-
-def _standing(change: AccountChange | None) -> Row:
-    """closed_at, reopened_at, frozen_at, profile_version and placed_seq of one that is new."""
-    if change is None:
-        return (None, None, None, 1, 0)
-    return (
-        change.closed_at or None,
-        change.reopened_at,
-        change.frozen_at or None,
-        change.profile_version or 1,
-        change.placed_seq or 0,
-    )
-
-
-def _counters(moved: Moved) -> tuple[int, int, int, int, int]:
-    return (
-        moved.debits_posted,
-        moved.credits_posted,
-        moved.debits_pending,
-        moved.credits_pending,
-        moved.value,
-    )
-
-
-def _left(change: c.GrantChange) -> tuple[int, int, int, int, int, int, int]:
-    return (
-        change.backfill,
-        change.voided,
-        change.expired,
-        change.rolled,
-        change.cancelled,
-        change.given_back,
-        change.returned,
-    )
-
-
-def _end_of(change: HoldChange) -> tuple[int, int | None, int | None]:
-    return change.state, change.settled_at, change.settled_by
-
-
-def _again_of(change: HoldChange) -> tuple[int | None, int | None, int | None]:
-    return change.again if change.again is not None else (None, None, None)
-
-
-def _moved_on(row: Row, change: HoldChange) -> Row:
-    """The row of a hold that was made in the same transaction as its expiry moved, or it was
-    renewed."""
-    made = dict(zip(c.HOLDS, row, strict=False))
-    if change.expires_at is not None:
-        made["expires_at"] = change.expires_at
-    made["amount"] += change.amount
-    if change.again is not None:
-        made["entry_seq"], made["authorized_at"], made["period"] = change.again
-    return tuple(made.values())
-
-
-def _captured_by(change: HoldChange) -> tuple[int, int]:
-    return change.captured, change.captures
-
-
-def _array(values: list[int] | None) -> str | None:
-    """As PostgreSQL writes an array: a column of arrays that differ in length is handed over so."""
-    return None if values is None else f"{{{','.join(map(str, values))}}}"
-
-
-def _holds(rows: Iterable[asyncpg.Record]) -> dict[int, HoldFact]:
-    """Facts from rows of (number, tenant, asset, authorized_at, period, line...), by number."""
-    found: dict[int, HoldFact] = {}
-    for number, tenant, asset, authorized_at, period, *line in map(tuple, rows):
-        before = found.get(number)
-        lines = before.lines if before is not None else ()
-        if line[0] is not None:
-            lines = (*lines, HoldLine(*line))
-        found[number] = HoldFact(tenant, asset, authorized_at, period, lines)
-    return found

@@ -20,7 +20,7 @@ from ledger.simulation.scenario import SEEDS_A_HASH_SEED, hash_seed_of
 
 MUTANT_SEEDS_MAX: Final = 600  # a mutant that survives so many seeds was not caught
 MUTANT_HASH_SEED: Final = "0"
-MUTANTS_A_WORKER: Final = 32  # swapped in forks of one process, whose imports take as long as four
+MUTANTS_A_WORKER: Final = 72  # swapped in forks of one process, whose imports take as long as six
 LOST_RULES: Final = frozenset({"ACKNOWLEDGED_PRESENT", "REPLAY_EQUALS_STATE"})
 DOUBLE_RULES: Final = frozenset({"COUNTED_ONCE", "HOLD_SETTLED_ONCE", "ABANDONED_FINAL"})
 

@@ -20,6 +20,7 @@ from ledger.core.events import (
     WriterOpened,
 )
 from ledger.core.identity import FamilyDigest
+from ledger.core.limits import MINUTE_US
 from ledger.core.upcast import UPCASTS
 from ledger.journal.codec import BatchCodec, decode_private
 from ledger.journal.configuration import ConfigurationEntry
@@ -28,7 +29,6 @@ from ledger.simulation.client import SOURCE
 from ledger.simulation.database import Database
 from ledger.simulation.messages import Record, Status
 from ledger.simulation.model import WINDOW_US, ShardModel
-from ledger.simulation.naive_holdings import MINUTE_US
 from ledger.simulation.refusals import is_justified, same_body
 from ledger.simulation.rules import Rule, Violation
 from ledger.simulation.scenario import Scenario
@@ -351,6 +351,12 @@ def _check_recorded(judge: Judge, record: Record) -> None:
     field = same_body(record, found.event, number)
     if field:
         raise Violation(Rule.SAME_ANSWER, f"{record}: {field} differs from {found.event}")
+    hold: int = getattr(found.event, "hold", 0)
+    if record.kind in ("capture", "debit") and hold:
+        of = judge.models[mark.shard].holds[hold]
+        own = record.said if record.said and of.reserves else of.operation
+        if found.event.operation != own:
+            raise Violation(Rule.SAME_ANSWER, f"{record}: it is not of {own.hex()}: {found.event}")
     if record.kind in ("reverse", "amend"):
         original = entries[found.event.original_entry]
         if (original.source, original.identity) != record.body["original"]:

@@ -18,7 +18,6 @@ from ledger.client.routing import Routing
 from ledger.client.sender import Sender
 from ledger.core.limits import SECOND_US
 from ledger.simulation.draws import REPORTED, TENANTS, At, Listed, Made, Ref
-from ledger.simulation.loop import US_A_SECOND
 from ledger.simulation.messages import (
     Answer,
     Call,
@@ -98,7 +97,7 @@ class SimulatedClient:
         tasks = []
         for operation in operations:
             if operation.pause_us:
-                await asyncio.sleep(operation.pause_us / US_A_SECOND)
+                await asyncio.sleep(operation.pause_us / SECOND_US)
             task = asyncio.create_task(self._perform(operation))
             tasks.append(task)
             if operation.waits:
@@ -226,7 +225,7 @@ class SimulatedClient:
             verdict = attempts.failed(reply, clock.monotonic_us())
             if not isinstance(verdict, int):
                 return verdict
-            await asyncio.sleep(verdict / US_A_SECOND)
+            await asyncio.sleep(verdict / SECOND_US)
 
     async def _attempt(self, call: Call | UsageCall) -> Reply:
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, Protocol
 
+from ledger.core.limits import SECOND_US
 from ledger.journal.checkpoint import CheckpointStore, CheckpointWrite, WriteOutcome
 from ledger.journal.checkpoint_memory import (
     MemoryCheckpointData,
@@ -38,7 +39,7 @@ from ledger.journal.protocol import (
     JournalRow,
     check_row,
 )
-from ledger.simulation.loop import NOBODY, US_A_SECOND, context_of
+from ledger.simulation.loop import NOBODY, context_of
 from ledger.simulation.processes import Process
 from ledger.simulation.spoilt import OlderFamilies, Spoilt
 
@@ -103,7 +104,7 @@ class Database:
 
     async def trip(self) -> None:
         """One way. Raises JournalUnavailable where it ends nowhere."""
-        await asyncio.sleep(self.trip_us() / US_A_SECOND)
+        await asyncio.sleep(self.trip_us() / SECOND_US)
         if self.away:
             raise JournalUnavailable("the database is away")
 
@@ -111,11 +112,11 @@ class Database:
         """At times what is done is answered a while later."""
         if self.chance(self.faults.late_answer):
             delay_us = self._random.randrange(self.faults.late_answer_us)
-            await asyncio.sleep(delay_us / US_A_SECOND)
+            await asyncio.sleep(delay_us / SECOND_US)
 
     async def trip_back(self, row: JournalRow) -> None:
         """The way of an answer that says "durable". Raises CommitUnknown where it is lost."""
-        await asyncio.sleep(self.trip_us() / US_A_SECOND)
+        await asyncio.sleep(self.trip_us() / SECOND_US)
         await self.linger()
         if self.away:
             raise CommitUnknown(f"batch {row.batch_seq}: landed, and the connection broke")
@@ -205,7 +206,7 @@ def _nobody_looks(shard: int, change: CheckpointWrite, outcome: WriteOutcome) ->
 
 
 async def _after(delay_us: int, work: Callable[[], None]) -> None:
-    await asyncio.sleep(delay_us / US_A_SECOND)
+    await asyncio.sleep(delay_us / SECOND_US)
     work()
 
 
@@ -215,6 +216,9 @@ class SimulatedJournal:
     def __init__(self, database: Database, shard: int) -> None:
         self.shard = shard
         self._database = database
+
+    async def prepare(self) -> None:
+        """See Journal."""
 
     async def append(self, row: JournalRow) -> None:
         """See Journal. A statement that was sent goes on when its sender is gone."""
@@ -308,7 +312,7 @@ def _execute(database: Database, row: JournalRow, answer: asyncio.Future[None]) 
 
 
 async def _unknown(delay_us: int, row: JournalRow) -> None:
-    await asyncio.sleep(delay_us / US_A_SECOND)
+    await asyncio.sleep(delay_us / SECOND_US)
     raise CommitUnknown(f"batch {row.batch_seq}: sent, no answer")
 
 
@@ -335,7 +339,7 @@ class Remote:
             delay_us = self._done(name) if self._done is not None else 0
             await self._database.trip()
             if self._done is not None:
-                await asyncio.sleep(delay_us / US_A_SECOND)
+                await asyncio.sleep(delay_us / SECOND_US)
                 self._done(f"{name} heard")
                 await asyncio.sleep(0)
             return result

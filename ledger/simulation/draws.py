@@ -84,9 +84,13 @@ class Draw:
         self.home = home
         self.whole = whole
         self.operations: list[Operation] = []
+        self.seats: tuple[str, ...] = ()  # whom usage names, where it goes by seats
         self.ruled = False  # whether work names alternatives at times
         self.agents: tuple[str, ...] = ()  # accounts of agents, of which most is
         self.named: tuple[str, ...] = ()  # operations that calls are part of; () = of none
+        self.plans = False  # whether accounts have packages
+        self.buys = False  # whether agents buy
+        self.reserves = False  # whether work is drawn of holds of operations
         self.requests: tuple[str, ...] = ()  # kinds whose identity is a request id
         self.focus = random.randrange(100) < 60  # whether nearly all happens on one account
         self.scarce = random.randrange(100) < 40  # whether grants are small, so that debt is made
@@ -120,6 +124,9 @@ class Draw:
 
     def attributes(self) -> dict[str, Any]:
         """What usage bears, seldom anything; none where grants of every kind are not drawn."""
+        if self.seats and self.chance(75):
+            named = ("agent", self.random.choice(self.seats))
+            return {"attributes": (named, *EUROPE) if self.chance(12) else (named,)}
         return {"attributes": EUROPE} if self.whole and self.chance(15) else {}
 
     def part_of(self) -> dict[str, Any]:

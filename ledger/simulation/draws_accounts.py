@@ -11,6 +11,8 @@ from ledger.core.events import AccountPolicy, Comparator, Excess, Overage, Overd
 from ledger.core.limits import DAY_US, HOUR_US, SECOND_US
 from ledger.simulation.draws import CHILDREN, LATER, PARENTS, SANDBOX, SIZES, Draw, Drawn, again_of
 from ledger.simulation.months import ZONES
+from ledger.simulation.plans import PLANS
+from ledger.simulation.plans import VARIANTS as PLAN_VARIANTS
 from ledger.simulation.prices import CARDS, CREDITS, VARIANTS
 from rating.overrides import Multiplier, Override, Overwrite
 
@@ -154,7 +156,10 @@ def draw_abandon(draw: Draw) -> Drawn | None:
 
 
 def draw_publish(draw: Draw) -> Drawn:
-    """Another variant of a rate card."""
+    """Another variant of a rate card, or of a package."""
+    if draw.plans and draw.chance(85):
+        drawn = (draw.random.choice(PLANS), draw.random.randrange(PLAN_VARIANTS))
+        return Drawn(draw.home, "", {"plan": drawn})
     name, asset, scale = draw.random.choice(CARDS)
     fields = {"card": (name, asset, scale), "variant": draw.random.randrange(VARIANTS)}
     return Drawn(1 if draw.chance(80) else 2, "", fields)
@@ -162,6 +167,9 @@ def draw_publish(draw: Draw) -> Drawn:
 
 def draw_clock(draw: Draw) -> Drawn:
     """Move the sandbox's clock on (rule T4)."""
+    if draw.plans:
+        by_us = draw.random.choice((HOUR_US, DAY_US, 2 * DAY_US, 3 * DAY_US, 8 * DAY_US))
+        return Drawn(SANDBOX, "", {"by_us": by_us})
     by_us = draw.random.choice((SECOND_US, HOUR_US, 9 * DAY_US, 9 * DAY_US, 33 * DAY_US))
     return Drawn(SANDBOX, "", {"by_us": by_us})
 

@@ -9,6 +9,7 @@ from ledger.core.catalog import asset_number
 from ledger.core.events import Alternative, LimitKind, PolicyAction, PolicyRule, QuantityMap
 from ledger.core.limits import HOUR_US, SECOND_US
 from ledger.simulation.draws import EUROPE, LIFETIMES, Draw, Drawn, again_of
+from ledger.simulation.draws_reserves import draw_reserved_debit
 from ledger.simulation.prices import PRODUCTS
 
 DECIDED_WORLDS: Final = 12
@@ -24,7 +25,9 @@ def draw_debit(draw: Draw) -> Drawn:
     if again is not None:
         return again
     tenant, account = draw.account()
-    return Drawn(tenant, account, _work(draw, 50))
+    work = _work(draw, 50)
+    reserved = draw_reserved_debit(draw, work) if draw.reserves and draw.chance(75) else None
+    return reserved or Drawn(tenant, account, work)
 
 
 def draw_range(draw: Draw) -> Drawn:

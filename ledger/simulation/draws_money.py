@@ -8,6 +8,7 @@ from ledger.core.catalog import asset_number
 from ledger.core.events import GrantKind, Rollover
 from ledger.core.limits import DAY_US, HOUR_US, SECOND_US
 from ledger.simulation.draws import EUROPE, At, Draw, Drawn, Made, Ref, again_of
+from ledger.simulation.draws_mandates import draw_bought
 from ledger.simulation.scenario import Operation
 
 
@@ -144,6 +145,10 @@ def _gated(draw: Draw) -> Operation | None:
 
 def draw_confirm(draw: Draw) -> Drawn | None:
     """A payment came: for one that waits for it, mostly."""
+    bought = draw_bought(draw)
+    if bought is not None:
+        tenant, payer, grant = bought
+        return Drawn(tenant, payer, {"grant": grant, "amount": draw.random.choice((0, 0, 1, 3))})
     gated = _gated(draw)
     amount = draw.random.choice((0, 0, 1, 3, 50))
     if gated is None or draw.chance(15):
@@ -156,6 +161,10 @@ def draw_confirm(draw: Draw) -> Drawn | None:
 
 def draw_fail(draw: Draw) -> Drawn | None:
     """It failed."""
+    bought = draw_bought(draw)
+    if bought is not None:
+        tenant, payer, grant = bought
+        return Drawn(tenant, payer, {"grant": grant})
     gated = _gated(draw)
     if gated is None or draw.chance(15):
         return _of_grant(draw, "fail", {}, {})

@@ -45,6 +45,8 @@ def draw_operation(draw: Draw) -> Drawn:
         "idle": random.choice(_IDLE) if draw.chance(97) else 36 * DAY_US,
         "expected_version": random.randrange(1, 4) if draw.chance(15) else 0,
     }
+    if draw.reserves and draw.chance(70):
+        fields["idle"] = 35 * DAY_US
     if first is None:
         return Drawn(tenant, account, {"terms": _terms(draw, tenant), **fields})
     change = _OTHER[0 if draw.chance(8) else random.randrange(1, len(_OTHER))]
@@ -57,6 +59,9 @@ def draw_operation(draw: Draw) -> Drawn:
 
 def _terms(draw: Draw, tenant: int) -> BudgetTerms:
     random = draw.random
+    if draw.reserves and draw.chance(50):
+        limit, asset = random.choice(_LIMITS), asset_number(tenant, 1)
+        return BudgetTerms(BudgetMeasure.CHARGE, limit, asset)
     measure = random.choice(_MEASURES)
     fields: dict[str, Any] = {}
     if measure in (BudgetMeasure.CHARGE, BudgetMeasure.NET_CHARGE):

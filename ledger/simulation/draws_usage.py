@@ -7,6 +7,7 @@ from typing import Any, Final
 from ledger.core.events import EndedGrants
 from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US
 from ledger.simulation.draws import LIFETIMES, PARENTS, REPORTED, At, Draw, Drawn, Ref, again_of
+from ledger.simulation.draws_reserves import draw_reserved_capture
 from ledger.simulation.prices import PRODUCTS
 
 
@@ -108,9 +109,10 @@ def draw_capture(draw: Draw) -> Drawn | None:
     again = again_of(draw, "capture", 12, {"quantities": (9,)})
     if again is not None:
         return again
+    reserved = draw_reserved_capture(draw) if draw.reserves and draw.chance(65) else None
     hold = draw.earlier("authorize", "range")
-    if hold is None:
-        return None
+    if reserved is not None or hold is None:
+        return reserved
     product = hold.fields["product"]
     fields = {
         "hold": Ref(hold.number),
@@ -130,7 +132,7 @@ def draw_capture(draw: Draw) -> Drawn | None:
 def draw_extend(draw: Draw) -> Drawn | None:
     """Move an earlier hold's expiry, at times too far."""
     again = again_of(draw, "extend", 12, {"lifetime": 7 * MINUTE_US})
-    hold = draw.of("authorize", "range")
+    hold = draw.of("authorize", "range", "reserve")
     if again is not None or hold is None:
         return again
     lifetime = draw.random.choice((*LIFETIMES, 2 * DAY_US))
@@ -140,7 +142,7 @@ def draw_extend(draw: Draw) -> Drawn | None:
 def draw_release(draw: Draw) -> Drawn | None:
     """Give an earlier hold back."""
     again = again_of(draw, "release", 12, {})
-    hold = draw.earlier("authorize", "range")
+    hold = draw.earlier("authorize", "range", "reserve")
     if again is not None or hold is None:
         return again
     return Drawn(hold.tenant, hold.account, {"hold": Ref(hold.number)})

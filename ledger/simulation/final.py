@@ -9,6 +9,7 @@ from msgspec.structs import astuple
 
 from ledger.core.digest import digest
 from ledger.core.events import Event, UsageQuarantined, UsageRecorded
+from ledger.core.limits import DAY_US
 from ledger.core.state import (
     TOP_UP_CONFIRMED,
     TOP_UP_DECLINED,
@@ -25,7 +26,6 @@ from ledger.projections import changes as c
 from ledger.projections.changes import RecurringRow
 from ledger.simulation.checks import Judge
 from ledger.simulation.model import ShardModel
-from ledger.simulation.naive_holdings import DAY_US
 from ledger.simulation.projection import ProjectionDatabase, ShardTables
 from ledger.simulation.rules import Rule, Violation
 from ledger.simulation.server import SimulatedServer
@@ -162,6 +162,7 @@ def check_projections(judge: Judge, projections: ProjectionDatabase) -> None:
         _same(shard, "grants", grants, ended)
         versions = {each.number: each.version for each in model.accounts.values()}
         _same_schedules(shard, model, tables)
+        _same(shard, "fees", model.fees, _fees(tables))
         _same(shard, "accounts", versions, {n: r["version"] for n, r in tables.accounts.items()})
 
 
@@ -181,6 +182,13 @@ def _same_schedules(shard: int, model: ShardModel, tables: ShardTables) -> None:
         top_ups,
         {number: row[states["state"]] for number, row in tables.top_ups.items()},
     )
+
+
+def _fees(tables: ShardTables) -> list[tuple[int, int, int, int]]:
+    """(charge, period, amount, total) of every fee, in order."""
+    columns = [c.FEE_LINES.index(each) for each in ("charge", "period", "amount", "total")]
+    rows = sorted((key[3], row) for key, row in tables.rows.items() if key[0] == "fee_lines")
+    return [tuple(row[each] for each in columns) for _, row in rows]
 
 
 _TOP_UPS = {

@@ -4,8 +4,9 @@ doubled, delayed and overtaken, holders and servers that crash. One seed, one wo
 The real core of the ledger and the real core of the client, over queues of our own and a virtual
 clock. What must hold at every step (rule H7): no grant is drawn and held beyond its units; nothing
 is over its lease; the account owes no more than the slices that lapsed before they were reported,
-and nothing where leases stay charged; each event counts once, as often as it is reported. In the
-end every unit is back: nothing pends, and what was used is what was recorded.
+and nothing where leases stay charged; no hard budget, that of an operation included, is passed by
+more than those; each event counts once, as often as it is reported. In the end every unit is back:
+nothing pends, and what was used is what was recorded.
 
     python -m ledger.simulation.lease_holders 0..9999
 """
@@ -37,6 +38,7 @@ from ledger.core.due import sweep
 from ledger.core.evolve import evolve
 from ledger.core.identity import FamilyDigest
 from ledger.core.limits import DAY_US, SECOND_US
+from ledger.core.live_timers import rebuild_timers
 from ledger.core.outcomes import Known, Refusal, split_locator
 from ledger.core.repeats import first_difference
 from ledger.core.shapes import Shape
@@ -52,6 +54,9 @@ CREDITS: Final = asset_number(TENANT, 1)
 FAMILY: Final = FamilyDigest(b"\x07" * 32)
 TOKENS: Final = Shape("chat", (), ("tokens",))
 LEASED: Final = Shape("chat", (), (e.LEASED_QUANTITY,))
+RUN: Final = FAMILY.operation("run")
+TOOL: Final = FAMILY.operation("tool", "run")
+_GIVEN: Final = ("", "", "by hand", "", "policy")
 SLICES_MAX: Final = 30
 TIMEOUT_US: Final = 2 * SECOND_US  # until a holder asks again
 SWEEP_US: Final = SECOND_US // 2
@@ -96,7 +101,7 @@ class Server:
             state.begin_batch(batch_seq, recorded_at)
             for event in _decode(_encode(events)):
                 evolve(state, event)
-        state.rebuild_timers()
+        rebuild_timers(state)
         self.state = state
 
     def ask(self, command: Command, now_us: int) -> e.Event | Refusal:
@@ -129,9 +134,12 @@ class Server:
 class Holder:
     """A process that decides: the client's core, and a clock that runs fast or slow."""
 
-    def __init__(self, name: str, terms: LeaseTerms, rate: int, offset_us: int) -> None:
+    def __init__(
+        self, name: str, terms: LeaseTerms, rate: int, offset_us: int, operation: bytes
+    ) -> None:
         self.name = name
         self.terms = terms
+        self.operation = operation
         self._rate = rate  # of its clock, in thousandths
         self._offset_us = offset_us
         self.lives = 0
@@ -167,6 +175,10 @@ class World:
         self.lapsed = 0  # units that were not reported when their leases lapsed and were returned
         self.seen = 0  # batches of the journal that were looked at
         self.recorded: dict[bytes, int] = {}  # usage key -> units
+        self.given = _GIVEN[seed % len(_GIVEN)]  # by which operations have a budget
+        self.of_operation: set[int] = set()  # leases
+        self.lapsed_of_operation = 0
+        self.used_by_operation = 0
         self.holders = [self._holder(number) for number in range(random.randint(1, 4))]
         self._open()
 
@@ -182,7 +194,11 @@ class World:
             ask_every_us=random.choice([100_000, 500_000]),
         )
         rate = random.randint(920, 1_080) if self.faults else 1_000
-        return Holder(f"edge-{number}", terms, rate, random.randint(0, DAY_US))
+        offset = random.randint(0, DAY_US)
+        operation = RUN if self.given == "policy" or (self.given and number % 2 == 0) else b""
+        if operation and number > 1:
+            operation = TOOL
+        return Holder(f"edge-{number}", terms, rate, offset, operation)
 
     def _open(self) -> None:
         random, ask = self.random, self._must
@@ -200,6 +216,11 @@ class World:
             limit = random.choice([60, 200])
             terms = e.BudgetTerms(e.BudgetMeasure.CHARGE, limit, CREDITS)
             ask(c.SetBudget(FAMILY.request("budget"), ACCOUNT, "all", terms, 0))
+        each = e.BudgetTerms(e.BudgetMeasure.CHARGE, 25 + self.seed % 90, CREDITS)
+        if self.given == "by hand":
+            ask(c.SetOperationBudget(FAMILY.request("run"), ACCOUNT, RUN, each))
+        elif self.given == "policy":
+            ask(c.SetOperationPolicy(FAMILY.request("each"), ACCOUNT, each))
 
     def _must(self, command: Command) -> e.Event:
         outcome = self.server.ask(command, self.now)
@@ -255,7 +276,10 @@ class World:
         if self.now >= self.server.down_until:
             amount = random.randint(1, 25)
             key = FAMILY.request(f"hold {self._requests}")
-            held = self.server.ask(c.AuthorizeHold(key, ACCOUNT, TOKENS, (amount,), 0), self.now)
+            operation = RUN if self.given and self._requests % 2 else b""
+            held = self.server.ask(
+                c.AuthorizeHold(key, ACCOUNT, TOKENS, (amount,), 0, operation=operation), self.now
+            )
             if isinstance(held, e.HoldAuthorized):
                 self.at(
                     self.now + random.randint(1, 5 * SECOND_US), self._settle(held.hold, amount)
@@ -346,18 +370,20 @@ class World:
         def arrive() -> None:
             if self.now < self.server.down_until:
                 return
-            tell = self._answer(core, request)
+            tell = self._answer(holder, core, request)
             for _ in range(2 if not self.calm and self.random.random() < 0.1 else 1):
                 if not self.lost():
                     self.at(self.now + self.delay(), lambda: tell(holder.clock(self.now)))
 
         return arrive
 
-    def _answer(self, core: LeaseCore[tuple[str, int]], request: Any) -> Callable[[int], None]:
+    def _answer(
+        self, holder: Holder, core: LeaseCore[tuple[str, int]], request: Any
+    ) -> Callable[[int], None]:
         """What the server does about a request, and what its answer tells the holder."""
         match request:
             case AcquireRequest():
-                made = self._ask_for(request)
+                made = self._ask_for(request, holder.operation)
                 if isinstance(made, e.LeaseGranted):
                     number, margin = str(made.hold), made.margin
                     amount, term = made.quantities[0], made.lifetime_max
@@ -394,11 +420,11 @@ class World:
                     return lambda _: core.given_back(request.number)
                 return self._refused(core, request, made)
 
-    def _ask_for(self, request: AcquireRequest) -> e.Event | Refusal:
+    def _ask_for(self, request: AcquireRequest, operation: bytes) -> e.Event | Refusal:
         return self.server.ask(
             c.AcquireLease(
                 FAMILY.request(request.request_id), ACCOUNT, LEASED, "edge", request.wanted,
-                request.minimum, request.term_us, self.on_lapse,
+                request.minimum, request.term_us, self.on_lapse, operation=operation,
             ),
             self.now,
         )  # fmt: skip
@@ -456,11 +482,24 @@ class World:
         owed = sum([book.owed for book in state.accounts[ACCOUNT].advance.values()])
         if owed > self.lapsed:
             raise Broken(f"{owed} is owed, and {self.lapsed} lapsed before it was reported")
+        for budget in state.families[ACCOUNT].budgets.values():
+            counted = sum(budget.counter.within(budget.terms.window, state.now))
+            late = self.lapsed_of_operation if budget.operation else self.lapsed
+            if counted > budget.terms.limit + late:
+                raise Broken(f"{counted} counts in a budget of {budget.terms.limit}, {late} late")
 
     def _look_at(self, event: e.Event) -> None:
+        if isinstance(event, e.OperationLeaseGranted):
+            self.of_operation.add(event.hold)
+        if isinstance(event, e.UsageRecorded) and event.operation:
+            self.used_by_operation += sum(event.quantities)
         if isinstance(event, e.LeaseLapsed):
             self.lapsed += event.unreported
+            if event.hold in self.of_operation:
+                self.lapsed_of_operation += event.unreported
         elif isinstance(event, e.UsageLeased):
+            if event.hold in self.of_operation and not event.operation:
+                raise Broken("usage of a lease of an operation is of none")
             if event.over:
                 raise Broken(f"{event.over} of an event is over its lease {event.hold}")
             if event.key in self.recorded:
@@ -501,6 +540,8 @@ class World:
         for budget in state.families[ACCOUNT].budgets.values():
             if budget.held:
                 raise Broken("something pends in a budget in the end")
+            if budget.operation and budget.counter.posted != self.used_by_operation:
+                raise Broken(f"{self.used_by_operation} of an operation, not all in its budget")
         for event_id, units in self.acknowledged.items():
             if self.recorded.get(FAMILY.usage("edge", event_id)) != units:
                 raise Broken(f"{event_id} was said to be recorded, and is not")

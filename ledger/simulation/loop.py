@@ -15,10 +15,10 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Any, Final, TypeVar
 
+from ledger.core.limits import SECOND_US
 from ledger.journal.errors import JournalError
 
 T = TypeVar("T")
-US_A_SECOND: Final = 1_000_000
 STEPS_MAX: Final = 200_000  # x ~20 us = 4 s: a seed that goes on longer has hung
 
 
@@ -63,7 +63,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def time(self) -> float:
         """Virtual seconds."""
-        return self.now_us / US_A_SECOND
+        return self.now_us / SECOND_US
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -78,7 +78,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         context: Context | None = None,
     ) -> events.TimerHandle:  # fmt: skip
         """See asyncio."""
-        when_us = self.now_us + max(0, round(delay * US_A_SECOND))
+        when_us = self.now_us + max(0, round(delay * SECOND_US))
         return self._at_us(when_us, callback, args, context)
 
     def call_at(  # type: ignore[override]
@@ -86,7 +86,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         context: Context | None = None,
     ) -> events.TimerHandle:  # fmt: skip
         """See asyncio."""
-        return self._at_us(max(self.now_us, round(when * US_A_SECOND)), callback, args, context)
+        return self._at_us(max(self.now_us, round(when * SECOND_US)), callback, args, context)
 
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -177,7 +177,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def _at_us(
         self, when_us: int, callback: Callable[..., object], args: Any, context: Context | None
     ) -> events.TimerHandle:
-        handle = events.TimerHandle(when_us / US_A_SECOND, callback, args, self, context)
+        handle = events.TimerHandle(when_us / SECOND_US, callback, args, self, context)
         self._timer_count += 1
         heappush(self._timers, (when_us, self._timer_count, _owner(context), handle))
         return handle

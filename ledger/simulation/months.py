@@ -12,10 +12,11 @@ from importlib.resources import files
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from ledger.core.limits import DAY_US
+
 ZONES: Final = ("", "", "", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati")
 """What policies of a simulated world name; "" = the nearest ancestor's."""
 
-_DAY_US: Final = 86_400_000_000
 _YEARS: Final = range(2024, 2030)
 
 
@@ -40,7 +41,7 @@ class Months:
         between, zones being 26 apart at most, belong to the first of them."""
         end = self.end_of(now)
         before = [each for each in self.starts if each <= end]
-        after = [each for each in _midnights(zone) if each > end + 2 * _DAY_US]
+        after = [each for each in _midnights(zone) if each > end + 2 * DAY_US]
         self.zone, self.starts = zone, (*before, *after)
 
 

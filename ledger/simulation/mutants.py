@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from ledger.simulation.mutants_budgets import BUDGETS
+from ledger.simulation.mutants_charges import CHARGES
 from ledger.simulation.mutants_credits import CREDITS, GRANTS
 from ledger.simulation.mutants_decisions import DECISIONS
 from ledger.simulation.mutants_engine import ENGINE_MUTANTS
@@ -15,6 +17,10 @@ from ledger.simulation.mutants_leases import CREDIT_LEASES
 from ledger.simulation.mutants_mandates import MANDATES
 from ledger.simulation.mutants_months import MONTHS, TRANSFERS
 from ledger.simulation.mutants_operations import OPERATIONS
+from ledger.simulation.mutants_packages import PACKAGES
+from ledger.simulation.mutants_purchases import PURCHASES
+from ledger.simulation.mutants_reserves import RESERVES
+from ledger.simulation.mutants_seats import SEATS
 from ledger.simulation.mutants_usage import USAGE
 from ledger.simulation.mutants_waterfall import WATERFALL
 from ledger.simulation.mutants_writer import CLIENT, ENGINE, JOURNAL, LEASES, PAGING, PROJECTOR
@@ -30,6 +36,12 @@ MUTANTS: Final = (
     *CREDIT_LEASES,
     *OPERATIONS,
     *MANDATES,
+    *RESERVES,
+    *BUDGETS,
+    *PURCHASES,
+    *SEATS,
+    *CHARGES,
+    *PACKAGES,
     *ENGINE,
     *LEASES,
     *JOURNAL,

@@ -35,8 +35,8 @@ CREDIT_LEASES: Final = (
         "share of a lease forgets what others want",
         _ROOM,
         "room_of",
-        "share = fair_shares(pool, [*wants, mine])[number]\n    node",
-        "share = fair_shares(pool, [mine])[number]\n    node",
+        "share = fair_shares(pool, [*wants, mine])[number]\n    budgets",
+        "share = fair_shares(pool, [mine])[number]\n    budgets",
         "rule H7",
     ),
     Mutant(

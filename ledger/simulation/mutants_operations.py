@@ -10,6 +10,7 @@ from typing import Final
 from ledger.simulation.mutation import Mutant
 
 _OPERATIONS: Final = "ledger.core.budgets.operations"
+_COVER: Final = "ledger.core.budgets.operation_cover"
 _BUDGETS: Final = "ledger.core.budgets.operation_budgets"
 _COUNTS: Final = "ledger.core.budgets.budget_counts"
 _ASKED: Final = "ledger.core.budgets.budgeting"
@@ -34,24 +35,24 @@ OPERATIONS: Final = (
     ),
     Mutant(
         "first call of an operation outside of its parent's budget",
-        _OPERATIONS,
-        "covering",
-        "_to_join(family, account, operation, now) or _above(",
-        "_above(",
+        _COVER,
+        "_standing",
+        "to_join(family, account, operation, now) or above_of(",
+        "above_of(",
         "the budget covers an operation from the call on that names its parent",
     ),
     Mutant(
         "operation below another one counts in its own budget alone",
-        _OPERATIONS,
-        "covering",
+        _COVER,
+        "_standing",
         "if above is not None:",
         "if above is not None and own is None:",
         "one below may have a budget of its own: then both have to allow",
     ),
     Mutant(
         "budget of an operation covers accounts beside its own",
-        _OPERATIONS,
-        "covering",
+        _COVER,
+        "_standing",
         "if each.account in line and not is_idle(each, now)",
         "if not is_idle(each, now)",
         "the budget is of an account and of those below it",
@@ -75,7 +76,7 @@ OPERATIONS: Final = (
     Mutant(
         "operation joins another budget by a later call",
         _OPERATIONS,
-        "_to_join",
+        "to_join",
         "if above is not None and not all(is_idle(each, now) for each in line_of(above)):",
         "if False:",
         "an operation that has joined stays where it is",
@@ -83,7 +84,7 @@ OPERATIONS: Final = (
     Mutant(
         "operation stays below a budget that has ended",
         _OPERATIONS,
-        "_to_join",
+        "to_join",
         "not all(is_idle(each, now) for each in line_of(above))",
         "above.operation",
         "what stood below a budget that has ended joins where its parent is",

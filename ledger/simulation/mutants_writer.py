@@ -162,7 +162,7 @@ ENGINE: Final = (
         "timers forgotten after restart",
         _RECOVERY,
         "open_shard",
-        "state.rebuild_timers()",
+        "rebuild_timers(state)",
         "state.timers = []",
         "rule H2",
     ),

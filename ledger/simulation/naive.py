@@ -12,13 +12,24 @@ from fractions import Fraction
 from math import ceil
 from typing import Final, NamedTuple
 
-from ledger.core.events import Comparator, Excess, Overage, OverdraftKind, Pot
+from ledger.core.events import (
+    Comparator,
+    Excess,
+    ExhaustedSeat,
+    Overage,
+    OverdraftKind,
+    Pot,
+    RecurringTerms,
+    UnknownSeat,
+)
 from ledger.simulation.naive_holdings import (
     Counter,
     NaiveAccount,
     NaiveGrant,
     NaiveHold,
     NaiveOverride,
+    NaivePlan,
+    NaiveSeat,
     Piece,
     Place,
     Use,
@@ -180,6 +191,14 @@ class Overdrawn(NamedTuple):
     bound: int
 
 
+class Turn(NamedTuple):
+    """What pays first for usage of a seat, and whether the account pays the rest (rule S3)."""
+
+    grants: list[NaiveGrant]
+    account: bool = True  # with its grants and overdraft
+    overage: bool = True
+
+
 class Payers:
     """Who may pay for an account's usage, as things stand."""
 
@@ -206,11 +225,51 @@ class Payers:
         def rank(grant: NaiveGrant) -> tuple[object, ...]:
             return grant.rank(self._comparator)
 
-        pots = [self.account.grants]
-        pots += [[grant for grant in each.grants if grant.shared] for each in self.above]
+        pots = [[grant for grant in self.account.grants if grant.seat is None]]
+        line = {self.account.number, *[each.number for each in self.above]}
+        pots += [[grant for grant in each.grants if is_for(grant, line)] for each in self.above]
         if self._comparator == Comparator.DRAWDOWN_1:
             return [grant for pot in pots for grant in sorted(pot, key=rank)]
         return sorted([grant for pot in pots for grant in pot], key=rank)
+
+    def seats(self, asset: int, use: Use, at: int) -> tuple[NaivePlan, list[NaiveSeat]] | None:
+        """The seats whose usage it is, of whatever plan gives them something for it (S3)."""
+        for _, plan in sorted(self.account.seat_plans.items()):
+            said = dict(use.attributes).get(plan.terms.attribute, "")
+            if not plan.individual or not said or not _gives(plan.terms.allowance, asset, use):
+                continue
+            own = plan.seat_of(said, at)
+            if own is not None:
+                return plan, [own]
+            if plan.terms.unknown == UnknownSeat.UNASSIGNED:
+                return plan, [each for each in plan.present(at) if not each.name]
+        return None
+
+    def turn(self, asset: int, use: Use, at: int, recorded: bool) -> Turn:
+        """What is its seat's own pays first, whatever the order of the others (rules D1, S3)."""
+        found = self.seats(asset, use, at)
+        if found is None:
+            return Turn([])
+        plan, seats = found
+        grants = []
+        for seat in seats:
+            of = (self.account.number, plan.name, seat.number)
+            had = [each for each in self.account.grants if each.seat == of]
+            grants += sorted(had, key=lambda each: each.rank(self._comparator))
+        rest = plan.terms.exhausted
+        denied = rest == ExhaustedSeat.DENY and not recorded
+        return Turn(grants, rest != ExhaustedSeat.OVERAGE and not denied, not denied)
+
+    def of_other_seats(self, turn: Turn) -> list[NaiveGrant]:
+        """What pays only for other usage, in the order of the comparator: allowances of seats whose
+        turn it is not, and where the account does not pay what a seat's does not, its grants."""
+        said = [each for each in self.account.grants if each.seat or not turn.account]
+        others = [each for each in said if each not in turn.grants]
+        return sorted(others, key=lambda each: each.rank(self._comparator))
+
+    def paying(self, turn: Turn) -> list[NaiveGrant]:
+        """Grants in the order in which they pay, where it is a seat's turn."""
+        return [*turn.grants, *(self.grants() if turn.account else ())]
 
     def overdraft_limit(self, asset: int) -> int:
         """Rules D4, H6: what may be owed in advance."""
@@ -238,8 +297,10 @@ class Payers:
 
     def available(self, asset: int, use: Use, at: int, overdrawn: Overdrawn | None = None) -> int:
         """Rule B6: grants that may pay, and the overdraft's headroom where a hold may draw it."""
-        units = sum(each.available for each in self.grants() if each.may_pay(asset, use, at))
-        if self._may_overdraw(overdrawn) and not self.grace_ended(asset):
+        turn = self.turn(asset, use, at, False)
+        paying = self.paying(turn)
+        units = sum(each.available for each in paying if each.may_pay(asset, use, at))
+        if turn.account and self._may_overdraw(overdrawn) and not self.grace_ended(asset):
             units += self.overdraft_left(asset, overdrawn)
         return units
 
@@ -270,26 +331,29 @@ class Payers:
         is_money: bool,
         recorded: bool,
         overdrawn: Overdrawn | None = None,
+        payer: NaiveAccount | None = None,
     ) -> tuple[list[Piece], int, int]:
-        """(pieces, what nobody pays, what lands over every limit) of `amount` (D1 to D4, H3)."""
+        """(pieces, what nobody pays, what lands over every limit) of `amount` (D1 to D4, H3).
+        `payer`: who is billed, where that is not whom the policy names."""
         pieces: list[Piece] = []
         left = amount
-        for grant in self.grants():
+        turn = self.turn(asset, use, at, recorded)
+        for grant in self.paying(turn):
             if left and grant.may_pay(asset, use, at):
                 take = min(left, grant.available)
                 pieces.append(Piece(Pot.GRANT, ("grant", grant.number), take, grant.value_of(take)))
                 left -= take
         account, policy = self.account, self.account.policy
-        if recorded or (self._may_overdraw(overdrawn) and not self.grace_ended(asset)):
+        overdraws = recorded or (self._may_overdraw(overdrawn) and not self.grace_ended(asset))
+        if turn.account and overdraws:
             take = min(left, self.overdraft_left(asset, overdrawn))
             if take:
                 pieces.append(Piece(Pot.OVERDRAFT, ("advance", account.number), take, 0))
                 left -= take
-        payer = account
-        if policy.overage == Overage.PARENT and self.above:
-            payer = self.above[0]
+        if payer is None:
+            payer = self.above[0] if policy.overage == Overage.PARENT and self.above else account
         place: Place = ("overage", payer.number)
-        if left and (recorded or policy.holds_overage):
+        if left and turn.overage and (recorded or policy.holds_overage):
             take = min(left, self.overage_room(asset, period, left))
             if take:
                 pieces.append(Piece(Pot.OVERAGE, place, take, take if is_money else 0))
@@ -304,6 +368,18 @@ class Payers:
             case _:
                 pieces.append(Piece(Pot.ABSORBED, ("promotion", 0), left, 0))
         return pieces, 0, left
+
+
+def _gives(allowance: RecurringTerms, asset: int, use: Use) -> bool:
+    """Whether seats are given anything for such usage."""
+    named = not allowance.products and not allowance.tags
+    named = named or use.product in allowance.products or bool({*use.tags} & {*allowance.tags})
+    return allowance.asset == asset and named and {*allowance.attributes} <= {*use.attributes}
+
+
+def is_for(grant: NaiveGrant, line: set[int]) -> bool:
+    """Whether it is shared with an account of that line, which is not its own (rule D1)."""
+    return grant.shared and (not grant.listed or not line.isdisjoint(grant.listed))
 
 
 def from_hold(

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from ledger.core.events import (
     AccountPolicy,
+    Allotment,
     BudgetTerms,
     CommitmentTerms,
     Comparator,
@@ -19,17 +20,16 @@ from ledger.core.events import (
     Invoice,
     MandateTerms,
     PolicyRule,
+    PurchaseTerms,
     RecurringTerms,
     Rollover,
+    SeatTerms,
     TopUpRule,
 )
 from ledger.simulation.months import Months
 from rating.overrides import Override
 
 FOREVER: Final = 2**80
-DAY_US: Final = 86_400_000_000
-MINUTE_US: Final = 60_000_000
-HOUR_US: Final = 60 * MINUTE_US
 
 OPEN: Final = 0
 VOIDED: Final = 1
@@ -38,6 +38,9 @@ CANCELLED: Final = 3
 
 Place = tuple[str, int]
 """("grant", number) | ("advance", account) | ("overage", payer) | ("promotion", 0)."""
+
+Span = tuple[int, int]
+"""[since, end) of a window, or of a part of a sliding one."""
 
 Part = tuple[int, str]
 """Of what an account owes in advance: (the entry that repaid last before it, product)."""
@@ -112,6 +115,9 @@ class NaiveGrant:
     commitment: int = 0
     recurring: int = 0
     repaid: dict[Part, int] = field(default_factory=dict)
+    listed: tuple[int, ...] = ()  # accounts that it is shared with; () = with all below its own
+    bought_by: tuple[int, ...] = ()  # those whose mandates count what is paid for it
+    seat: tuple[int, str, int] | None = None  # (account, plan, seat) that alone draws it
 
     @property
     def left(self) -> int:
@@ -231,6 +237,8 @@ class NaiveHold:
     names: tuple[str, ...] = ()  # and what was estimated of which quantity
     asked: tuple[int, ...] = ()
     budgets: list[NaiveBudget] = field(default_factory=list)  # in which it pended
+    reserves: bool = False  # for an operation with all its calls
+    drawn: dict[str, int] = field(default_factory=dict)  # of such a hold: units by product
 
     @property
     def reserved(self) -> int:
@@ -240,7 +248,8 @@ class NaiveHold:
 
 @dataclass
 class NaiveBudget:
-    """The budget of an operation: what counted, what pends by hold, thresholds that were told."""
+    """A budget: what counted, what pends by hold and where, thresholds and until when they are not
+    told again. `operation`: of which it is; b"" = of the account itself."""
 
     number: int
     account: int
@@ -251,16 +260,24 @@ class NaiveBudget:
     seen_at: int = 0
     posted: int = 0
     held: dict[int, int] = field(default_factory=dict)
-    crossed: set[int] = field(default_factory=set)
+    pends_in: dict[int, Span] = field(default_factory=dict)
+    windows: dict[Span, list[int]] = field(default_factory=dict)  # those kept: [posted, pending]
+    crossed: dict[int, int] = field(default_factory=dict)
+    name: str = ""
+    created_at: int = 0
+    removed: bool = False
 
 
 @dataclass
 class NaiveMandate:
-    """What bounds an account that is an agent's, and what it has spent."""
+    """What bounds an account that is an agent's, and what it has spent; what it may buy, and for
+    how much it has."""
 
     terms: MandateTerms
     budget: NaiveBudget
     revoked_at: int = 0
+    purchase: PurchaseTerms | None = None
+    purchased: int = 0
 
 
 @dataclass
@@ -333,6 +350,8 @@ class NaiveUsage:
     quote: NaiveQuote | None = None  # that priced so much of each quantity:
     covered: dict[str, int] = field(default_factory=dict)
     budgets: list[NaiveBudget] = field(default_factory=list)  # in which it counted
+    hold: NaiveHold | None = None  # of which it was captured, in time
+    counted: dict[int, Span] = field(default_factory=dict)  # by budget: where, if it is of a hold
 
     @property
     def charge(self) -> int:
@@ -377,6 +396,103 @@ class NaiveRecurring:
     def due(self) -> int:
         """When it next issues."""
         return FOREVER if self.paused or self.next_at >= self.ends_at else self.next_at
+
+
+ENDLESS: Final = (1 << 63) - 1  # as entries say it
+
+
+@dataclass
+class NaiveSeat:
+    """A seat, there before `until`; what the period has `released` to it of what it is `entitled`
+    to by its time (rules S1, S2)."""
+
+    number: int
+    name: str = ""  # "" = nobody's
+    until: int = ENDLESS
+    suspended: bool = False
+    entitled: int = 0
+    released: int = 0
+    grants: list[int] = field(default_factory=list)  # of the period
+    allotted: bool = False  # it has had some, ever
+    alerted: bool = False
+
+
+@dataclass
+class NaivePlan:
+    """A plan of seats and its period. Of a pool `unassigned` are counted, and `leaving` with the
+    period; `seat_us`: seats x time; `given`: units of its grants, added up one by one."""
+
+    name: str
+    account: int
+    terms: SeatTerms
+    next_terms: SeatTerms | None = None
+    version: int = 0
+    started_at: int = 0
+    ends_at: int = ENDLESS
+    start: int = 0
+    end: int = 0
+    full: int = 0
+    grants: list[int] = field(default_factory=list)  # of the pool and period
+    unassigned: int = 0
+    leaving: int = 0
+    largest: int = 0
+    seat_us: int = 0
+    released: int = 0
+    given: int = 0
+    next_seat: int = 1
+    seats: dict[int, NaiveSeat] = field(default_factory=dict)
+    named: dict[str, NaiveSeat] = field(default_factory=dict)  # who has one, or had one last
+
+    @property
+    def individual(self) -> bool:
+        """Whether each seat has an allowance of its own."""
+        return self.terms.allotment == Allotment.INDIVIDUAL
+
+    @property
+    def due(self) -> int:
+        """When its next period begins."""
+        return FOREVER if self.ends_at <= self.end else self.end
+
+    def present(self, at: int) -> list[NaiveSeat]:
+        """Seats that are there."""
+        return [self.seats[each] for each in sorted(self.seats) if at < self.seats[each].until]
+
+    def quantity(self, at: int) -> int:
+        """How many there are, with those that are counted."""
+        over = at >= self.ends_at
+        return 0 if over else len(self.present(at)) + self.unassigned + self.leaving
+
+    def leaves(self, seat: NaiveSeat) -> bool:
+        """Whether a seat goes before its plan does."""
+        return seat.until < self.ends_at
+
+    def seat_of(self, name: str, at: int) -> NaiveSeat | None:
+        """Whose name that is at an instant."""
+        seat = self.named.get(name)
+        return seat if seat is not None and at < min(seat.until, self.ends_at) else None
+
+    def call(self, seat: NaiveSeat, name: str) -> None:
+        """It is somebody's, or nobody's."""
+        if seat.name and self.named.get(seat.name) is seat:
+            del self.named[seat.name]
+        seat.name = name
+        if name:
+            self.named[name] = seat
+
+    def forget(self, seat: NaiveSeat) -> None:
+        """It is gone, and has had nothing of its own."""
+        if self.named.get(seat.name) is seat:
+            del self.named[seat.name]
+        del self.seats[seat.number]
+
+    def shown(self) -> tuple[object, ...]:
+        """As a read shows it."""
+        tally = (self.unassigned, self.leaving, self.largest, self.seat_us, self.released)
+        seats = {
+            each.number: (each.name, each.until, each.suspended, each.entitled, each.released)
+            for each in self.seats.values()
+        }
+        return self.version, self.ends_at, self.end, tally, seats
 
 
 @dataclass
@@ -455,7 +571,9 @@ class NaiveAccount:
     overrides_version: int = 0
     ruled: int = 0  # the version of its rules for shortage
     mandate: NaiveMandate | None = None
+    budgets: list[NaiveBudget] = field(default_factory=list)
     decision_rules: tuple[PolicyRule, ...] = ()
+    seat_plans: dict[str, NaivePlan] = field(default_factory=dict)
 
     def owe(self, asset: int, product: str, amount: int, now: int) -> None:
         """More is owed in advance."""

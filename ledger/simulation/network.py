@@ -15,7 +15,8 @@ from ledger.client.events import Outcome
 from ledger.client.parcels import Batch
 from ledger.client.retry import Failure, FailureKind, classify
 from ledger.client.sender import Answer as SenderAnswer
-from ledger.simulation.loop import NOBODY, US_A_SECOND, context_of
+from ledger.core.limits import SECOND_US
+from ledger.simulation.loop import NOBODY, context_of
 from ledger.simulation.messages import Call, Reply, UsageAnswer, UsageCall
 from ledger.simulation.processes import Process
 from ledger.simulation.scenario import NetworkFaults
@@ -74,7 +75,7 @@ class Network:
         loop = caller.loop
         timeout = _failure("DEADLINE_EXCEEDED", "no reply in time")
         made.timer = loop.call_later(
-            ATTEMPT_US / US_A_SECOND, self._end, number, timeout, context=context_of(NOBODY)
+            ATTEMPT_US / SECOND_US, self._end, number, timeout, context=context_of(NOBODY)
         )
         host = made.host = self._host()
         for delay_us in self._fates():
@@ -116,7 +117,7 @@ class Network:
         deadline_us = host.process.clock.monotonic_us() + ATTEMPT_US
         began = host.process.loop.steps
         watch = host.process.loop.call_later(
-            LATE_US / US_A_SECOND,
+            LATE_US / SECOND_US,
             self._watch,
             host,
             request,
@@ -144,7 +145,7 @@ class Network:
     def _later(
         self, process: Process, delay_us: int, callback: Callable[..., None], *args: Any
     ) -> None:
-        process.loop.call_later(delay_us / US_A_SECOND, callback, *args, context=context_of(NOBODY))
+        process.loop.call_later(delay_us / SECOND_US, callback, *args, context=context_of(NOBODY))
 
     def _trip_us(self) -> int:
         return 1 + self._random.randrange(2 * self.faults.trip_us)

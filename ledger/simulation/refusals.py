@@ -20,6 +20,12 @@ from ledger.core.events import (
     AccountUnfrozen,
     AuthorizeDenied,
     BalanceAdjusted,
+    BudgetRemoved,
+    BudgetSet,
+    BuyingMandateGranted,
+    ChargeChanged,
+    ChargeEnded,
+    ChargeStarted,
     CommitmentCreated,
     CommitmentEnded,
     CreditNoteIssued,
@@ -31,6 +37,8 @@ from ledger.core.events import (
     GrantReleased,
     GrantVoided,
     HoldAuthorized,
+    HoldDebitDenied,
+    HoldDebited,
     HoldExtended,
     HoldReleased,
     HoldUpTo,
@@ -42,11 +50,14 @@ from ledger.core.events import (
     MandateRevoked,
     OperationBudgetSet,
     OperationHeld,
+    OperationReserved,
+    PackageChanged,
     PaymentRecorded,
     PolicyDebited,
     PolicyDenied,
     PolicyHeld,
     PriceOverridesSet,
+    PurchaseRequested,
     QuotedDenied,
     QuoteMade,
     ReceivableWrittenOff,
@@ -56,7 +67,16 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     RequestAbandoned,
+    SeatPlanEnded,
+    SeatPlanStarted,
+    SeatReassigned,
+    SeatsAdded,
+    SeatsRemoved,
+    SeatSuspended,
+    SeatTermsChanged,
     SegmentAdded,
+    Subscribed,
+    SubscriptionCancelled,
     TopUpConfirmed,
     TopUpDeclined,
     TopUpRuleRemoved,
@@ -70,20 +90,28 @@ from ledger.core.events import (
     UsageReversed,
     WorkDenied,
 )
+from ledger.core.limits import DAY_US, MINUTE_US
 from ledger.simulation import naive
 from ledger.simulation.messages import Record
 from ledger.simulation.model import WINDOW_US, ShardModel
 from ledger.simulation.model.accounts import goes_on, still_open
+from ledger.simulation.model.budgets import named
 from ledger.simulation.model.holds import open_holds
-from ledger.simulation.model.mandates import why_not
-from ledger.simulation.model.operations import DIGEST, fixed_field, is_wrong, standing
+from ledger.simulation.model.operations import DIGEST, standing
 from ledger.simulation.model.overrides import are_wrong
+from ledger.simulation.model.reserves import price_of
 from ledger.simulation.model.rulings import are_wrong as rules_wrong
 from ledger.simulation.naive import own_quantities
-from ledger.simulation.naive_holdings import DAY_US, MINUTE_US, NaiveAccount
+from ledger.simulation.naive_holdings import NaiveAccount
 from ledger.simulation.prices import PRODUCTS
+from ledger.simulation.refused_budgets import BUDGET_REASONS
+from ledger.simulation.refused_charges import CHARGE_REASONS, no_end
+from ledger.simulation.refused_charges import terms_fixed as charge_fixed
 from ledger.simulation.refused_credits import CREDIT_REASONS
 from ledger.simulation.refused_credits import corrected as _corrected
+from ledger.simulation.refused_leases import LEASE_REASONS
+from ledger.simulation.refused_packages import PACKAGE_REASONS
+from ledger.simulation.refused_seats import SEAT_REASONS, plan_of, terms_fixed
 
 KINDS: Final[dict[str, tuple[type, ...]]] = {
     "usage": (UsageRecorded, UsageQuarantined),
@@ -97,10 +125,21 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
         PolicyDenied,
     ),
     "range": (HoldUpTo, PolicyHeld, OperationHeld, WorkDenied, PolicyDenied),
-    "debit": (UsageDebited, PolicyDebited, WorkDenied, PolicyDenied),
+    "reserve": (OperationReserved, WorkDenied),
+    "debit": (
+        UsageDebited,
+        PolicyDebited,
+        HoldDebited,
+        WorkDenied,
+        PolicyDenied,
+        HoldDebitDenied,
+    ),
     "rules": (DecisionPolicySet,),
     "operation": (OperationBudgetSet,),
-    "mandate": (MandateGranted,),
+    "budget": (BudgetSet,),
+    "unbudget": (BudgetRemoved,),
+    "mandate": (MandateGranted, BuyingMandateGranted),
+    "buy": (PurchaseRequested,),
     "revoke": (MandateRevoked,),
     "acquire": (LeaseGranted,),
     "renew": (LeaseRenewed,),
@@ -144,6 +183,21 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
     "topped": (TopUpConfirmed,),
     "declined": (TopUpDeclined,),
     "override": (PriceOverridesSet,),
+    "seat_plan": (SeatPlanStarted,),
+    "seat_add": (SeatsAdded,),
+    "seat_remove": (SeatsRemoved,),
+    "seat_reassign": (SeatReassigned,),
+    "seat_suspend": (SeatSuspended,),
+    "seat_resume": (SeatSuspended,),
+    "seat_terms": (SeatTermsChanged,),
+    "seat_end": (SeatPlanEnded,),
+    "charge": (ChargeStarted,),
+    "charge_quantity": (ChargeChanged,),
+    "charge_terms": (ChargeChanged,),
+    "charge_end": (ChargeEnded,),
+    "subscribe": (Subscribed,),
+    "package": (PackageChanged,),
+    "cancel": (SubscriptionCancelled,),
     "quote": (QuoteMade,),
     "quoted": (UsageQuoted, UsageQuarantined),
 }
@@ -172,14 +226,28 @@ SAID: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
     ("reverse", "quantities"): lambda event: () if event.whole else event.quantities,
     ("adjust", "grant"): lambda event: event.grant if event.grant_given else 0,
     ("start", "starts_at"): lambda event: event.start_given,
+    ("charge", "starts_at"): lambda event: event.start_given,
     ("capture", "keep_open"): lambda event: isinstance(event, UsageCaptured),
     ("close", "write_off"): lambda event: getattr(event, "write_off", False),
     ("close", "release_holds"): lambda event: getattr(event, "release_holds", False),
     ("close", "note"): lambda event: getattr(event, "note", b""),
     ("override", "overrides"): lambda event: tuple(each.override for each in event.overrides),
     ("quote", "tolerance"): lambda event: event.tolerance_given,
+    ("mandate", "purchase"): lambda event: getattr(event, "purchase", None),
+    ("reserve", "amount"): lambda event: event.quantities[0],
     ("return", "write_off"): lambda event: bool(event.written_off),
     ("operation", "idle"): lambda event: 0 if event.idle == DAY_US else event.idle,
+    **{
+        (kind, name): said
+        for kind, name, said in (
+            ("seat_plan", "seats", lambda event: event.names),
+            ("seat_add", "seats", lambda event: event.names),
+            ("seat_remove", "seats", lambda event: event.names),
+            ("seat_reassign", "seat", lambda event: event.name),
+            ("seat_suspend", "seat", lambda event: event.name),
+            ("seat_resume", "seat", lambda event: event.name),
+        )
+    },
     ("quote", "held"): lambda event: event.hold > 0,
     **{
         (kind, name): said
@@ -195,7 +263,7 @@ SAID: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
 
 
 DECIDED: Final = ("authorize", "range", "debit")
-OF_OPERATIONS: Final = ("usage", "linked", "operation", *DECIDED)
+OF_OPERATIONS: Final = ("usage", "linked", "operation", "reserve", *DECIDED)
 
 
 def same_body(record: Record, event: Any, number: int) -> str:
@@ -203,6 +271,10 @@ def same_body(record: Record, event: Any, number: int) -> str:
     if type(event) not in KINDS[record.kind]:
         return "request"
     if record.kind in ("reverse", "amend") and (record.kind == "amend") != bool(event.replaced_by):
+        return "request"
+    if getattr(event, "suspended", None) is True and record.kind == "seat_resume":
+        return "request"
+    if getattr(event, "suspended", None) is False and record.kind == "seat_suspend":
         return "request"
     hold: int | None = getattr(event, "hold", None)
     if record.kind in ("usage", "linked") and hold:
@@ -212,9 +284,11 @@ def same_body(record: Record, event: Any, number: int) -> str:
     if event.account != number:
         return "account"
     operation: bytes = getattr(event, "operation", b"")
-    if record.kind in OF_OPERATIONS and record.said != operation:
-        return "operation"
-    if record.kind == "capture" and record.said and record.said != operation[:DIGEST]:
+    from_hold = record.kind == "debit" and record.body.get("hold") and not record.said
+    if record.kind in OF_OPERATIONS and record.said != operation and not from_hold:
+        return "operation"  # but a debit of a hold may say none: then it is the hold's
+    called = record.said[:DIGEST]
+    if record.kind == "capture" and called and called != operation[:DIGEST]:
         return "operation"
     for name, value in record.body.items():
         if name in NOT_IN_EVENT or (record.kind == "amend" and name in AMENDED):
@@ -229,6 +303,8 @@ def same_body(record: Record, event: Any, number: int) -> str:
             found = 0
         if found != value:
             return name
+    if record.kind == "debit" and "up_to" not in record.body and _range(event):
+        return "up_to"
     return ""
 
 
@@ -287,7 +363,8 @@ def _conflict(record: Record, number: int, standing: Any) -> str:
     if same_body(record, standing, number):
         return ""
     # The product stands in the plan, which the event only names.
-    in_plan = record.kind in PRICED and record.at_field in IN_PLAN
+    in_plan = record.kind in PRICED or "product" in record.body
+    in_plan = in_plan and record.at_field in IN_PLAN
     if record.at_field == "quantities":
         in_plan = in_plan and len(standing.quantities) != len(record.body["quantities"])
     return "" if in_plan else "no field differs"
@@ -319,6 +396,8 @@ def _linked(model: ShardModel, record: Record, standing: Any) -> str:
 
 
 def _closed(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
+    if record.kind == "buy" and account is not None:  # that of whoever pays may be
+        return any(each.closed_at for each in model.line(account))
     if account is not None and account.gaps:
         return True
     if record.kind == "reopen" and account is not None:
@@ -338,7 +417,9 @@ def _hold_ended(model: ShardModel, record: Record, account: NaiveAccount | None)
     hold = model.holds.get(record.body["hold"])
     if hold is None or not hold.ended:
         return False
-    return bool(record.kind in ("release", "extend") or hold.ended != "expired" or hold.late)
+    return bool(
+        record.kind in ("release", "extend", "debit") or hold.ended != "expired" or hold.late
+    )
 
 
 def _contradicts(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
@@ -352,22 +433,6 @@ def _contradicts(model: ShardModel, record: Record, account: NaiveAccount | None
     names = record.body.get("quantity_names") or PRODUCTS[record.body["product"]]
     found = dict(zip(names, record.body["quantities"], strict=False))
     return bool(found.get("cached", 0) > found.get("input", 0))
-
-
-def _lease(model: ShardModel, record: Record) -> Any:
-    return model.holds[record.body["hold"]]
-
-
-def _lease_unknown(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
-    hold = model.holds.get(record.body["hold"])
-    if hold is None or hold.lease is None or account is None or hold.account != account.number:
-        return True
-    return bool(hold.ended) and model.recorded_at - hold.ended_at > WINDOW_US
-
-
-def _other_work(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
-    use, body = _lease(model, record).use, record.body
-    return use.product != body["product"] or not set(use.attributes) <= set(body["attributes"])
 
 
 def _range_invalid(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
@@ -411,6 +476,13 @@ def _other_version(model: ShardModel, record: Record, account: NaiveAccount | No
             version = account.profile_version
         case "change":
             version = model.recurring[record.body["recurring"]].version
+        case kind if kind.startswith("seat_"):
+            plan = plan_of(record, account)
+            version = plan.version if plan is not None else 0
+        case "charge_quantity" | "charge_terms":
+            version = model.charges[record.body["charge"]].version
+        case "package" | "cancel":
+            version = model.subscriptions[account.number].revision
         case "override":
             version = account.overrides_version
         case "rules":
@@ -418,37 +490,14 @@ def _other_version(model: ShardModel, record: Record, account: NaiveAccount | No
         case "operation":
             budget = standing(model, account, record.said)
             version = budget.version if budget is not None else 0
+        case "budget":
+            own = named(account, record.body["name"])
+            version = own.version if own is not None else 0
         case "rule":
             version, _ = account.rules.get(record.body["rule"].asset, (0, None))
         case _:
             version = account.version
     return bool(version != record.body["expected_version"])
-
-
-def _budget_fixed(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
-    budget = standing(model, account, record.said) if account is not None else None
-    return (
-        budget is not None
-        and account is not None
-        and bool(fixed_field(budget, account, record.body["terms"]))
-    )
-
-
-def _operation_differs(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
-    return model.holds[record.body["hold"]].operation[:DIGEST] != record.said
-
-
-def _mandate_refused(reason: str) -> Callable[[ShardModel, Record, NaiveAccount | None], bool]:
-    def check(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
-        return account is not None and why_not(model, account, record.body["terms"]) == reason
-
-    return check
-
-
-def _mandate_revoked(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
-    if record.kind == "mandate":
-        return _mandate_refused("MANDATE_REVOKED")(model, record, account)
-    return account is not None and account.mandate is not None and account.mandate.revoked_at > 0
 
 
 def _overrides_wrong(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
@@ -483,6 +532,7 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
     "OVERRIDES_INVALID": _overrides_wrong,
     "HOLD_UNKNOWN": lambda model, record, account: (
         record.body["hold"] not in model.holds
+        or (account is not None and model.holds[record.body["hold"]].account != account.number)
         or model.recorded_at - model.holds[record.body["hold"]].ended_at > WINDOW_US
     ),
     "HOLD_SETTLED": _hold_ended,
@@ -494,39 +544,41 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
         record.body["expires_at"] <= max(model.recorded_at, _at(model, record))
     ),
     "POLICY_RULE_INVALID": lambda model, record, account: rules_wrong(record.body["rules"]),
-    "BUDGET_INVALID": lambda model, record, account: is_wrong(record.body["idle"]),
-    "BUDGET_FIXED": _budget_fixed,
-    "OPERATION_DIFFERS": _operation_differs,
-    "MANDATE_UNKNOWN": lambda model, record, account: (
-        account is not None and account.mandate is None
-    ),
-    "MANDATE_EXISTS": lambda model, record, account: (
-        account is not None and account.mandate is not None
-    ),
-    "MANDATE_INVALID": _mandate_refused("MANDATE_INVALID"),
-    "MANDATE_EXCEEDS_PARENT": _mandate_refused("MANDATE_EXCEEDS_PARENT"),
-    "MANDATE_EXPIRED": _mandate_refused("MANDATE_EXPIRED"),
-    "MANDATE_REVOKED": _mandate_revoked,
-    "LEASE_UNKNOWN": _lease_unknown,
-    "LEASE_ENDED": lambda model, record, account: _lease(model, record).ended != "",
-    "LEASE_OVERDUE": lambda model, record, account: _lease(model, record).lease.lapsed,
-    "LEASE_RUNS": lambda model, record, account: not _lease(model, record).lease.lapsed,
-    "LEASE_OTHER_WORK": _other_work,
-    "LEASE_TERM_INVALID": lambda model, record, account: 0 < record.body["lifetime"] < 5_000_000,
+    **BUDGET_REASONS,
+    **LEASE_REASONS,
     "UP_TO_INVALID": _range_invalid,
-    "QUANTITIES_ALL_ZERO": lambda model, record, account: not any(record.body["quantities"]),
+    "QUANTITIES_ALL_ZERO": lambda model, record, account: (
+        not any(record.body.get("quantities", (record.body.get("amount"),)))
+    ),
     "SUBSET_EXCEEDS_PARENT": _contradicts,
     "IN_FUTURE": lambda model, record, account: (
         _at(model, record) > model.recorded_at + 5 * MINUTE_US
     ),
     "TOO_OLD": lambda model, record, account: _at(model, record) < model.recorded_at - WINDOW_US,
     **CREDIT_REASONS,
+    **SEAT_REASONS,
+    **CHARGE_REASONS,
+    **PACKAGE_REASONS,
+    "TERMS_FIXED": lambda model, record, account: (
+        terms_fixed(model, record, account)
+        if record.kind == "seat_terms"
+        else charge_fixed(model, record, account)
+        if record.kind.startswith("charge_")
+        else CREDIT_REASONS["TERMS_FIXED"](model, record, account)
+    ),
+    "END_INVALID": lambda model, record, account: (
+        no_end(record) or CREDIT_REASONS["END_INVALID"](model, record, account)
+    ),
     "INSUFFICIENT_CREDITS": lambda model, record, account: (
         _denied(model, record, account) == "INSUFFICIENT_CREDITS"
         if record.kind == "quote"
         else CREDIT_REASONS["INSUFFICIENT_CREDITS"](model, record, account)
     ),
     "GRACE_ENDED": lambda model, record, account: _denied(model, record, account) == "GRACE_ENDED",
-    "UNPRICED": lambda model, record, account: _denied(model, record, account) == "UNPRICED",
+    "UNPRICED": lambda model, record, account: (
+        account is not None and price_of(model, account, 1).asset == 0
+        if record.kind == "reserve"
+        else _denied(model, record, account) == "UNPRICED"
+    ),
 }
 """Reason -> whether the model's state gives it."""

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from ledger.core.events import BookKind
+from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US
 from ledger.simulation.messages import Record
 from ledger.simulation.model import WINDOW_US, ShardModel
 from ledger.simulation.model.commitments import not_movable, over
@@ -17,9 +18,6 @@ from ledger.simulation.model.corrections import PRODUCT, not_reversible
 from ledger.simulation.model.money import bill_of, was_paid
 from ledger.simulation.model.usage import CORRECTION_US
 from ledger.simulation.naive_holdings import (
-    DAY_US,
-    HOUR_US,
-    MINUTE_US,
     NaiveAccount,
     NaiveGrant,
     NaiveUsage,
@@ -163,7 +161,7 @@ def _terms_fixed(model: ShardModel, record: Record, found: Any) -> bool:
 
 def _lifetime(model: ShardModel, record: Record, account: Account) -> bool:
     lifetime = record.body["lifetime"] or 15 * MINUTE_US
-    if record.kind == "authorize":
+    if record.kind in ("authorize", "reserve"):
         return bool(lifetime > DAY_US)
     hold = model.holds[record.body["hold"]]
     return bool(model.recorded_at + lifetime > hold.authorized_at + hold.lifetime_max)

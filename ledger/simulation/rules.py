@@ -41,6 +41,11 @@ class Rule(StrEnum):
     RATED_IN_ORDER = "rule B8: what waits is rated once, in order, when it has a price"
     BUDGETED = "rule H4: all that is said to be part of an operation counts in its budget, once"
     MANDATED = "rule H4: an agent does what its mandate and all above it allow, until it is revoked"
+    SEATED = "rules S1 to S3: seats have their share of the time, once, and draw only their own"
+    CHARGED_ONCE = "rules S1, B4: a fixed charge costs its time, once a period, and is earned by it"
+    PACKAGED = (
+        "rules P1, P3: a package gives its share of the time, and no flip of plans mints more"
+    )
     RULED = "rule D4: what rules for shortage come to is said, and is what runs"
     LEASED = (
         "rule H7: a lease has its fair share in escrow, until it is reported, returned or lapses"

@@ -115,6 +115,7 @@ class Scenario:
     idle_us: int = 3_600 * SECOND  # a family that nothing touched for so long leaves memory
     tight: bool = False  # whether batches, slices, queries and filters of keys are tiny
     leases: bool = True  # whether servers share the shards by leases
+    plans: bool = False  # whether packages are published
     projector: bool = True  # whether a projector keeps read models
     give_up_us: int = 0  # clients give up after so long; 0 = never
     extra: dict[str, int] = field(default_factory=dict)
@@ -137,7 +138,13 @@ def hash_seed_of(seed: int) -> int:
 
 def draw(seed: int) -> Scenario:
     """The scenario of a seed."""
-    from ledger.simulation.workload import QUOTES, draw_operations, draw_topics, with_overrides
+    from ledger.simulation.workload import (
+        PACKAGES,
+        QUOTES,
+        draw_operations,
+        draw_topics,
+        with_overrides,
+    )
 
     random = stream(seed, "scenario")
     clients = random.randint(1, 4)
@@ -146,7 +153,8 @@ def draw(seed: int) -> Scenario:
     operations = draw_operations(stream(seed, "workload"), clients, span_us, topics)
     if QUOTES not in topics:  # what a quote prices under overrides is for the core's own tests
         operations = with_overrides(stream(seed, "price overrides"), operations, clients)
-    return _drawn(seed, random, clients, span_us, operations)
+    drawn = _drawn(seed, random, clients, span_us, operations)
+    return replace(drawn, plans=PACKAGES in topics)
 
 
 def _drawn(
@@ -179,8 +187,13 @@ def _drawn(
             more += [
                 _fault(seldom, FaultKind.SECOND_SERVER, seldom.randrange(span_us)) for _ in range(3)
             ]
+    # Where nothing is posted but what is touched, a writer looks each millisecond at what is due:
+    # while the database is away for long, that alone would be more steps than a world may have.
+    away = any(each.kind is FaultKind.LONG_AWAY for each in more)
+    sweep = max(1, scenario.sweep_entries_max) if away else scenario.sweep_entries_max
     return replace(
         scenario,
+        sweep_entries_max=sweep,
         faults=tuple(sorted((*scenario.faults, *more), key=lambda fault: fault.at_us)),
         disk=replace(scenario.disk, late_answer=late_answer),
     )

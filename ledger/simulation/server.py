@@ -24,7 +24,7 @@ from ledger.core.commands import (
     RecordUsage,
     ReverseUsage,
 )
-from ledger.core.events import Event, QuoteMade, UsageQuarantined, UsageRecorded
+from ledger.core.events import ChargeStarted, Event, QuoteMade, UsageQuarantined, UsageRecorded
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.shapes import Shape
 from ledger.core.state import State
@@ -49,6 +49,7 @@ from ledger.simulation.messages import (
     UsageCall,
 )
 from ledger.simulation.network import Request
+from ledger.simulation.plans import plan
 from ledger.simulation.prices import PRODUCTS, card
 from ledger.simulation.processes import Process
 from ledger.simulation.rules import Rule
@@ -271,6 +272,14 @@ class SimulatedServer:
         return _answer(made[1], 0)
 
     async def _publish(self, call: Call) -> Answer:
+        if "plan" in call.fields:
+            name, variant = call.fields["plan"]
+            published = await self.ledger.publish_package(call.tenant, name, plan(name, variant))
+            if isinstance(published, ConfigurationRefused):
+                return Answer(
+                    Status.REFUSED, None, reason=f"CONFIGURATION_{published.reason.value}"
+                )
+            return Answer(Status.ADVICE, number=published.version)
         name, asset, scale = call.fields["card"]
         made = await self.ledger.publish_card(
             call.tenant, card(name, asset, scale, call.fields["variant"])
@@ -472,6 +481,8 @@ def _recorded(event: Event, mark: Mark, replayed: bool) -> Answer:
     names: tuple[str, ...] = ("hold", "recurring", "commitment", "grant")
     if isinstance(event, QuoteMade):
         names = ("quote",)
+    elif isinstance(event, ChargeStarted):
+        names = ("charge",)
     numbers = [getattr(event, name, 0) for name in names]
     number = next((number for number in numbers if number), 0)
     return Answer(Status.RECORDED, mark, replayed, number=number, view=event)

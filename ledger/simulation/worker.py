@@ -42,10 +42,10 @@ def _run_mutant(name: str, seeds: int) -> None:
 
 
 def _run_swapped(names: list[str], seeds: int) -> None:
-    from ledger.simulation import world  # noqa: F401  # so that forks import nothing
     from ledger.simulation.mutants import MUTANTS
     from ledger.simulation.mutation import swap
 
+    _run_seed(0)  # so that forks import nothing, and make nothing that is made once
     mutants = {each.name: each for each in MUTANTS}
     gc.freeze()
     for name in names:

@@ -14,14 +14,20 @@ from typing import Any, Final
 from ledger.core.commands import (
     AbandonRequest,
     AcquireLease,
+    AddSeats,
     AddSegment,
     AdjustBalance,
     AmendUsage,
     ApplyConfiguration,
     AuthorizeHold,
     BillAccount,
+    CancelSubscription,
     CaptureHold,
+    ChangePackage,
+    ChangeQuantity,
     ChangeRecurring,
+    ChangeSeatTerms,
+    ChangeTerms,
     ChargeBack,
     CloseAccount,
     ConfirmPayment,
@@ -31,8 +37,10 @@ from ledger.core.commands import (
     CreateQuote,
     DebitWork,
     DeclineTopUp,
+    EndCharge,
     EndCommitment,
     EndRecurring,
+    EndSeatPlan,
     ExtendHold,
     FailPayment,
     FreezeAccount,
@@ -43,23 +51,34 @@ from ledger.core.commands import (
     LinkedUsage,
     PauseRecurring,
     QuotedUsage,
+    ReassignSeat,
     RecallLease,
     RecordPayment,
     RecordUsage,
     RefundGrant,
     ReleaseHold,
+    RemoveBudget,
+    RemoveSeats,
     RemoveTopUpRule,
     RenewLease,
     ReopenAccount,
+    RequestTopUp,
+    ReserveOperation,
     ResumeRecurring,
+    ResumeSeat,
     ReturnLease,
     ReverseUsage,
     RevokeMandate,
+    SetBudget,
     SetDecisionPolicy,
     SetOperationBudget,
     SetPriceOverrides,
     SetTopUpRule,
+    StartCharge,
     StartRecurring,
+    StartSeatPlan,
+    Subscribe,
+    SuspendSeat,
     UnfreezeAccount,
     UpdatePolicy,
     UpdateProfile,
@@ -83,6 +102,20 @@ from ledger.simulation.draws_accounts import (
     draw_reopen,
     draw_unfreeze,
 )
+from ledger.simulation.draws_budgets import (
+    BUDGETED_WORLD,
+    BUDGETED_WORLDS,
+    draw_budget,
+    draw_unbudget,
+)
+from ledger.simulation.draws_charges import (
+    CHARGED_WORLD,
+    CHARGED_WORLDS,
+    draw_charge,
+    draw_charge_end,
+    draw_charge_quantity,
+    draw_charge_terms,
+)
 from ledger.simulation.draws_decisions import (
     DECIDED_WORLD,
     DECIDED_WORLDS,
@@ -101,8 +134,10 @@ from ledger.simulation.draws_leases import (
     draw_return,
 )
 from ledger.simulation.draws_mandates import (
+    BUYING_WORLD,
     MANDATED_WORLD,
     MANDATED_WORLDS,
+    draw_buy,
     draw_mandate,
     draw_revoke,
 )
@@ -124,11 +159,23 @@ from ledger.simulation.draws_operations import (
     OPERATED_WORLDS,
     draw_operation,
 )
+from ledger.simulation.draws_packages import (
+    PACKAGED_WORLD,
+    PACKAGED_WORLDS,
+    draw_cancel,
+    draw_package,
+    draw_subscribe,
+)
 from ledger.simulation.draws_quotes import (
     QUOTED_WORLD,
     QUOTED_WORLDS,
     draw_quote,
     draw_quoted,
+)
+from ledger.simulation.draws_reserves import (
+    RESERVED_WORLD,
+    RESERVED_WORLDS,
+    draw_reserve,
 )
 from ledger.simulation.draws_schedules import (
     draw_change,
@@ -143,6 +190,20 @@ from ledger.simulation.draws_schedules import (
     draw_start,
     draw_topped,
     draw_unrule,
+)
+from ledger.simulation.draws_seats import (
+    ATTRIBUTE,
+    SEATED,
+    SEATED_WORLD,
+    SEATED_WORLDS,
+    draw_seat_add,
+    draw_seat_end,
+    draw_seat_plan,
+    draw_seat_reassign,
+    draw_seat_remove,
+    draw_seat_resume,
+    draw_seat_suspend,
+    draw_seat_terms,
 )
 from ledger.simulation.draws_usage import (
     draw_amend,
@@ -222,7 +283,26 @@ ENTRIES: Final[dict[str, Entry]] = {
     "rules": Entry(10, draw_rules, SetDecisionPolicy, topic="rules", added=True),
     "mandate": Entry(14, draw_mandate, GrantMandate, topic="mandates", added=True),
     "revoke": Entry(4, draw_revoke, RevokeMandate, topic="mandates", added=True),
+    "buy": Entry(14, draw_buy, RequestTopUp, topic="purchases", added=True),
     "operation": Entry(12, draw_operation, SetOperationBudget, topic="operations", added=True),
+    "budget": Entry(10, draw_budget, SetBudget, topic="budgets", added=True),
+    "unbudget": Entry(2, draw_unbudget, RemoveBudget, topic="budgets", added=True),
+    "reserve": Entry(14, draw_reserve, ReserveOperation, topic="reserves", added=True),
+    "seat_plan": Entry(5, draw_seat_plan, StartSeatPlan, topic="seats", added=True),
+    "seat_add": Entry(7, draw_seat_add, AddSeats, topic="seats", added=True),
+    "seat_remove": Entry(8, draw_seat_remove, RemoveSeats, topic="seats", added=True),
+    "seat_reassign": Entry(5, draw_seat_reassign, ReassignSeat, topic="seats", added=True),
+    "seat_suspend": Entry(4, draw_seat_suspend, SuspendSeat, topic="seats", added=True),
+    "seat_resume": Entry(4, draw_seat_resume, ResumeSeat, topic="seats", added=True),
+    "seat_terms": Entry(5, draw_seat_terms, ChangeSeatTerms, topic="seats", added=True),
+    "seat_end": Entry(3, draw_seat_end, EndSeatPlan, topic="seats", added=True),
+    "charge": Entry(9, draw_charge, StartCharge, topic="charges", added=True),
+    "charge_quantity": Entry(24, draw_charge_quantity, ChangeQuantity, topic="charges", added=True),
+    "charge_terms": Entry(4, draw_charge_terms, ChangeTerms, topic="charges", added=True),
+    "charge_end": Entry(4, draw_charge_end, EndCharge, topic="charges", added=True),
+    "subscribe": Entry(4, draw_subscribe, Subscribe, topic="packages", added=True),
+    "package": Entry(20, draw_package, ChangePackage, topic="packages", added=True),
+    "cancel": Entry(4, draw_cancel, CancelSubscription, topic="packages", added=True),
     "acquire": Entry(10, draw_acquire, AcquireLease, topic="leases", added=True),
     "renew": Entry(10, draw_renew, RenewLease, topic="leases", added=True),
     "leased": Entry(16, draw_leased, LeasedUsage, topic="leases", added=True),
@@ -236,8 +316,16 @@ DECISIONS: Final = "decisions"
 RULES: Final = "rules"
 LEASES: Final = "leases"
 OPERATIONS: Final = "operations"
+RESERVES: Final = "reserves"
+BUDGETS: Final = "budgets"
+PURCHASES: Final = "purchases"
+SEATS: Final = "seats"
+CHARGES: Final = "charges"
+PACKAGES: Final = "packages"
 MANDATES: Final = "mandates"
 AGENTS: Final = ("acme/x", "acme/x", "acme/x", "acme", "acme/x/z")
+BELOW: Final = ("acme", "acme", "acme/x")
+"""Accounts of which most is in worlds of budgets: those above count what is below."""
 NAMED: Final = ("run", "tool", "search", "leaf")
 """Operations that calls are part of: of each the parent is mostly the one at half its place."""
 TOPICS: Final = tuple(
@@ -271,8 +359,36 @@ def draw_topics(seed: int, random: Random) -> tuple[str, ...]:
     if seed % OPERATED_WORLDS == OPERATED_WORLD:
         topics = (*[each for each in topics if each != "corrections"], "corrections")
         topics = (*topics, DECISIONS, OPERATIONS)
+    if seed % RESERVED_WORLDS == RESERVED_WORLD:
+        topics = (*[each for each in topics if each not in ("corrections", DECISIONS)],)
+        topics = (*topics, "corrections", DECISIONS, OPERATIONS, RESERVES)
+        if seed % (2 * RESERVED_WORLDS) == RESERVED_WORLD:
+            topics = (*topics, MANDATES)
+    if seed % BUDGETED_WORLDS == BUDGETED_WORLD:
+        topics = (*[each for each in topics if each not in ("corrections", "sandbox")],)
+        topics = (*topics, "corrections", DECISIONS, BUDGETS)
+        if seed % (2 * BUDGETED_WORLDS) == BUDGETED_WORLD:
+            topics = (*topics, "sandbox")  # whose clock moves windows on
+        elif seed % (4 * BUDGETED_WORLDS) == BUDGETED_WORLDS + BUDGETED_WORLD:
+            topics = (*topics, OPERATIONS, RESERVES)
+    if seed % SEATED_WORLDS == SEATED_WORLD:
+        topics = (*[each for each in topics if each not in ("corrections", "sandbox")],)
+        topics = (*topics, "corrections", DECISIONS, SEATS)
+        if seed % (2 * SEATED_WORLDS) == SEATED_WORLD:
+            topics = (*topics, "sandbox")  # whose clock moves periods on
+    if seed % CHARGED_WORLDS == CHARGED_WORLD:
+        others = ("corrections", "sandbox", "money")
+        topics = (*[each for each in topics if each not in others], CHARGES)
+        if seed % (4 * CHARGED_WORLDS) == CHARGED_WORLDS + CHARGED_WORLD:
+            topics = (*topics, "money", "corrections")
+        else:
+            topics = (*topics, "sandbox")  # whose clock moves periods and months on
+        if seed % PACKAGED_WORLDS == PACKAGED_WORLD:
+            topics = (*topics, PACKAGES)
     if seed % MANDATED_WORLDS == MANDATED_WORLD:
         topics = (*topics, DECISIONS, MANDATES)
+    if seed % (4 * MANDATED_WORLDS) == BUYING_WORLD:
+        topics = (*[each for each in topics if each != "money"], "money", PURCHASES)
     return (*topics, QUOTES) if seed % QUOTED_WORLDS == QUOTED_WORLD else topics
 
 
@@ -284,8 +400,14 @@ def draw_operations(
     draw.requests, draw.ruled = REQUESTS, RULES in topics
     if OPERATIONS in topics:
         draw.named, draw.scarce, draw.focus = NAMED, False, True
+    draw.reserves, draw.buys = RESERVES in topics, PURCHASES in topics
+    if BUDGETS in topics:
+        draw.scarce, draw.agents = False, BELOW
     if MANDATES in topics:
         draw.scarce, draw.agents = False, AGENTS
+    draw.plans = PACKAGES in topics
+    if SEATS in topics:
+        draw.seats, draw.agents = SEATED, BELOW
     count = random.choice((20, 40, 70, 70) if topics else (8, 20, 40, 70))
     drawn_of = [kind for kind, entry in ENTRIES.items() if entry.topic in ("", *topics)]
     always = (
@@ -299,14 +421,37 @@ def draw_operations(
         "acquire",
         "operation",
         "mandate",
+        "reserve",
+        "budget",
+        "unbudget",
+        "buy",
+        "charge",
+        "charge_quantity",
+        "charge_terms",
+        "charge_end",
+        "subscribe",
+        "package",
+        "cancel",
+        "seat_plan",
+        "seat_add",
+        "seat_remove",
+        "seat_reassign",
+        "seat_suspend",
+        "seat_resume",
+        "seat_terms",
+        "seat_end",
     )
     kinds = [kind for kind in drawn_of if kind in always or draw.chance(80)]
     weights = [ENTRIES[kind].weight * random.choice((1, 1, 3)) for kind in kinds]
     for place, kind in enumerate(kinds):
-        if ENTRIES[kind].topic:
+        if ENTRIES[kind].topic and kind != "reserve":
             weights[place] *= 3
         elif topics and kind in ("issue", "authorize", "capture", "release"):
             weights[place] = max(weights[place], 2 * ENTRIES[kind].weight)
+        if draw.plans and kind in ("publish", "clock"):
+            weights[place] *= 3
+        if draw.reserves and kind in ("debit", "capture"):
+            weights[place] *= 3
     if draw.chance(30):
         weights[kinds.index("read")] *= 8
     # How often a client waits for its answer: what names a number has to wait for it.
@@ -318,6 +463,18 @@ def draw_operations(
             kind = "operation"
         if MANDATES in topics and 3 <= number < 5:
             kind = "mandate"
+        if draw.buys and 5 <= number < 8:
+            kind = "buy"
+        if draw.reserves and 6 <= number < 8:
+            kind = "reserve"
+        if BUDGETS in topics and 3 <= number < 6:
+            kind = "budget"
+        if draw.plans and 3 <= number < 7:
+            kind = "subscribe"
+        elif CHARGES in topics and 3 <= number < 6:
+            kind = "charge"
+        if SEATS in topics and 3 <= number < 5:
+            kind = "seat_plan"
         drawn = ENTRIES[kind].draw(draw)
         if drawn is None:
             continue
@@ -338,7 +495,7 @@ def draw_operations(
             drawn.identity,
         )
         draw.operations.append(operation)
-    return tuple(_held_before_transfers(draw.operations))
+    return tuple(_seats_again(_held_before_transfers(draw.operations)))
 
 
 def with_overrides(
@@ -380,6 +537,25 @@ def _held_before_transfers(operations: Sequence[Operation]) -> list[Operation]:
                     Operation(number, each.client, "authorize", each.tenant, each.account, fields)
                 )
         found.append(each)
+    return found
+
+
+def _seats_again(operations: Sequence[Operation]) -> list[Operation]:
+    """The same, and each seat that is removed by name works just before, and is added again right
+    after, for that gives no more than was taken back (rule S2). Drawn of nothing, as above."""
+    found: list[Operation] = []
+    for each in operations:
+        names = each.fields.get("seats") if each.kind == "seat_remove" else ()
+        if not names or each.same_as >= 0:
+            found.append(each)
+            continue
+        work = {"product": "chat", "quantities": (7,), "attributes": ((ATTRIBUTE, names[0]),)}
+        again = {"seat_plan": each.fields["seat_plan"], "expected_version": 0, "seats": names}
+        number = 3 * FIRST_ADDED + 2 * len(found)
+        found.append(replace(each, number=number, kind="debit", fields=work, waits=True))
+        found.append(replace(each, waits=True))
+        fields = {**again, "count": 0}
+        found.append(replace(each, number=number + 1, kind="seat_add", fields=fields))
     return found
 
 

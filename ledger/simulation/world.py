@@ -11,17 +11,15 @@ import gc
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import count
 from typing import Any, Final
 
 from ledger.client.events import Outcome
 from ledger.core.events import AccountPolicy, Event, WriterOpened
-from ledger.core.limits import SWEEP_ENTRIES_MAX
+from ledger.core.limits import SECOND_US, SWEEP_ENTRIES_MAX
 from ledger.core.upcast import UPCASTS
 from ledger.engine import writer
-from ledger.engine.lease import Terms
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import NotApplied, OutcomeUnknown
 from ledger.engine.upkeep import Upkeep
@@ -44,8 +42,9 @@ from ledger.simulation.checks import (
 from ledger.simulation.client import Shared, SimulatedClient, by_client
 from ledger.simulation.database import Database, DiskFaults, SimulatedStorage
 from ledger.simulation.draws import CHILDREN, PARENTS, ROOTS, TENANTS
+from ledger.simulation.faults import Faults
 from ledger.simulation.limits import limited
-from ledger.simulation.loop import NOBODY, US_A_SECOND, LoopHung, SimulatedLoop
+from ledger.simulation.loop import NOBODY, LoopHung, SimulatedLoop
 from ledger.simulation.messages import (
     Answer,
     Call,
@@ -57,24 +56,17 @@ from ledger.simulation.messages import (
     mark_of,
 )
 from ledger.simulation.network import Host, Network, Request
+from ledger.simulation.plans import PLANS, plan
 from ledger.simulation.prices import ASSETS, CARDS, VARIANTS, card
 from ledger.simulation.processes import Process, SimulatedClock, WorldTime
 from ledger.simulation.projection import ProjectionDatabase, run_projector
 from ledger.simulation.rules import Rule, Violation
-from ledger.simulation.scenario import SECOND, SHARDS, Fault, FaultKind, NetworkFaults, Scenario
+from ledger.simulation.scenario import SECOND, SHARDS, FaultKind, NetworkFaults, Scenario
 from ledger.simulation.server import SimulatedServer
-from ledger.simulation.spoilt import Spoilt
 
 PARTS: Final = {False: 1_000, True: 2}  # events of a call that are submitted at once
 LISTS: Final = 20
 LIST_US: Final = 250_000  # between two lists
-PROBE_US: Final = 20_000  # between two questions to a server that is stopped
-PROBES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
-    ("read", {}),
-    *[("shard", {"shard": shard}) for shard in range(SHARDS)],
-    ("release", {"hold": 1 << 40}),  # of which there is none
-    *[("shard", {"shard": shard}) for shard in range(SHARDS)],
-)
 RECORDED: Final = (Outcome.APPLIED, Outcome.SUSPENSE, Outcome.QUARANTINED)
 
 ANSWERED_WITHIN_US: Final = 300 * SECOND
@@ -114,7 +106,6 @@ class World:
         self.database = Database(self.time, scenario.stream("disk"), quiet, SHARDS)
         self.database.on_row = self._landed
         self.database.on_checkpoint = self._checkpointed
-        self.database.on_lease_call = self._lease_call
         calm = NetworkFaults(trip_us=scenario.network.trip_us)
         self.network = Network(scenario.stream("network"), calm)
         self.network.on_reply = self._replied
@@ -130,20 +121,19 @@ class World:
         self.crashes = 0
         self._clocks = scenario.stream("clocks")
         self._digest = blake2b(digest_size=16)
-        self._targets: dict[Process, int] = {}
-        self._calm = False
+        self.targets: dict[Process, int] = {}
+        self.calm = False
         self._codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
         self._openers: dict[int, tuple[str, int]] = {}  # shard -> who opened it last, when
         self._epochs: dict[int, int] = {}  # shard -> of that opening
-        self._slow_leases: dict[Process, SimulatedServer] = {}  # whose calls of the leases linger
-        self._lingers = scenario.stream("lingers")
-        self._stops: dict[Process, tuple[str, Fault]] = {}  # to be stopped in such a call
         self._upkeep = Upkeep(
             checkpoint_entries=scenario.checkpoint_entries,
             checkpoint_interval_us=SECOND if scenario.checkpoint_entries < 1_000 else 300 * SECOND,
             resident_families=scenario.resident_families,
             idle_us=scenario.idle_us,
         )
+        self._faults = Faults(self)
+        self.database.on_lease_call = self._faults.lease_call
         self._retiring: list[SimulatedServer] = []
         self._over: asyncio.Future[None] = self.loop.create_future()  # a rule is broken for good
 
@@ -230,7 +220,7 @@ class World:
         """Another server process, on a machine with a clock of its own."""
         offset_us = self._clocks.randrange(-300_000, 300_001)
         jumps = [each for each in self.scenario.faults if each.kind is FaultKind.CLOCK_JUMP]
-        if jumps and self.servers and not self._calm and self._clocks.randrange(3) == 0:
+        if jumps and self.servers and not self.calm and self._clocks.randrange(3) == 0:
             offset_us = jumps[0].amount  # a machine whose clock nobody has set
         process = Process(
             self.loop, f"server-{len(self.servers) + 1}", SimulatedClock(self.time, offset_us)
@@ -263,137 +253,16 @@ class World:
             server.process.kill()
             self.network.broke(server)
 
-    def _ensure_server(self) -> None:
+    def ensure_server(self) -> None:
+        """One at least is there."""
         if not self.alive:
             self.start_server()
 
     # -- faults ------------------------------------------------------------------------------------
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let it run, as nobody's."""
         self.loop.spawn(NOBODY, work)
-
-    async def _happen(self, fault: Fault) -> None:
-        await _sleep(fault.at_us)
-        if self._calm:
-            return
-        self.note(f"fault {fault.kind.name} {fault.duration_us} {fault.amount}")
-        servers = self.alive
-        server = servers[-1] if servers else self.start_server()
-        match fault.kind:
-            case FaultKind.CRASH:
-                self.kill(server)
-                if await self._lasts(fault.duration_us):
-                    self._ensure_server()
-            case FaultKind.CRASH_AT_STEP:
-                self._targets[server.process] = server.process.steps + fault.amount
-                self.loop.on_step = self._on_step
-            case FaultKind.RESTART:
-                await self._restart(server)
-            case FaultKind.PAUSE:
-                server.process.stop()
-                if await self._lasts(fault.duration_us):
-                    server.process.resume()
-            case FaultKind.TAKEOVER:
-                server.process.stop()
-                self.start_server()
-                if await self._lasts(fault.duration_us):
-                    self.note(f"{server.process.name} wakes up")
-                    server.process.resume()
-                if await self._lasts(SECOND):
-                    self.kill(server)
-            case FaultKind.SECOND_SERVER:
-                second = self.start_server()
-                if await self._lasts(fault.duration_us):
-                    self.kill(second)
-                    self._ensure_server()
-            case FaultKind.DATABASE_AWAY:
-                self.database.away = True
-                if await self._lasts(fault.duration_us):
-                    self.database.away = False
-            case FaultKind.SLOW_DISK:
-                before = self.database.faults
-                self.database.faults = replace(before, slow=1_000, slow_us=fault.amount)
-                if await self._lasts(fault.duration_us):
-                    self.database.faults = before
-            case FaultKind.CLOCK_JUMP:
-                server.process.clock.offset_us += fault.amount
-                if await self._lasts(fault.duration_us):
-                    server.process.clock.offset_us = 0
-            case FaultKind.LONG_AWAY:
-                self.database.away = True
-                if await self._lasts(fault.duration_us):
-                    self.database.away = False
-            case FaultKind.STOPPED_IN_BEAT:
-                self._stop_in_beat(server, fault)
-            case FaultKind.CHECKPOINT_SPOILT:
-                for each in self.alive:
-                    self.kill(each)
-                spoilt = self.database.spoil(fault.amount % SHARDS, Spoilt(fault.amount // SHARDS))
-                self.note(f"a checkpoint is spoilt: {spoilt}")
-                if await self._lasts(fault.duration_us):
-                    self._ensure_server()
-            case FaultKind.LEAP:
-                self.time.leapt_us += fault.amount
-            case _:
-                await self._projector_fault(fault)
-
-    async def _lasts(self, duration_us: int) -> bool:
-        """Wait for the end of a fault; False where everything has become calm meanwhile."""
-        await _sleep(duration_us)
-        return not self._calm
-
-    def _stop_in_beat(self, server: SimulatedServer, fault: Fault) -> None:
-        """As it renews its leases, or its successor as it wins them."""
-        if fault.amount < 2:
-            self._slow_leases[server.process] = server
-            self._stops[server.process] = ("beat heard" if fault.amount else "beat", fault)
-            return
-        self.kill(server)
-        call = "acquire" if fault.amount == 2 else "acquire heard"
-        successor = self.start_server()
-        self._slow_leases[successor.process] = successor
-        self._stops[successor.process] = (call, fault)
-
-    def _lease_call(self, process: Process, name: str) -> int:
-        """Done in the store, or answered, and nobody is awake to hear of it; such a process waits
-        for its leases long, afterwards at times for longer than it has patience."""
-        server = self._slow_leases.get(process)
-        if server is None or self._calm:
-            return 0
-        wanted, fault = self._stops.get(process, ("", None))
-        if fault is None:
-            return self._lingers.choice((0, 2 * Terms().patience_us))
-        if name == wanted and (server.ledger.owned or "acquire" in name):
-            del self._stops[process]
-            process.stop()
-            self._spawn(self._sleep_through(server, fault))
-        return self._lingers.randrange(Terms().patience_us)
-
-    async def _sleep_through(self, server: SimulatedServer, fault: Fault) -> None:
-        """Another takes over meanwhile, and callers go on asking who sleeps."""
-        process = server.process
-        self.note(f"{process.name} is stopped in a beat")
-        self.start_server()
-        self.network.favoured = server
-        prober = Process(self.loop, f"prober of {process.name}", SimulatedClock(self.time))
-        self.processes.append(prober)
-        prober.spawn(self._probe(prober))
-        if await self._lasts(fault.duration_us):
-            self.note(f"{process.name} wakes up")
-            process.resume()
-        if await self._lasts(SECOND):
-            self.kill(server)
-        self.network.favoured = None
-        prober.kill()
-
-    async def _probe(self, prober: Process) -> None:
-        """Ask for what rests on the state alone, again and again."""
-        for number in count():
-            await _sleep(PROBE_US)
-            tenant, request_id = TENANTS[number % len(TENANTS)], f"probe-{number}"
-            kind, fields = PROBES[number // len(TENANTS) % len(PROBES)]
-            call = Call(kind, tenant, ROOTS[tenant][0], request_id, fields)
-            self.network.call(prober, call, lambda reply: None)
 
     # -- projectors --------------------------------------------------------------------------------
 
@@ -405,18 +274,6 @@ class World:
         self.processes.append(process)
         process.spawn(run_projector(self.projections))
         return process
-
-    async def _projector_fault(self, fault: Fault) -> None:
-        if not self.scenario.projector:
-            return
-        if fault.kind is FaultKind.PROJECTOR_CRASH:
-            self.projectors[-1].kill()
-            if await self._lasts(fault.duration_us):
-                self.start_projector()
-        else:
-            second = self.start_projector()
-            if await self._lasts(fault.duration_us):
-                second.kill()
 
     async def _projected(self) -> None:
         """Return when the read models have come to the end of the journal."""
@@ -433,29 +290,31 @@ class World:
                 return
             await _sleep(100_000)
 
-    def _on_step(self, owner: Any) -> None:
-        target = self._targets.get(owner)
+    def on_step(self, owner: Any) -> None:
+        """Kill the server whose step it was to be."""
+        target = self.targets.get(owner)
         if target is None or owner.steps < target:
             return
-        del self._targets[owner]
+        del self.targets[owner]
         for server in self.alive:
             if server.process is owner:
                 self.kill(server)
-        self._spawn(self._start_later())
+        self.spawn(self._start_later())
 
     async def _start_later(self) -> None:
         await _sleep(self._clocks.randrange(SECOND))
-        self._ensure_server()
+        self.ensure_server()
 
-    async def _restart(self, server: SimulatedServer) -> None:
+    async def restart(self, server: SimulatedServer) -> None:
+        """SIGTERM, and another one once it has ended, or has not for 10 s."""
         if server in self.network.hosts:
             self.network.hosts.remove(server)
         self.note(f"{server.process.name} is told to stop")
         self._retiring.append(server)
         await asyncio.wait([server.process.spawn(server.stop())], timeout=10)
         self.kill(server)
-        if not self._calm:
-            self._ensure_server()
+        if not self.calm:
+            self.ensure_server()
 
     def _be_calm(self) -> None:
         """No fault any more; one server is left.
@@ -463,15 +322,14 @@ class World:
         Without leases the last one started anew: one that was superseded while it was idle would
         learn of it only when it writes, which a lease would have told it.
         """
-        self._calm = True
+        self.calm = True
         self.note("calm")
         writer.SWEEP_ENTRIES_MAX = SWEEP_ENTRIES_MAX  # type: ignore[attr-defined]
         self.database.away = False
         self.database.faults = DiskFaults(trip_us=self.scenario.disk.trip_us)
         self.network.faults = NetworkFaults(trip_us=self.scenario.network.trip_us)
-        self._targets.clear()
-        self._stops.clear()
-        self.network.favoured = None
+        self.targets.clear()
+        self._faults.end()
         for server in self._retiring:
             self.kill(server)
         for server in self.alive:
@@ -479,7 +337,7 @@ class World:
             server.process.resume()
         for server in self.alive[:-1] if self.scenario.leases else self.alive:
             self.kill(server)
-        self._ensure_server()
+        self.ensure_server()
 
     # -- the play ----------------------------------------------------------------------------------
 
@@ -501,14 +359,14 @@ class World:
         if scenario.projector:
             self.start_projector()
         for fault in scenario.faults:
-            self._spawn(self._happen(fault))
+            self.spawn(self._faults.happen(fault))
         if scenario.tight:
             self._start_listing()
         clients = self._clients()
         last_us = max((each.at_us + each.duration_us for each in scenario.faults), default=0)
-        await asyncio.wait(clients, timeout=(last_us + 12 * SECOND) / US_A_SECOND)
+        await asyncio.wait(clients, timeout=(last_us + 12 * SECOND) / SECOND_US)
         self._be_calm()
-        await asyncio.wait(clients, timeout=ANSWERED_WITHIN_US / US_A_SECOND)
+        await asyncio.wait(clients, timeout=ANSWERED_WITHIN_US / SECOND_US)
         for client in clients:
             if client.done():
                 client.result()
@@ -556,7 +414,9 @@ class World:
     async def _begin(self, server: SimulatedServer) -> None:
         """Assets, prices and the accounts that stand from the beginning."""
         await server.ready.wait()
-        await asyncio.gather(*[_begin_tenant(server.ledger, tenant) for tenant in TENANTS])
+        await asyncio.gather(
+            *[_begin_tenant(server.ledger, tenant, plans=self.scenario.plans) for tenant in TENANTS]
+        )
 
     async def _farewell(self, server: SimulatedServer) -> None:
         """One entry more on every shard: a writer that was superseded finds out by it. Where a
@@ -644,11 +504,13 @@ def _rests_on_state(reply: Reply) -> list[Mark]:
     return [] if reply.status is Status.RECORDED else [reply.mark]
 
 
-async def _begin_tenant(ledger: Ledger, tenant: int) -> None:
+async def _begin_tenant(ledger: Ledger, tenant: int, *, plans: bool) -> None:
     for code, scale, kind in ASSETS:
         await ledger.publish_asset(tenant, code, scale, kind)
     for named in CARDS:
         await ledger.publish_card(tenant, card(*named, 0))
+    for name in PLANS if plans else ():
+        await ledger.publish_package(tenant, name, plan(name, 0))
     for names in (ROOTS[tenant], CHILDREN[tenant]):
         await asyncio.gather(
             *[
@@ -661,7 +523,7 @@ async def _begin_tenant(ledger: Ledger, tenant: int) -> None:
 
 
 async def _sleep(duration_us: int) -> None:
-    await asyncio.sleep(duration_us / US_A_SECOND)
+    await asyncio.sleep(duration_us / SECOND_US)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ NOTHING_FRESH_S: Final = 1.0  # where nothing was learned yet
 WAIT_S: Final = 0.25
 KNOWN_MAX: Final = 20_000  # x ~1 kB = 20 MB
 READING_MAX: Final = 4  # at a time; a reading takes 1 ms of this process, about
+WAITING_MAX: Final = 256  # readings begun for questions of many: WAIT_S of this process, about
 
 _SQL: Final = load("sizing")
 _CIRCLES: Final = (SizedBy.ACCOUNT, SizedBy.ATTRIBUTES, SizedBy.PRODUCT)
@@ -70,8 +71,7 @@ class Learned:
         now_us: int,
     ) -> tuple[Sized, ...]:
         """What was learned of each quantity of a rule, in its order."""
-        values = values_of(attributes, rule.attributes)
-        wanted = Wanted(tenant, rule, values, account)
+        wanted = wanted_of(tenant, rule, attributes, account)
         known = self._known.get(wanted)
         if known is None:
             reading = self._read_again(wanted, now_us)
@@ -80,12 +80,41 @@ class Learned:
             with contextlib.suppress(TimeoutError):
                 return await asyncio.wait_for(asyncio.shield(reading), WAIT_S)
             return nothing_of(rule)
-        learned = any(each.by != SizedBy.NONE for each in known.sizes)
-        fresh_s = self._fresh_s if learned else NOTHING_FRESH_S
-        if asyncio.get_running_loop().time() - known.read_at > fresh_s:
+        if self._is_old(known):
             self._read_again(wanted, now_us)
         self._known.move_to_end(wanted)
         return known.sizes
+
+    async def sizes_of_many(
+        self, wanted: Iterable[Wanted], now_us: int
+    ) -> dict[Wanted, tuple[Sized, ...]]:
+        """The same of many at once: what is not known yet is waited for together, and is as nothing
+        learned where that takes longer than WAIT_S or too much is being read already."""
+        found: dict[Wanted, tuple[Sized, ...]] = {}
+        reading: dict[Wanted, asyncio.Task[tuple[Sized, ...]]] = {}
+        for each in wanted:
+            known = self._known.get(each)
+            found[each] = known.sizes if known is not None else nothing_of(each.rule)
+            if known is not None:
+                self._known.move_to_end(each)
+            if known is not None and not self._is_old(known):
+                continue
+            if each not in self._underway and len(self._underway) >= WAITING_MAX:
+                continue
+            task = self._read_again(each, now_us)
+            if task is not None and known is None:
+                reading[each] = task
+        if reading:
+            await asyncio.wait(reading.values(), timeout=WAIT_S)
+            for each, task in reading.items():
+                if task.done() and not task.cancelled():
+                    found[each] = task.result()
+        return found
+
+    def _is_old(self, known: Known) -> bool:
+        learned = any(each.by != SizedBy.NONE for each in known.sizes)
+        fresh_s = self._fresh_s if learned else NOTHING_FRESH_S
+        return asyncio.get_running_loop().time() - known.read_at > fresh_s
 
     async def close(self) -> None:
         """Give up what is being read."""
@@ -143,6 +172,11 @@ class Learned:
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)
         return sizes
+
+
+def wanted_of(tenant: int, rule: SizingRule, attributes: Mapping[str, str], account: int) -> Wanted:
+    """By what it is remembered what a rule learned for work with these attributes."""
+    return Wanted(tenant, rule, values_of(attributes, rule.attributes), account)
 
 
 def nothing_of(rule: SizingRule) -> tuple[Sized, ...]:

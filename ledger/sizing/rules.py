@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.core.limits import INT64_MAX
+from ledger.core.limits import DAY_US, INT64_MAX
 from rating.card import ATTRIBUTE_NAME_BYTES_MAX
 from rating.faults import CardFault, check_between, check_count, check_name
 
@@ -22,7 +22,7 @@ PERMILLE_MAX: Final = 999
 OBSERVATIONS_MIN: Final = 10
 OBSERVATIONS_MAX: Final = 1_000_000
 OBSERVATIONS_DEFAULT: Final = 100
-FORTNIGHT_US: Final = 14 * 24 * 3_600 * 1_000_000
+FORTNIGHT_US: Final = 14 * DAY_US
 
 
 class SizingRule(msgspec.Struct, frozen=True):

@@ -6,6 +6,8 @@
     tallies                 counters and histograms as plain integers
     observer                what the engine says of batches: metrics, batch and commit spans
     metrics                 the tallies in Prometheus's words
+    http_bounds             how long its connections may take, and how many there are
+    bounded_http            one of them
     side_port               /metrics, /healthz and /readyz over HTTP, on loopback
     telemetry               all of it put together from the environment
 

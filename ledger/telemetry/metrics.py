@@ -6,7 +6,6 @@ Durations are seconds and sizes plain numbers, as Prometheus has them. Must not 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -20,10 +19,9 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from ledger.core.limits import SECOND_US
 from ledger.telemetry.spans import SpanExport
 from ledger.telemetry.tallies import Histogram, Tallies
-
-US_A_SECOND: Final = 1_000_000
 
 
 class TallyCollector(Collector):
@@ -60,7 +58,7 @@ class TallyCollector(Collector):
                 ([method, code], histogram)
                 for (method, code), histogram in list(tallies.calls.items())
             ],
-            US_A_SECOND,
+            SECOND_US,
         )  # fmt: skip
         yield from self._journal()
         yield from self._shards()
@@ -81,7 +79,7 @@ class TallyCollector(Collector):
         )  # fmt: skip
         yield _histograms(
             "drawdown_commit_duration_seconds", "Time that the journal took for a batch.", [],
-            [([], tallies.commit_us)], US_A_SECOND,
+            [([], tallies.commit_us)], SECOND_US,
         )  # fmt: skip
         yield _counter(
             "drawdown_commits", "Commits by result; all but durable reopen the shard.", ["result"],
@@ -124,7 +122,7 @@ class TallyCollector(Collector):
         ]  # fmt: skip
         for name, text, durations in seconds:
             yield _gauge(
-                f"drawdown_{name}", text, ((place, us / US_A_SECOND) for place, us in
+                f"drawdown_{name}", text, ((place, us / SECOND_US) for place, us in
                                            enumerate(durations)),
             )  # fmt: skip
         gauges: list[tuple[str, str, Sequence[int]]] = [
@@ -154,11 +152,11 @@ class TallyCollector(Collector):
             yield _gauge(f"drawdown_{name}", text, enumerate(values))
         yield _gauge(
             "drawdown_replay_duration_seconds", "Time that the last opening took.",
-            ((shard, us / US_A_SECOND) for shard, us in enumerate(tallies.opening_us)),
+            ((shard, us / SECOND_US) for shard, us in enumerate(tallies.opening_us)),
         )  # fmt: skip
         yield _gauge(
             "drawdown_lease_left_seconds", "How long reads may be answered without a renewal.",
-            ((shard, us / US_A_SECOND) for shard, us in enumerate(tallies.lease_left_us)),
+            ((shard, us / SECOND_US) for shard, us in enumerate(tallies.lease_left_us)),
         )  # fmt: skip
         yield _counter(
             "drawdown_takeovers", "Shards taken that another server had before.", [],
@@ -181,9 +179,22 @@ class TallyCollector(Collector):
         )
         let_in.add_metric(["running"], running)
         let_in.add_metric(["ended"], ended)
+        let_in.add_metric(["unread"], tallies.let_in_unread)
         yield let_in
         yield GaugeMetricFamily(
             "drawdown_gateway_let_in_bytes", "What those take on this server's disk.", kept_bytes
+        )
+        yield GaugeMetricFamily(
+            "drawdown_gateway_let_in_oldest_seconds",
+            "How long the oldest of those is here: since it was let in, or taken up at the start.",
+            tallies.let_in_oldest_us / SECOND_US,
+        )
+        yield _histograms(
+            "drawdown_gateway_let_in_recorded_seconds",
+            "How long what was let in was here until it was recorded.",
+            [],
+            [([], tallies.let_in_us)],
+            SECOND_US,
         )
         yield _counter(
             "drawdown_suspense_rated", "Entries that rated usage which had waited.", ["shard"],
@@ -204,7 +215,7 @@ class TallyCollector(Collector):
         yield _gauge(
             "drawdown_projection_lag_seconds", "Age of what the read models show; 0 = all of it.",
             (
-                (shard, max(0, self._now_us() - tallies.projected_at_us[shard]) / US_A_SECOND)
+                (shard, max(0, self._now_us() - tallies.projected_at_us[shard]) / SECOND_US)
                 if entries
                 else (shard, 0)
                 for shard, entries in behind.items()

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from grpc.aio import ServicerContext
 
+from ledger.api.tracing import Away
 from ledger.telemetry.sampling import Sampler
 from ledger.telemetry.spans import AttributeValue, SpanExport, SpanRecord
 from ledger.telemetry.tallies import Histogram, Tallies, add
@@ -124,6 +125,45 @@ class RpcTelemetry:
         sizes = self._tallies.sizes
         sizes[learned_of] = sizes.get(learned_of, 0) + 1
 
+    def away_started(self, traceparent: str) -> RpcSpan | None:
+        """Always recorded, as what fails by our fault is."""
+        parent = parse_traceparent(traceparent) if traceparent else None
+        if self._export is None:
+            return None if parent is None else RpcSpan(parent.trace_id, parent, False)
+        trace_id = parent.trace_id if parent is not None else new_trace_id()
+        return RpcSpan(trace_id, parent, True)
+
+    def away_ended(self, span: Any, ended: Away, started_us: int) -> None:
+        """One span, below what it belongs to and linked to it: that may be long over."""
+        if self._export is None or not isinstance(span, RpcSpan):
+            return
+        ended_ns, parent = time.time_ns(), span.parent
+        attributes: dict[str, AttributeValue] = {**ended.said}
+        if ended.method:
+            attributes |= _of_call(ended.method, ended.code)
+        error = "" if ended.code == "OK" else ended.code
+        if error:
+            attributes[ERROR_TYPE] = error
+        self._export.offer(
+            SpanRecord(
+                name=ended.name,
+                kind="CLIENT" if ended.method else "INTERNAL",
+                trace_id=span.trace_id,
+                span_id=span.span_id,
+                parent_id=parent.span_id if parent is not None else b"",
+                parent_remote=True,
+                start_ns=ended_ns - (time.monotonic_ns() - started_us * 1_000),
+                end_ns=ended_ns,
+                attributes=attributes,
+                links=[(parent.trace_id, parent.span_id)] if parent is not None else (),
+                error=error,
+            )
+        )
+
+    def recorded_after(self, waited_us: int) -> None:
+        """Count one."""
+        self._tallies.let_in_us.observe(waited_us)
+
 
 def new_trace_id() -> bytes:
     """16 random bytes."""
@@ -136,11 +176,7 @@ def new_span_id() -> bytes:
 
 
 def _record(method: str, span: RpcSpan, code: str, elapsed_us: int, failed: bool) -> SpanRecord:
-    attributes: dict[str, AttributeValue] = {
-        RPC_SYSTEM_NAME: "grpc",
-        RPC_METHOD: method,
-        RPC_RESPONSE_STATUS_CODE: code,
-    }
+    attributes = _of_call(method, code)
     if span.batch:
         attributes["drawdown.batch"] = span.batch
     if failed:
@@ -158,3 +194,7 @@ def _record(method: str, span: RpcSpan, code: str, elapsed_us: int, failed: bool
         attributes=attributes,
         error=code if failed else "",
     )
+
+
+def _of_call(method: str, code: str) -> dict[str, AttributeValue]:
+    return {RPC_SYSTEM_NAME: "grpc", RPC_METHOD: method, RPC_RESPONSE_STATUS_CODE: code}

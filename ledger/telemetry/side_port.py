@@ -10,6 +10,7 @@ is for everybody.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 import time
@@ -26,11 +27,12 @@ from starlette.routing import Route
 
 from ledger.auth.principal import ALL_TENANTS, Principal, Scope
 from ledger.auth.refusals import AuthRefused, Undecided
+from ledger.telemetry.bounded_http import BoundedProtocol
+from ledger.telemetry.http_bounds import Bounds
 
 BEAT_US: Final = 1_000_000  # how often the loop says that it lives
 BEATS_MISSED_MAX: Final = 10
-IDLE_S: Final = 60  # a connection that says nothing is let go
-CONNECTIONS_MAX: Final = 1_000
+KEPT_S: Final = 86_400  # Bounds ends connections before
 STOP_S: Final = 2  # for answers under way
 
 Readiness = Callable[[], dict[str, str]]
@@ -81,6 +83,7 @@ class SidePort:
         heart: Heart,
         readiness: Readiness,
         routes: Sequence[Route] = (),
+        bounds: Bounds | None = None,
     ) -> None:
         """`port` 0 takes a free one. Raises OSError where the address cannot be taken."""
         self._metrics = metrics
@@ -99,16 +102,17 @@ class SidePort:
         config = uvicorn.Config(
             Starlette(routes=ours, exception_handlers={404: self._nothing_here}),
             loop="none",
-            http="h11",
+            http=type("Connection", (BoundedProtocol,), {"bounds": bounds or Bounds()}),
             ws="none",
             lifespan="off",
             log_config=None,  # scrapes are no news
             access_log=False,
             server_header=False,
-            timeout_keep_alive=IDLE_S,
+            proxy_headers=False,
+            timeout_keep_alive=KEPT_S,
             timeout_graceful_shutdown=STOP_S,
-            limit_concurrency=CONNECTIONS_MAX,
         )
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what strangers send is no news
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="side-port", daemon=True)
         self._thread.start()

@@ -16,6 +16,10 @@ DURATION_BOUNDS_US: Final = (
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000,
     250_000, 500_000, 1_000_000, 2_500_000, 10_000_000,
 )  # fmt: skip
+WAIT_BOUNDS_US: Final = (
+    1_000_000, 5_000_000, 15_000_000, 60_000_000, 300_000_000, 900_000_000, 3_600_000_000,
+    21_600_000_000, 86_400_000_000,
+)  # fmt: skip
 SIZE_BOUNDS: Final = (1, 2, 5, 10, 50, 100, 500, 1_000, 2_000, 4_000, 8_192, 16_384, 65_536)
 
 
@@ -85,6 +89,9 @@ class Tallies:
         self.forwards: dict[tuple[str, str], int] = {}  # calls passed on, by (method, result)
         self.gateway_away: dict[str, int] = {}  # what gateways were told meanwhile, and its end
         self.let_in = (0, 0, 0)  # (running, ended, bytes on the disk) of what is not recorded yet
+        self.let_in_unread = 0  # records of it that are another version's
+        self.let_in_oldest_us = 0  # age of the oldest of it
+        self.let_in_us = Histogram(WAIT_BOUNDS_US)  # until it was recorded
         self.openings = [0] * shards
         self.opening_us = [0] * shards  # the last replay took so long
         self.durable = [0] * shards  # entries

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from ledger.v1 import runway_pb2 as _runway_pb2
 from ledger.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -510,6 +511,7 @@ class WatchedAccount(_message.Message):
     FROZEN_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
     NO_BUDGETS_FIELD_NUMBER: _builtins.int
+    RUNWAYS_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Its id."""
     frozen: _builtins.bool
@@ -538,6 +540,10 @@ class WatchedAccount(_message.Message):
     def prices(self) -> Global___WatchedPrices:
         """What prices its usage; absent = as before."""
 
+    @_builtins.property
+    def runways(self) -> Global___WatchedRunways:
+        """Its runway alerts with what they have told; absent = as before, or it never had one."""
+
     def __init__(
         self,
         *,
@@ -549,14 +555,39 @@ class WatchedAccount(_message.Message):
         frozen: _builtins.bool = ...,
         closed: _builtins.bool = ...,
         no_budgets: _builtins.bool = ...,
+        runways: Global___WatchedRunways | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["prices", b"prices"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["prices", b"prices", "runways", b"runways"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "balances", b"balances", "budgets", b"budgets", "closed", b"closed", "frozen", b"frozen", "holds", b"holds", "no_budgets", b"no_budgets", "prices", b"prices"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "balances", b"balances", "budgets", b"budgets", "closed", b"closed", "frozen", b"frozen", "holds", b"holds", "no_budgets", b"no_budgets", "prices", b"prices", "runways", b"runways"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchedAccount: _TypeAlias = WatchedAccount  # noqa: Y015
+
+@_typing.final
+class WatchedRunways(_message.Message):
+    """The runway alerts of an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALERTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def alerts(self) -> _containers.RepeatedCompositeFieldContainer[_runway_pb2.RunwayAlert]:
+        """Those in force, ascending by asset as it was created; empty = the last was removed."""
+
+    def __init__(
+        self,
+        *,
+        alerts: _abc.Iterable[_runway_pb2.RunwayAlert] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchedRunways: _TypeAlias = WatchedRunways  # noqa: Y015
 
 @_typing.final
 class WatchedHold(_message.Message):
@@ -651,22 +682,29 @@ class WatchedPrices(_message.Message):
     RATE_CARD_FIELD_NUMBER: _builtins.int
     RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
     OVERRIDES_VERSION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     rate_card: _builtins.str
     """Name of the rate card that its policy, or an ancestor's, names."""
     rate_card_version: _builtins.int
-    """Version of that card in force; 0 = none."""
+    """Version of that card in force, or of the card that it means where it is an alias; 0 = none."""
     overrides_version: _builtins.int
     """Version of the account's own price overrides, from 1; 0 = it never had any."""
+    revision: _builtins.str
+    """Opaque, 32 bytes: another one whenever what prices the account is another: the card that an
+    alias means, its version, and overrides in force of the account, of those above it, of contracts
+    and of packages.
+    """
     def __init__(
         self,
         *,
         rate_card: _builtins.str = ...,
         rate_card_version: _builtins.int = ...,
         overrides_version: _builtins.int = ...,
+        revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["overrides_version", b"overrides_version", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["overrides_version", b"overrides_version", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

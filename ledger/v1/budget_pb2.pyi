@@ -826,6 +826,7 @@ class GetOperationBudgetResponse(_message.Message):
     IDLE_US_FIELD_NUMBER: _builtins.int
     ENDS_AT_US_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
     operation_key: _builtins.str
     """Key of the operation that has it, 32 hexadecimal digits: another than was asked for where that
     is below it.
@@ -840,6 +841,10 @@ class GetOperationBudgetResponse(_message.Message):
     """When it ends if nothing counts in it any more and no hold pends in it, in microseconds."""
     position: _builtins.str
     """The position that the answer is as of."""
+    policy_version: _builtins.int
+    """Version of the policy that gave the budget, or would with the first call, of the package where
+    that carries it; 0 = it was set by hand.
+    """
     @_builtins.property
     def budget(self) -> Global___BudgetStanding:
         """The budget, and what it has counted of the operation that has it and of all below that; its name
@@ -855,11 +860,198 @@ class GetOperationBudgetResponse(_message.Message):
         idle_us: _builtins.int = ...,
         ends_at_us: _builtins.int = ...,
         position: _builtins.str = ...,
+        policy_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "ends_at_us", b"ends_at_us", "idle_us", b"idle_us", "operation_key", b"operation_key", "operations_below", b"operations_below", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "ends_at_us", b"ends_at_us", "idle_us", b"idle_us", "operation_key", b"operation_key", "operations_below", b"operations_below", "policy_version", b"policy_version", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetOperationBudgetResponse: _TypeAlias = GetOperationBudgetResponse  # noqa: Y015
+
+@_typing.final
+class OperationPolicy(_message.Message):
+    """What each operation of an account may use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    IDLE_US_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PACKAGE_FIELD_NUMBER: _builtins.int
+    idle_us: _builtins.int
+    """For how long such a budget may stand idle, in microseconds."""
+    version: _builtins.int
+    """Counts from 1, also over removals; 0 = none was ever set."""
+    account: _builtins.str
+    """Id of the account that has it."""
+    package: _builtins.str
+    """Name of the package that carries it, whose `version` it is; empty = the account's own."""
+    @_builtins.property
+    def budget(self) -> Global___Budget:
+        """The budget that each gets: without a name, a window, a version or group_by. Unset = none: the
+        policy was removed, or never set.
+        """
+
+    def __init__(
+        self,
+        *,
+        budget: Global___Budget | None = ...,
+        idle_us: _builtins.int = ...,
+        version: _builtins.int = ...,
+        account: _builtins.str = ...,
+        package: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "budget", b"budget", "idle_us", b"idle_us", "package", b"package", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OperationPolicy: _TypeAlias = OperationPolicy  # noqa: Y015
+
+@_typing.final
+class SetOperationPolicyRequest(_message.Message):
+    """Sets what each operation of an account may use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
+    IDLE_US_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    idle_us: _builtins.int
+    """For how many microseconds nothing may count in it before it ends, unless holds pend there; at
+    most 35 days; 0 = 24 hours.
+    """
+    expected_version: _builtins.int
+    """Version that is replaced; 0 = whatever it is."""
+    @_builtins.property
+    def budget(self) -> Global___Budget:
+        """The budget that each gets, without a name, a window or group_by; unset = remove the policy."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        budget: Global___Budget | None = ...,
+        idle_us: _builtins.int = ...,
+        expected_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "budget", b"budget", "expected_version", b"expected_version", "idle_us", b"idle_us", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOperationPolicyRequest: _TypeAlias = SetOperationPolicyRequest  # noqa: Y015
+
+@_typing.final
+class SetOperationPolicyResponse(_message.Message):
+    """The policy that was set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    position: _builtins.str
+    """Where it is recorded."""
+    replayed: _builtins.bool
+    """True: the request_id was recorded before with the same body."""
+    @_builtins.property
+    def policy(self) -> Global___OperationPolicy:
+        """It, with its version."""
+
+    def __init__(
+        self,
+        *,
+        policy: Global___OperationPolicy | None = ...,
+        position: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "position", b"position", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOperationPolicyResponse: _TypeAlias = SetOperationPolicyResponse  # noqa: Y015
+
+@_typing.final
+class GetOperationPolicyRequest(_message.Message):
+    """Names an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    min_position: _builtins.str
+    """Answer from this position or a later one; empty = from what is durable."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        min_position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "min_position", b"min_position", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOperationPolicyRequest: _TypeAlias = GetOperationPolicyRequest  # noqa: Y015
+
+@_typing.final
+class GetOperationPolicyResponse(_message.Message):
+    """What each operation of an account may use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWN_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    position: _builtins.str
+    """The position that the answer is as of."""
+    @_builtins.property
+    def own(self) -> Global___OperationPolicy:
+        """The account's own."""
+
+    @_builtins.property
+    def standing(self) -> Global___OperationPolicy:
+        """That which counts: its own, else that of its package, else that of the nearest account above it;
+        unset = none does.
+        """
+
+    def __init__(
+        self,
+        *,
+        own: Global___OperationPolicy | None = ...,
+        standing: Global___OperationPolicy | None = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["own", b"own", "standing", b"standing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["own", b"own", "position", b"position", "standing", b"standing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOperationPolicyResponse: _TypeAlias = GetOperationPolicyResponse  # noqa: Y015

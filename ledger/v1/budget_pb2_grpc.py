@@ -77,6 +77,16 @@ class BudgetServiceStub:
                 request_serializer=ledger_dot_v1_dot_budget__pb2.GetOperationBudgetRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_budget__pb2.GetOperationBudgetResponse.FromString,
                 _registered_method=True)
+        self.SetOperationPolicy = channel.unary_unary(
+                '/ledger.v1.BudgetService/SetOperationPolicy',
+                request_serializer=ledger_dot_v1_dot_budget__pb2.SetOperationPolicyRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_budget__pb2.SetOperationPolicyResponse.FromString,
+                _registered_method=True)
+        self.GetOperationPolicy = channel.unary_unary(
+                '/ledger.v1.BudgetService/GetOperationPolicy',
+                request_serializer=ledger_dot_v1_dot_budget__pb2.GetOperationPolicyRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_budget__pb2.GetOperationPolicyResponse.FromString,
+                _registered_method=True)
 
 
 class BudgetServiceServicer:
@@ -150,6 +160,24 @@ class BudgetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetOperationPolicy(self, request, context):
+        """Says what each operation of the account, and of those below it, may use that has no budget set by
+        hand: the first call that names the operation, or names it as its parent, gives it a budget by
+        the policy of the nearest account that has one. Without a budget the policy is removed, and the
+        account goes by those above it. Operations that have a budget keep it.
+        ABORTED where expected_version differs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOperationPolicy(self, request, context):
+        """Shows the policy of operations that an account has, and that which counts for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BudgetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -187,6 +215,16 @@ def add_BudgetServiceServicer_to_server(servicer, server):
                     servicer.GetOperationBudget,
                     request_deserializer=ledger_dot_v1_dot_budget__pb2.GetOperationBudgetRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_budget__pb2.GetOperationBudgetResponse.SerializeToString,
+            ),
+            'SetOperationPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetOperationPolicy,
+                    request_deserializer=ledger_dot_v1_dot_budget__pb2.SetOperationPolicyRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_budget__pb2.SetOperationPolicyResponse.SerializeToString,
+            ),
+            'GetOperationPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOperationPolicy,
+                    request_deserializer=ledger_dot_v1_dot_budget__pb2.GetOperationPolicyRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_budget__pb2.GetOperationPolicyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -386,6 +424,60 @@ class BudgetService:
             '/ledger.v1.BudgetService/GetOperationBudget',
             ledger_dot_v1_dot_budget__pb2.GetOperationBudgetRequest.SerializeToString,
             ledger_dot_v1_dot_budget__pb2.GetOperationBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetOperationPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.BudgetService/SetOperationPolicy',
+            ledger_dot_v1_dot_budget__pb2.SetOperationPolicyRequest.SerializeToString,
+            ledger_dot_v1_dot_budget__pb2.SetOperationPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOperationPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.BudgetService/GetOperationPolicy',
+            ledger_dot_v1_dot_budget__pb2.GetOperationPolicyRequest.SerializeToString,
+            ledger_dot_v1_dot_budget__pb2.GetOperationPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

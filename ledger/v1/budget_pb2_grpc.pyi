@@ -70,6 +70,15 @@ class BudgetServiceStub:
     """
     GetOperationBudget: _grpc.UnaryUnaryMultiCallable[_budget_pb2.GetOperationBudgetRequest, _budget_pb2.GetOperationBudgetResponse]
     """Shows the nearest budget that covers an operation, with what is used and left."""
+    SetOperationPolicy: _grpc.UnaryUnaryMultiCallable[_budget_pb2.SetOperationPolicyRequest, _budget_pb2.SetOperationPolicyResponse]
+    """Says what each operation of the account, and of those below it, may use that has no budget set by
+    hand: the first call that names the operation, or names it as its parent, gives it a budget by
+    the policy of the nearest account that has one. Without a budget the policy is removed, and the
+    account goes by those above it. Operations that have a budget keep it.
+    ABORTED where expected_version differs.
+    """
+    GetOperationPolicy: _grpc.UnaryUnaryMultiCallable[_budget_pb2.GetOperationPolicyRequest, _budget_pb2.GetOperationPolicyResponse]
+    """Shows the policy of operations that an account has, and that which counts for it."""
 
 @_typing.type_check_only
 class BudgetServiceAsyncStub(BudgetServiceStub):
@@ -113,6 +122,15 @@ class BudgetServiceAsyncStub(BudgetServiceStub):
     """
     GetOperationBudget: _aio.UnaryUnaryMultiCallable[_budget_pb2.GetOperationBudgetRequest, _budget_pb2.GetOperationBudgetResponse]  # type: ignore[assignment]
     """Shows the nearest budget that covers an operation, with what is used and left."""
+    SetOperationPolicy: _aio.UnaryUnaryMultiCallable[_budget_pb2.SetOperationPolicyRequest, _budget_pb2.SetOperationPolicyResponse]  # type: ignore[assignment]
+    """Says what each operation of the account, and of those below it, may use that has no budget set by
+    hand: the first call that names the operation, or names it as its parent, gives it a budget by
+    the policy of the nearest account that has one. Without a budget the policy is removed, and the
+    account goes by those above it. Operations that have a budget keep it.
+    ABORTED where expected_version differs.
+    """
+    GetOperationPolicy: _aio.UnaryUnaryMultiCallable[_budget_pb2.GetOperationPolicyRequest, _budget_pb2.GetOperationPolicyResponse]  # type: ignore[assignment]
+    """Shows the policy of operations that an account has, and that which counts for it."""
 
 class BudgetServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the budgets of accounts.
@@ -195,5 +213,26 @@ class BudgetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_budget_pb2.GetOperationBudgetResponse, _abc.Awaitable[_budget_pb2.GetOperationBudgetResponse]]:
         """Shows the nearest budget that covers an operation, with what is used and left."""
+
+    @_abc_1.abstractmethod
+    def SetOperationPolicy(
+        self,
+        request: _budget_pb2.SetOperationPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.SetOperationPolicyResponse, _abc.Awaitable[_budget_pb2.SetOperationPolicyResponse]]:
+        """Says what each operation of the account, and of those below it, may use that has no budget set by
+        hand: the first call that names the operation, or names it as its parent, gives it a budget by
+        the policy of the nearest account that has one. Without a budget the policy is removed, and the
+        account goes by those above it. Operations that have a budget keep it.
+        ABORTED where expected_version differs.
+        """
+
+    @_abc_1.abstractmethod
+    def GetOperationPolicy(
+        self,
+        request: _budget_pb2.GetOperationPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.GetOperationPolicyResponse, _abc.Awaitable[_budget_pb2.GetOperationPolicyResponse]]:
+        """Shows the policy of operations that an account has, and that which counts for it."""
 
 def add_BudgetServiceServicer_to_server(servicer: BudgetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -11,6 +11,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from ledger.v1 import correction_pb2 as _correction_pb2
 from ledger.v1 import types_pb2 as _types_pb2
 from ledger.v1 import usage_pb2 as _usage_pb2
 from rating.v1 import card_pb2 as _card_pb2
@@ -613,6 +614,7 @@ class DecidingLimit(_message.Message):
     LEFT_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     SHARED_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
     kind: Global___LimitKind.ValueType
     """What it is."""
     account: _builtins.str
@@ -625,6 +627,10 @@ class DecidingLimit(_message.Message):
     """What was left of it, in what it counts: minor units of the asset, or a quantity."""
     shared: _builtins.bool
     """The value counts together with others, which are more than may have a counter: `left` is theirs."""
+    policy_version: _builtins.int
+    """Of the budget of an operation: version of the policy that gave it, of the package where that
+    carries it; 0 = it was set by hand.
+    """
     @_builtins.property
     def value(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Of a budget with group_by: the value that it does not allow, of each of those attributes."""
@@ -639,10 +645,11 @@ class DecidingLimit(_message.Message):
         left: _builtins.int = ...,
         value: _abc.Iterable[_builtins.str] | None = ...,
         shared: _builtins.bool = ...,
+        policy_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "id", b"id", "kind", b"kind", "left", b"left", "name", b"name", "shared", b"shared", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "id", b"id", "kind", b"kind", "left", b"left", "name", b"name", "policy_version", b"policy_version", "shared", b"shared", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -704,6 +711,7 @@ class CheckRequest(_message.Message):
     SIZING_FIELD_NUMBER: _builtins.int
     OPERATION_FIELD_NUMBER: _builtins.int
     OPERATION_PARENT_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     account: _builtins.str
@@ -716,6 +724,12 @@ class CheckRequest(_message.Message):
     """The user action that it would be a part of, at most 128 bytes; empty = none."""
     operation_parent: _builtins.str
     """The action that `operation` is a part of, at most 128 bytes; empty = none."""
+    hold_id: _builtins.str
+    """A hold of the account that covers an operation with all its calls, as Authorize and Debit take
+    it: the work would be paid by it first, and what it lacks be drawn as without it. `operation` is
+    that of the hold or one below it; empty = that of the hold. Not with a `sizing` of LEARNED; the
+    quantities are the caller's. Empty = none.
+    """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes."""
@@ -749,10 +763,11 @@ class CheckRequest(_message.Message):
         sizing: Global___Sizing.ValueType = ...,
         operation: _builtins.str = ...,
         operation_parent: _builtins.str = ...,
+        hold_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "operation", b"operation", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "hold_id", b"hold_id", "operation", b"operation", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -780,6 +795,7 @@ class CheckResponse(_message.Message):
     ALLOWED_QUANTITY_FIELD_NUMBER: _builtins.int
     RULING_FIELD_NUMBER: _builtins.int
     SIZED_FIELD_NUMBER: _builtins.int
+    FROM_HOLD_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """The decision."""
     reason: _builtins.str
@@ -813,6 +829,10 @@ class CheckResponse(_message.Message):
     allowed_quantity: _builtins.int
     """How much of the quantity that `up_to` names would be allowed; 0 where that was not asked, or it
     is denied.
+    """
+    from_hold: _builtins.int
+    """What the hold that the request names would pay of `charge`, in minor units of `asset`; the rest
+    is drawn beyond it.
     """
     @_builtins.property
     def budget_exceeded(self) -> Global___BudgetExceeded:
@@ -849,10 +869,11 @@ class CheckResponse(_message.Message):
         allowed_quantity: _builtins.int = ...,
         ruling: Global___Ruling | None = ...,
         sized: _abc.Iterable[Global___SizedQuantity] | None = ...,
+        from_hold: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["budget_exceeded", b"budget_exceeded", "limit", b"limit", "ruling", b"ruling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "charge", b"charge", "decision", b"decision", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "retry_after_us", b"retry_after_us", "ruling", b"ruling", "scale", b"scale", "sized", b"sized"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "charge", b"charge", "decision", b"decision", "from_hold", b"from_hold", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "retry_after_us", b"retry_after_us", "ruling", b"ruling", "scale", b"scale", "sized", b"sized"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -908,8 +929,11 @@ class WorkToCheck(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     QUANTITIES_FIELD_NUMBER: _builtins.int
     UP_TO_FIELD_NUMBER: _builtins.int
+    SIZING_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """What will be used, 1 to 128 bytes."""
+    sizing: Global___Sizing.ValueType
+    """Whether the estimate may be learned."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes."""
@@ -931,10 +955,11 @@ class WorkToCheck(_message.Message):
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         up_to: Global___UpTo | None = ...,
+        sizing: Global___Sizing.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "product", b"product", "quantities", b"quantities", "up_to", b"up_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "product", b"product", "quantities", b"quantities", "sizing", b"sizing", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -951,6 +976,7 @@ class CheckManyRequest(_message.Message):
     WORK_FIELD_NUMBER: _builtins.int
     OPERATION_FIELD_NUMBER: _builtins.int
     OPERATION_PARENT_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     operation: _builtins.str
@@ -959,6 +985,10 @@ class CheckManyRequest(_message.Message):
     """
     operation_parent: _builtins.str
     """The action that `operation` is a part of, at most 128 bytes; empty = none."""
+    hold_id: _builtins.str
+    """A hold that covers an operation with all its calls, as Check takes it: of the account, which is
+    the only one that is asked about. Empty = none.
+    """
     @_builtins.property
     def accounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids or aliases of accounts, 1 to 100, each 1 to 128 bytes."""
@@ -975,10 +1005,11 @@ class CheckManyRequest(_message.Message):
         work: _abc.Iterable[Global___WorkToCheck] | None = ...,
         operation: _builtins.str = ...,
         operation_parent: _builtins.str = ...,
+        hold_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "operation", b"operation", "operation_parent", b"operation_parent", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "hold_id", b"hold_id", "operation", b"operation", "operation_parent", b"operation_parent", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1071,6 +1102,9 @@ class CheckManyResponse(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     LIMIT_NAMES_FIELD_NUMBER: _builtins.int
     ALLOWED_QUANTITIES_FIELD_NUMBER: _builtins.int
+    SIZES_FIELD_NUMBER: _builtins.int
+    SIZE_NAMES_FIELD_NUMBER: _builtins.int
+    FROM_HOLD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckedAccount]:
         """The accounts, as they were given."""
@@ -1119,6 +1153,22 @@ class CheckManyResponse(_message.Message):
         asked, or it is denied. Empty where no work has one.
         """
 
+    @_builtins.property
+    def sizes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """What was learned of its quantities: an index into `size_names`, whose first is empty. Empty where
+        none of the work is sized for any of the accounts.
+        """
+
+    @_builtins.property
+    def size_names(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckedSizes]:
+        """What was learned that the columns name."""
+
+    @_builtins.property
+    def from_hold(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """What the hold that the request names would pay of the charges, in minor units of the asset of
+        the price. Empty where it names none.
+        """
+
     def __init__(
         self,
         *,
@@ -1133,14 +1183,41 @@ class CheckManyResponse(_message.Message):
         limits: _abc.Iterable[_builtins.int] | None = ...,
         limit_names: _abc.Iterable[Global___CheckedLimit] | None = ...,
         allowed_quantities: _abc.Iterable[_builtins.int] | None = ...,
+        sizes: _abc.Iterable[_builtins.int] | None = ...,
+        size_names: _abc.Iterable[Global___CheckedSizes] | None = ...,
+        from_hold: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "allowed_quantities", b"allowed_quantities", "available", b"available", "charges", b"charges", "decisions", b"decisions", "limit_names", b"limit_names", "limits", b"limits", "price_names", b"price_names", "prices", b"prices", "reason_names", b"reason_names", "reasons", b"reasons"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "allowed_quantities", b"allowed_quantities", "available", b"available", "charges", b"charges", "decisions", b"decisions", "from_hold", b"from_hold", "limit_names", b"limit_names", "limits", b"limits", "price_names", b"price_names", "prices", b"prices", "reason_names", b"reason_names", "reasons", b"reasons", "size_names", b"size_names", "sizes", b"sizes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckManyResponse: _TypeAlias = CheckManyResponse  # noqa: Y015
+
+@_typing.final
+class CheckedSizes(_message.Message):
+    """What Check says as `sized`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sized(self) -> _containers.RepeatedCompositeFieldContainer[Global___SizedQuantity]:
+        """The quantities that were learned, or were to be."""
+
+    def __init__(
+        self,
+        *,
+        sized: _abc.Iterable[Global___SizedQuantity] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sized", b"sized"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckedSizes: _TypeAlias = CheckedSizes  # noqa: Y015
 
 @_typing.final
 class CheckedLimit(_message.Message):
@@ -1228,7 +1305,7 @@ class PotStep(_message.Message):
     room: _builtins.int
     """What of it the account may take now: within caps, without what others reserved; -1 = any."""
     gives: _builtins.int
-    """What it would give to this work."""
+    """What it would give to this work, beside the hold that the request names."""
     withheld: _builtins.str
     """Why it may give nothing: NOT_YET_EFFECTIVE, EXPIRED, NOT_APPLICABLE, NOT_OF_SEAT, CAP_REACHED,
     RESERVED, HELD, NOT_FOR_HOLDS, NOT_GIVEN, LIMIT_REACHED or GRACE_ENDED; empty where it may.
@@ -1269,6 +1346,9 @@ class BudgetStep(_message.Message):
     ALLOWS_FIELD_NUMBER: _builtins.int
     HARD_FIELD_NUMBER: _builtins.int
     OF_OPERATION_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    PENDS_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Whose it is."""
     name: _builtins.str
@@ -1289,6 +1369,16 @@ class BudgetStep(_message.Message):
     """True: it refuses what is authorised; else it only counts and alerts."""
     of_operation: _builtins.bool
     """True: it is the budget of the operation, or of one above it."""
+    policy_version: _builtins.int
+    """Version of the policy that gave the operation the budget, or would by this work, of the package
+    where that carries it; 0 = none did.
+    """
+    pends: _builtins.int
+    """What of `counts` pends there already, by the hold that the request names: only the rest has to
+    find room.
+    """
+    left: _builtins.int
+    """What is left for that rest: of the window, or of that in which the hold pends, if that is less."""
     @_builtins.property
     def value(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The value that counts by itself, where the budget counts each."""
@@ -1307,14 +1397,59 @@ class BudgetStep(_message.Message):
         allows: _builtins.bool = ...,
         hard: _builtins.bool = ...,
         of_operation: _builtins.bool = ...,
+        policy_version: _builtins.int = ...,
+        pends: _builtins.int = ...,
+        left: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "allows", b"allows", "counts", b"counts", "hard", b"hard", "held", b"held", "limit", b"limit", "name", b"name", "of_operation", b"of_operation", "shared", b"shared", "used", b"used", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "allows", b"allows", "counts", b"counts", "hard", b"hard", "held", b"held", "left", b"left", "limit", b"limit", "name", b"name", "of_operation", b"of_operation", "pends", b"pends", "policy_version", b"policy_version", "shared", b"shared", "used", b"used", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BudgetStep: _TypeAlias = BudgetStep  # noqa: Y015
+
+@_typing.final
+class HoldStep(_message.Message):
+    """The hold of an operation that pays first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    GIVES_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
+    hold_id: _builtins.str
+    """The hold."""
+    asset: _builtins.str
+    """Code of its asset."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    left: _builtins.int
+    """What it reserves, in minor units of `asset`."""
+    gives: _builtins.int
+    """What it would give to this work."""
+    withheld: _builtins.str
+    """Why it may give nothing: NOT_APPLICABLE where the price is in another asset; empty where it may."""
+    def __init__(
+        self,
+        *,
+        hold_id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        left: _builtins.int = ...,
+        gives: _builtins.int = ...,
+        withheld: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "gives", b"gives", "hold_id", b"hold_id", "left", b"left", "scale", b"scale", "withheld", b"withheld"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldStep: _TypeAlias = HoldStep  # noqa: Y015
 
 @_typing.final
 class MarginStep(_message.Message):
@@ -1406,6 +1541,7 @@ class ExplainDecisionRequest(_message.Message):
     SIZING_FIELD_NUMBER: _builtins.int
     OPERATION_FIELD_NUMBER: _builtins.int
     OPERATION_PARENT_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     account: _builtins.str
@@ -1418,6 +1554,12 @@ class ExplainDecisionRequest(_message.Message):
     """The user action that it would be a part of, at most 128 bytes; empty = none."""
     operation_parent: _builtins.str
     """The action that `operation` is a part of, at most 128 bytes; empty = none."""
+    hold_id: _builtins.str
+    """A hold of the account that covers an operation with all its calls, as Authorize and Debit take
+    it: the work would be paid by it first, and what it lacks be drawn as without it. `operation` is
+    that of the hold or one below it; empty = that of the hold. Not with a `sizing` of LEARNED; the
+    quantities are the caller's. Empty = none.
+    """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes."""
@@ -1451,10 +1593,11 @@ class ExplainDecisionRequest(_message.Message):
         sizing: Global___Sizing.ValueType = ...,
         operation: _builtins.str = ...,
         operation_parent: _builtins.str = ...,
+        hold_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "operation", b"operation", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "hold_id", b"hold_id", "operation", b"operation", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1473,6 +1616,7 @@ class ExplainDecisionResponse(_message.Message):
     BUDGETS_FIELD_NUMBER: _builtins.int
     MARGIN_FIELD_NUMBER: _builtins.int
     WORDS_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
     charge: _builtins.int
     """What the work that was asked for would cost, in minor units of `decision.asset`; where less is
     affordable of a range, what that costs.
@@ -1503,6 +1647,10 @@ class ExplainDecisionResponse(_message.Message):
     def words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The same in words, a sentence or a step each."""
 
+    @_builtins.property
+    def hold(self) -> Global___HoldStep:
+        """The hold that the request names, which pays before all pots; unset = it names none."""
+
     def __init__(
         self,
         *,
@@ -1513,14 +1661,209 @@ class ExplainDecisionResponse(_message.Message):
         budgets: _abc.Iterable[Global___BudgetStep] | None = ...,
         margin: Global___MarginStep | None = ...,
         words: _abc.Iterable[_builtins.str] | None = ...,
+        hold: Global___HoldStep | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "margin", b"margin"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "hold", b"hold", "margin", b"margin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "charge", b"charge", "decision", b"decision", "lines", b"lines", "margin", b"margin", "pots", b"pots", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "charge", b"charge", "decision", b"decision", "hold", b"hold", "lines", b"lines", "margin", b"margin", "pots", b"pots", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainDecisionResponse: _TypeAlias = ExplainDecisionResponse  # noqa: Y015
+
+@_typing.final
+class ExplainRecordedRequest(_message.Message):
+    """A recorded decision that is to be explained."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of the account that asked, or of another of its family, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """The request_id of its Authorize or Debit, 1 to 128 bytes; known for 35 days."""
+    hold_id: _builtins.str
+    """The hold of `account` that it made, however old."""
+    @_builtins.property
+    def entry(self) -> _correction_pb2.EntryRef:
+        """Its entry, however old."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        hold_id: _builtins.str = ...,
+        entry: _correction_pb2.EntryRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "entry", b"entry", "hold_id", b"hold_id", "request_id", b"request_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "decision", b"decision", "entry", b"entry", "hold_id", b"hold_id", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_decision: _TypeAlias = _typing.Literal["request_id", "hold_id", "entry"]  # noqa: Y015
+    _WhichOneofArgType_decision: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_decision) -> _WhichOneofReturnType_decision | None: ...
+
+Global___ExplainRecordedRequest: _TypeAlias = ExplainRecordedRequest  # noqa: Y015
+
+@_typing.final
+class RecordedWork(_message.Message):
+    """The work that a recorded decision was asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class QuantitiesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    QUANTITIES_FIELD_NUMBER: _builtins.int
+    UP_TO_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    """What was to be used; empty = a hold of an operation with all its calls."""
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes that prices may depend on."""
+
+    @_builtins.property
+    def quantities(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """The quantities that were asked for, or learned in their stead, by name."""
+
+    @_builtins.property
+    def up_to(self) -> Global___UpTo:
+        """As much of one quantity as was affordable; unset = all or nothing."""
+
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        up_to: Global___UpTo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "product", b"product", "quantities", b"quantities", "up_to", b"up_to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordedWork: _TypeAlias = RecordedWork  # noqa: Y015
+
+@_typing.final
+class ExplainRecordedResponse(_message.Message):
+    """A recorded decision, explained."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    AUTHORIZE_FIELD_NUMBER: _builtins.int
+    DEBIT_FIELD_NUMBER: _builtins.int
+    WORK_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_US_FIELD_NUMBER: _builtins.int
+    DECIDED_AT_US_FIELD_NUMBER: _builtins.int
+    DIFFERS_FIELD_NUMBER: _builtins.int
+    ENTRIES_READ_FIELD_NUMBER: _builtins.int
+    recorded_at_us: _builtins.int
+    """When the writer recorded it, in microseconds."""
+    decided_at_us: _builtins.int
+    """When it was decided, by the clock of the tenant, in microseconds."""
+    entries_read: _builtins.int
+    """Entries that were read for it."""
+    @_builtins.property
+    def explanation(self) -> Global___ExplainDecisionResponse:
+        """Why, from the state right before the entry. `decision.position` is how much of the shard that
+        state is of: every entry before this one, and no other.
+        """
+
+    @_builtins.property
+    def authorize(self) -> Global___AuthorizeResponse:
+        """Of Authorize; without the state of its hold."""
+
+    @_builtins.property
+    def debit(self) -> Global___DebitResponse:
+        """Of Debit."""
+
+    @_builtins.property
+    def work(self) -> Global___RecordedWork:
+        """The work."""
+
+    @_builtins.property
+    def entry(self) -> _correction_pb2.EntryRef:
+        """The entry."""
+
+    @_builtins.property
+    def differs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields of the entry that this version of the program decides otherwise from that state: none,
+        unless a version with other rules recorded it. What was recorded stands.
+        """
+
+    def __init__(
+        self,
+        *,
+        explanation: Global___ExplainDecisionResponse | None = ...,
+        authorize: Global___AuthorizeResponse | None = ...,
+        debit: Global___DebitResponse | None = ...,
+        work: Global___RecordedWork | None = ...,
+        entry: _correction_pb2.EntryRef | None = ...,
+        recorded_at_us: _builtins.int = ...,
+        decided_at_us: _builtins.int = ...,
+        differs: _abc.Iterable[_builtins.str] | None = ...,
+        entries_read: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "debit", b"debit", "entry", b"entry", "explanation", b"explanation", "recorded", b"recorded", "work", b"work"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "debit", b"debit", "decided_at_us", b"decided_at_us", "differs", b"differs", "entries_read", b"entries_read", "entry", b"entry", "explanation", b"explanation", "recorded", b"recorded", "recorded_at_us", b"recorded_at_us", "work", b"work"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_recorded: _TypeAlias = _typing.Literal["authorize", "debit"]  # noqa: Y015
+    _WhichOneofArgType_recorded: _TypeAlias = _typing.Literal["recorded", b"recorded"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_recorded) -> _WhichOneofReturnType_recorded | None: ...
+
+Global___ExplainRecordedResponse: _TypeAlias = ExplainRecordedResponse  # noqa: Y015
 
 @_typing.final
 class BudgetExceeded(_message.Message):
@@ -1626,6 +1969,7 @@ class AuthorizeRequest(_message.Message):
     OPERATION_FIELD_NUMBER: _builtins.int
     OPERATION_PARENT_FIELD_NUMBER: _builtins.int
     OPERATION_AMOUNT_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -1658,6 +2002,13 @@ class AuthorizeRequest(_message.Message):
     its calls, whatever they are of, in the stead of an estimate: without product, attributes,
     quantities and what goes with them. Debits and captures that name the hold draw from it. 0 = as
     the quantities say.
+    """
+    hold_id: _builtins.str
+    """A hold of the account that covers an operation with all its calls: this one is made of it first,
+    and what it lacks is held as without it, within every limit. What is left of this one as it is
+    settled is held for the operation again, while that is open. `operation` is that of the hold or
+    one below it; empty = that of the hold. Not with `quote_id`, `operation_amount` or a `sizing` of
+    LEARNED; the quantities are the caller's. Empty = none.
     """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -1698,10 +2049,11 @@ class AuthorizeRequest(_message.Message):
         operation: _builtins.str = ...,
         operation_parent: _builtins.str = ...,
         operation_amount: _builtins.int = ...,
+        hold_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "lifetime_us", b"lifetime_us", "operation", b"operation", "operation_amount", b"operation_amount", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "request_id", b"request_id", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alternatives", b"alternatives", "attributes", b"attributes", "hold_id", b"hold_id", "lifetime_us", b"lifetime_us", "operation", b"operation", "operation_amount", b"operation_amount", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "request_id", b"request_id", "sizing", b"sizing", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2695,6 +3047,7 @@ class Hold(_message.Message):
     COVERS_OPERATION_FIELD_NUMBER: _builtins.int
     OPERATION_KEY_FIELD_NUMBER: _builtins.int
     DRAWN_FIELD_NUMBER: _builtins.int
+    OPERATION_HOLD_ID_FIELD_NUMBER: _builtins.int
     hold_id: _builtins.str
     """Its id."""
     account: _builtins.str
@@ -2706,7 +3059,9 @@ class Hold(_message.Message):
     amount: _builtins.int
     """What was authorised, in minor units of `asset`."""
     captured: _builtins.int
-    """What captures, or the charge at its expiry, have taken of `amount` so far."""
+    """What captures, or the charge at its expiry, have taken of `amount` so far. Of one that covers an
+    operation: what calls have drawn, or hold for themselves.
+    """
     left: _builtins.int
     """What it still reserves; 0 where it is not open."""
     asset: _builtins.str
@@ -2733,6 +3088,8 @@ class Hold(_message.Message):
     """
     operation_key: _builtins.str
     """Key of the operation that it is a part of, or covers: 32 hexadecimal digits; empty = none."""
+    operation_hold_id: _builtins.str
+    """Hold of its operation that it is a part of; empty = none, or it is not open."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that prices depend on, at most 16."""
@@ -2771,10 +3128,11 @@ class Hold(_message.Message):
         covers_operation: _builtins.bool = ...,
         operation_key: _builtins.str = ...,
         drawn: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        operation_hold_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "attributes", b"attributes", "authorized_at_us", b"authorized_at_us", "captured", b"captured", "captures", b"captures", "covers_operation", b"covers_operation", "drawn", b"drawn", "expires_at_us", b"expires_at_us", "extendable_to_us", b"extendable_to_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "left", b"left", "operation_key", b"operation_key", "product", b"product", "quote_id", b"quote_id", "scale", b"scale", "settled_at_us", b"settled_at_us", "slices", b"slices", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "attributes", b"attributes", "authorized_at_us", b"authorized_at_us", "captured", b"captured", "captures", b"captures", "covers_operation", b"covers_operation", "drawn", b"drawn", "expires_at_us", b"expires_at_us", "extendable_to_us", b"extendable_to_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "left", b"left", "operation_hold_id", b"operation_hold_id", "operation_key", b"operation_key", "product", b"product", "quote_id", b"quote_id", "scale", b"scale", "settled_at_us", b"settled_at_us", "slices", b"slices", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

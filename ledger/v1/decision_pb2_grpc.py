@@ -55,6 +55,11 @@ class DecisionServiceStub:
                 request_serializer=ledger_dot_v1_dot_decision__pb2.ExplainDecisionRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_decision__pb2.ExplainDecisionResponse.FromString,
                 _registered_method=True)
+        self.ExplainRecorded = channel.unary_unary(
+                '/ledger.v1.DecisionService/ExplainRecorded',
+                request_serializer=ledger_dot_v1_dot_decision__pb2.ExplainRecordedRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_decision__pb2.ExplainRecordedResponse.FromString,
+                _registered_method=True)
         self.Debit = channel.unary_unary(
                 '/ledger.v1.DecisionService/Debit',
                 request_serializer=ledger_dot_v1_dot_decision__pb2.DebitRequest.SerializeToString,
@@ -124,6 +129,16 @@ class DecisionServiceServicer:
         """Why Authorize would say now what Check says: each quantity's price, each pot in its turn, each
         budget that applies, the margin, the rules that were looked at. Of what was asked for; nothing is
         held or recorded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainRecorded(self, request, context):
+        """Why Authorize or Debit decided as it did, however long ago: the same explanation, from the state
+        right before its entry, which is read from the journal beside the server. Takes as long as that
+        takes: RESOURCE_EXHAUSTED with EXPLAINING_OTHERS while as many are explained as may be at once,
+        FAILED_PRECONDITION with PAST_TOO_LONG where too many entries would have to be read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -214,6 +229,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.ExplainDecision,
                     request_deserializer=ledger_dot_v1_dot_decision__pb2.ExplainDecisionRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_decision__pb2.ExplainDecisionResponse.SerializeToString,
+            ),
+            'ExplainRecorded': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainRecorded,
+                    request_deserializer=ledger_dot_v1_dot_decision__pb2.ExplainRecordedRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_decision__pb2.ExplainRecordedResponse.SerializeToString,
             ),
             'Debit': grpc.unary_unary_rpc_method_handler(
                     servicer.Debit,
@@ -360,6 +380,33 @@ class DecisionService:
             '/ledger.v1.DecisionService/ExplainDecision',
             ledger_dot_v1_dot_decision__pb2.ExplainDecisionRequest.SerializeToString,
             ledger_dot_v1_dot_decision__pb2.ExplainDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainRecorded(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.DecisionService/ExplainRecorded',
+            ledger_dot_v1_dot_decision__pb2.ExplainRecordedRequest.SerializeToString,
+            ledger_dot_v1_dot_decision__pb2.ExplainRecordedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,12 @@ class DecisionServiceStub:
     budget that applies, the margin, the rules that were looked at. Of what was asked for; nothing is
     held or recorded.
     """
+    ExplainRecorded: _grpc.UnaryUnaryMultiCallable[_decision_pb2.ExplainRecordedRequest, _decision_pb2.ExplainRecordedResponse]
+    """Why Authorize or Debit decided as it did, however long ago: the same explanation, from the state
+    right before its entry, which is read from the journal beside the server. Takes as long as that
+    takes: RESOURCE_EXHAUSTED with EXPLAINING_OTHERS while as many are explained as may be at once,
+    FAILED_PRECONDITION with PAST_TOO_LONG where too many entries would have to be read.
+    """
     Debit: _grpc.UnaryUnaryMultiCallable[_decision_pb2.DebitRequest, _decision_pb2.DebitResponse]
     """Decides and, if allowed, charges at once, in one durable step: Authorize and Capture in one. The
     work is charged in full within every limit, or denied; unlike usage that is ingested it goes
@@ -109,6 +115,12 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     """Why Authorize would say now what Check says: each quantity's price, each pot in its turn, each
     budget that applies, the margin, the rules that were looked at. Of what was asked for; nothing is
     held or recorded.
+    """
+    ExplainRecorded: _aio.UnaryUnaryMultiCallable[_decision_pb2.ExplainRecordedRequest, _decision_pb2.ExplainRecordedResponse]  # type: ignore[assignment]
+    """Why Authorize or Debit decided as it did, however long ago: the same explanation, from the state
+    right before its entry, which is read from the journal beside the server. Takes as long as that
+    takes: RESOURCE_EXHAUSTED with EXPLAINING_OTHERS while as many are explained as may be at once,
+    FAILED_PRECONDITION with PAST_TOO_LONG where too many entries would have to be read.
     """
     Debit: _aio.UnaryUnaryMultiCallable[_decision_pb2.DebitRequest, _decision_pb2.DebitResponse]  # type: ignore[assignment]
     """Decides and, if allowed, charges at once, in one durable step: Authorize and Capture in one. The
@@ -187,6 +199,18 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Why Authorize would say now what Check says: each quantity's price, each pot in its turn, each
         budget that applies, the margin, the rules that were looked at. Of what was asked for; nothing is
         held or recorded.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainRecorded(
+        self,
+        request: _decision_pb2.ExplainRecordedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_pb2.ExplainRecordedResponse, _abc.Awaitable[_decision_pb2.ExplainRecordedResponse]]:
+        """Why Authorize or Debit decided as it did, however long ago: the same explanation, from the state
+        right before its entry, which is read from the journal beside the server. Takes as long as that
+        takes: RESOURCE_EXHAUSTED with EXPLAINING_OTHERS while as many are explained as may be at once,
+        FAILED_PRECONDITION with PAST_TOO_LONG where too many entries would have to be read.
         """
 
     @_abc_1.abstractmethod

@@ -152,6 +152,8 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """BudgetService.Remove."""
     MUTATION_KIND_SET_OPERATION_BUDGET: _MutationKind.ValueType  # 202
     """BudgetService.SetOperationBudget."""
+    MUTATION_KIND_SET_OPERATION_POLICY: _MutationKind.ValueType  # 203
+    """BudgetService.SetOperationPolicy."""
     MUTATION_KIND_SUBSCRIBE: _MutationKind.ValueType  # 220
     """PackageService.Subscribe."""
     MUTATION_KIND_CHANGE_PACKAGE: _MutationKind.ValueType  # 221
@@ -214,6 +216,10 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """MandateService.Revoke."""
     MUTATION_KIND_REQUEST_TOP_UP: _MutationKind.ValueType  # 322
     """MandateService.RequestTopUp."""
+    MUTATION_KIND_SET_RUNWAY_ALERT: _MutationKind.ValueType  # 330
+    """RunwayService.SetAlert."""
+    MUTATION_KIND_REMOVE_RUNWAY_ALERT: _MutationKind.ValueType  # 331
+    """RunwayService.RemoveAlert."""
     MUTATION_KIND_DEBIT: _MutationKind.ValueType  # 290
     """DecisionService.Debit."""
 
@@ -314,6 +320,8 @@ MUTATION_KIND_REMOVE_BUDGET: MutationKind.ValueType  # 201
 """BudgetService.Remove."""
 MUTATION_KIND_SET_OPERATION_BUDGET: MutationKind.ValueType  # 202
 """BudgetService.SetOperationBudget."""
+MUTATION_KIND_SET_OPERATION_POLICY: MutationKind.ValueType  # 203
+"""BudgetService.SetOperationPolicy."""
 MUTATION_KIND_SUBSCRIBE: MutationKind.ValueType  # 220
 """PackageService.Subscribe."""
 MUTATION_KIND_CHANGE_PACKAGE: MutationKind.ValueType  # 221
@@ -376,6 +384,10 @@ MUTATION_KIND_REVOKE_MANDATE: MutationKind.ValueType  # 321
 """MandateService.Revoke."""
 MUTATION_KIND_REQUEST_TOP_UP: MutationKind.ValueType  # 322
 """MandateService.RequestTopUp."""
+MUTATION_KIND_SET_RUNWAY_ALERT: MutationKind.ValueType  # 330
+"""RunwayService.SetAlert."""
+MUTATION_KIND_REMOVE_RUNWAY_ALERT: MutationKind.ValueType  # 331
+"""RunwayService.RemoveAlert."""
 MUTATION_KIND_DEBIT: MutationKind.ValueType  # 290
 """DecisionService.Debit."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015

@@ -125,6 +125,7 @@ class Lease(_message.Message):
     UNREPORTED_FIELD_NUMBER: _builtins.int
     GRANTED_AT_US_FIELD_NUMBER: _builtins.int
     RENEWALS_FIELD_NUMBER: _builtins.int
+    OPERATION_KEY_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     """Id of the lease; embeds its shard, opaque."""
     account: _builtins.str
@@ -171,6 +172,8 @@ class Lease(_message.Message):
     """When it was granted, in microseconds."""
     renewals: _builtins.int
     """How often it was renewed."""
+    operation_key: _builtins.str
+    """Key of the operation that it is of: 32 hexadecimal digits; empty = none."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that its usage bears, and possibly more."""
@@ -200,10 +203,11 @@ class Lease(_message.Message):
         unreported: _builtins.int = ...,
         granted_at_us: _builtins.int = ...,
         renewals: _builtins.int = ...,
+        operation_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "down_to", b"down_to", "granted_at_us", b"granted_at_us", "holder", b"holder", "lapses_at_us", b"lapses_at_us", "lease_id", b"lease_id", "left", b"left", "margin_us", b"margin_us", "minimum", b"minimum", "on_lapse", b"on_lapse", "over", b"over", "product", b"product", "renewals", b"renewals", "reported", b"reported", "reports", b"reports", "scale", b"scale", "state", b"state", "term_us", b"term_us", "unreported", b"unreported", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "down_to", b"down_to", "granted_at_us", b"granted_at_us", "holder", b"holder", "lapses_at_us", b"lapses_at_us", "lease_id", b"lease_id", "left", b"left", "margin_us", b"margin_us", "minimum", b"minimum", "on_lapse", b"on_lapse", "operation_key", b"operation_key", "over", b"over", "product", b"product", "renewals", b"renewals", "reported", b"reported", "reports", b"reports", "scale", b"scale", "state", b"state", "term_us", b"term_us", "unreported", b"unreported", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -245,6 +249,8 @@ class LeaseServiceAcquireRequest(_message.Message):
     MINIMUM_FIELD_NUMBER: _builtins.int
     TERM_US_FIELD_NUMBER: _builtins.int
     ON_LAPSE_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    OPERATION_PARENT_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -263,6 +269,12 @@ class LeaseServiceAcquireRequest(_message.Message):
     """The term in microseconds, 5 seconds to a day; 0 = a minute."""
     on_lapse: Global___LeaseLapse.ValueType
     """What becomes of what is not reported when it lapses."""
+    operation: _builtins.str
+    """The user action that all of its usage is part of, at most 128 bytes; empty = none. The lease
+    counts in full in the budgets of that operation.
+    """
+    operation_parent: _builtins.str
+    """The action that `operation` is a part of, at most 128 bytes; empty = none."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that all of its usage bears, where grants or budgets ask for them; at most 16 pairs of
@@ -282,10 +294,12 @@ class LeaseServiceAcquireRequest(_message.Message):
         minimum: _builtins.int = ...,
         term_us: _builtins.int = ...,
         on_lapse: Global___LeaseLapse.ValueType = ...,
+        operation: _builtins.str = ...,
+        operation_parent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "holder", b"holder", "minimum", b"minimum", "on_lapse", b"on_lapse", "product", b"product", "request_id", b"request_id", "tenant", b"tenant", "term_us", b"term_us", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "holder", b"holder", "minimum", b"minimum", "on_lapse", b"on_lapse", "operation", b"operation", "operation_parent", b"operation_parent", "product", b"product", "request_id", b"request_id", "tenant", b"tenant", "term_us", b"term_us", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -452,7 +466,8 @@ class ReportUsageRequest(_message.Message):
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_usage_pb2.UsageEvent]:
         """The events, 1 to 8192. An event that names no account is of the lease's, one that names no
-        product of the lease's. Of a type that a gauge reads, or with a quote, none is taken.
+        product of the lease's, one that names no operation of the lease's. Of a type that a gauge reads,
+        or with a quote, none is taken.
         """
 
     def __init__(

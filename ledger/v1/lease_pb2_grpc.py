@@ -101,8 +101,9 @@ class LeaseServiceServicer:
         """Puts a slice into escrow: as much of `wanted` as the lease's fair share, the pots and the budgets
         allow; nothing where that is below `minimum`: then the lease waits for its share, and others are
         asked to make room. FAILED_PRECONDITION LEASE_UNBOUNDED where a hard budget applies that units in
-        escrow do not bound: one of requests, quantities or cost, or one of an attribute that the lease
-        does not name.
+        escrow do not bound: one of requests, quantities or cost, one of an attribute that the lease does
+        not name, or a policy of operations where it names no `operation`. RESOURCE_EXHAUSTED
+        OPERATIONS_LIMIT as for Authorize.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,7 +121,9 @@ class LeaseServiceServicer:
     def ReportUsage(self, request, context):
         """Records usage of a lease, of its slice first. Each event counts once, by its own identity. What
         is above the slice is recorded as plain usage, and said to be over. After a lapse that returned
-        the slice, usage is recorded as plain usage, late.
+        the slice, usage is recorded as plain usage, late. Of a lease of an operation an event that names
+        none is usage of that one; INVALID OPERATION_DIFFERS for one that names another which is not below
+        it, or which a hard budget of its own caps.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,8 +46,9 @@ class LeaseServiceStub:
     """Puts a slice into escrow: as much of `wanted` as the lease's fair share, the pots and the budgets
     allow; nothing where that is below `minimum`: then the lease waits for its share, and others are
     asked to make room. FAILED_PRECONDITION LEASE_UNBOUNDED where a hard budget applies that units in
-    escrow do not bound: one of requests, quantities or cost, or one of an attribute that the lease
-    does not name.
+    escrow do not bound: one of requests, quantities or cost, one of an attribute that the lease does
+    not name, or a policy of operations where it names no `operation`. RESOURCE_EXHAUSTED
+    OPERATIONS_LIMIT as for Authorize.
     """
     Renew: _grpc.UnaryUnaryMultiCallable[_lease_pb2.LeaseServiceRenewRequest, _lease_pb2.LeaseServiceRenewResponse]
     """Lets a lease go on for a term from now, with more in escrow or with less: never less than `keep`,
@@ -57,7 +58,9 @@ class LeaseServiceStub:
     ReportUsage: _grpc.UnaryUnaryMultiCallable[_lease_pb2.ReportUsageRequest, _lease_pb2.ReportUsageResponse]
     """Records usage of a lease, of its slice first. Each event counts once, by its own identity. What
     is above the slice is recorded as plain usage, and said to be over. After a lapse that returned
-    the slice, usage is recorded as plain usage, late.
+    the slice, usage is recorded as plain usage, late. Of a lease of an operation an event that names
+    none is usage of that one; INVALID OPERATION_DIFFERS for one that names another which is not below
+    it, or which a hard budget of its own caps.
     """
     GiveBack: _grpc.UnaryUnaryMultiCallable[_lease_pb2.GiveBackRequest, _lease_pb2.GiveBackResponse]
     """Ends a lease: what is left goes back. With `write_off` ends one that has lapsed and stays
@@ -90,8 +93,9 @@ class LeaseServiceAsyncStub(LeaseServiceStub):
     """Puts a slice into escrow: as much of `wanted` as the lease's fair share, the pots and the budgets
     allow; nothing where that is below `minimum`: then the lease waits for its share, and others are
     asked to make room. FAILED_PRECONDITION LEASE_UNBOUNDED where a hard budget applies that units in
-    escrow do not bound: one of requests, quantities or cost, or one of an attribute that the lease
-    does not name.
+    escrow do not bound: one of requests, quantities or cost, one of an attribute that the lease does
+    not name, or a policy of operations where it names no `operation`. RESOURCE_EXHAUSTED
+    OPERATIONS_LIMIT as for Authorize.
     """
     Renew: _aio.UnaryUnaryMultiCallable[_lease_pb2.LeaseServiceRenewRequest, _lease_pb2.LeaseServiceRenewResponse]  # type: ignore[assignment]
     """Lets a lease go on for a term from now, with more in escrow or with less: never less than `keep`,
@@ -101,7 +105,9 @@ class LeaseServiceAsyncStub(LeaseServiceStub):
     ReportUsage: _aio.UnaryUnaryMultiCallable[_lease_pb2.ReportUsageRequest, _lease_pb2.ReportUsageResponse]  # type: ignore[assignment]
     """Records usage of a lease, of its slice first. Each event counts once, by its own identity. What
     is above the slice is recorded as plain usage, and said to be over. After a lapse that returned
-    the slice, usage is recorded as plain usage, late.
+    the slice, usage is recorded as plain usage, late. Of a lease of an operation an event that names
+    none is usage of that one; INVALID OPERATION_DIFFERS for one that names another which is not below
+    it, or which a hard budget of its own caps.
     """
     GiveBack: _aio.UnaryUnaryMultiCallable[_lease_pb2.GiveBackRequest, _lease_pb2.GiveBackResponse]  # type: ignore[assignment]
     """Ends a lease: what is left goes back. With `write_off` ends one that has lapsed and stays
@@ -137,8 +143,9 @@ class LeaseServiceServicer(metaclass=_abc_1.ABCMeta):
         """Puts a slice into escrow: as much of `wanted` as the lease's fair share, the pots and the budgets
         allow; nothing where that is below `minimum`: then the lease waits for its share, and others are
         asked to make room. FAILED_PRECONDITION LEASE_UNBOUNDED where a hard budget applies that units in
-        escrow do not bound: one of requests, quantities or cost, or one of an attribute that the lease
-        does not name.
+        escrow do not bound: one of requests, quantities or cost, one of an attribute that the lease does
+        not name, or a policy of operations where it names no `operation`. RESOURCE_EXHAUSTED
+        OPERATIONS_LIMIT as for Authorize.
         """
 
     @_abc_1.abstractmethod
@@ -160,7 +167,9 @@ class LeaseServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_lease_pb2.ReportUsageResponse, _abc.Awaitable[_lease_pb2.ReportUsageResponse]]:
         """Records usage of a lease, of its slice first. Each event counts once, by its own identity. What
         is above the slice is recorded as plain usage, and said to be over. After a lapse that returned
-        the slice, usage is recorded as plain usage, late.
+        the slice, usage is recorded as plain usage, late. Of a lease of an operation an event that names
+        none is usage of that one; INVALID OPERATION_DIFFERS for one that names another which is not below
+        it, or which a hard budget of its own caps.
         """
 
     @_abc_1.abstractmethod

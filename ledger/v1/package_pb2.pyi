@@ -615,6 +615,7 @@ class PackageVersion(_message.Message):
     BUDGETS_FIELD_NUMBER: _builtins.int
     CHARGES_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, as `pro`, 1 to 128 bytes."""
     display_name: _builtins.str
@@ -681,6 +682,12 @@ class PackageVersion(_message.Message):
         request.
         """
 
+    @_builtins.property
+    def operations(self) -> Global___PackageOperations:
+        """The budget of each operation of whoever subscribes and has no policy of operations of its own,
+        by the version of each period; unset = none.
+        """
+
     def __init__(
         self,
         *,
@@ -700,14 +707,47 @@ class PackageVersion(_message.Message):
         budgets: _abc.Iterable[_budget_pb2.Budget] | None = ...,
         charges: _abc.Iterable[Global___PackageCharge] | None = ...,
         rules: _abc.Iterable[_decision_policy_pb2.PolicyRule] | None = ...,
+        operations: Global___PackageOperations | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operations", b"operations", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "charges", b"charges", "display_name", b"display_name", "effective_from_us", b"effective_from_us", "entitlements", b"entitlements", "every", b"every", "grants", b"grants", "name", b"name", "overrides", b"overrides", "phases", b"phases", "policy", b"policy", "published_at_us", b"published_at_us", "rules", b"rules", "seats", b"seats", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "charges", b"charges", "display_name", b"display_name", "effective_from_us", b"effective_from_us", "entitlements", b"entitlements", "every", b"every", "grants", b"grants", "name", b"name", "operations", b"operations", "overrides", b"overrides", "phases", b"phases", "policy", b"policy", "published_at_us", b"published_at_us", "rules", b"rules", "seats", b"seats", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PackageVersion: _TypeAlias = PackageVersion  # noqa: Y015
+
+@_typing.final
+class PackageOperations(_message.Message):
+    """What each operation of whoever subscribes may use, unless it has a budget set by hand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    IDLE_US_FIELD_NUMBER: _builtins.int
+    idle_us: _builtins.int
+    """For how many microseconds nothing may count in it before it ends, unless holds pend there; at
+    most 35 days; 0 = 24 hours.
+    """
+    @_builtins.property
+    def budget(self) -> _budget_pb2.Budget:
+        """The budget that each gets: without a name, a window, a version or group_by. `scale` is ignored
+        in a request.
+        """
+
+    def __init__(
+        self,
+        *,
+        budget: _budget_pb2.Budget | None = ...,
+        idle_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "idle_us", b"idle_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackageOperations: _TypeAlias = PackageOperations  # noqa: Y015
 
 @_typing.final
 class PackageSeats(_message.Message):
@@ -1458,6 +1498,7 @@ class PackageServicePreviewResponse(_message.Message):
     BUDGETS_SET_FIELD_NUMBER: _builtins.int
     BUDGETS_REMOVED_FIELD_NUMBER: _builtins.int
     CHARGES_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
     position: _builtins.str
     """What it was read at."""
     @_builtins.property
@@ -1480,6 +1521,12 @@ class PackageServicePreviewResponse(_message.Message):
     def charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackageChargePreview]:
         """Fixed charges that would start, be otherwise than they are, or end."""
 
+    @_builtins.property
+    def operations(self) -> Global___PackageOperations:
+        """What the package would give each operation from then on, where that is otherwise than now;
+        without a budget: nothing any more. It counts where the account has no policy of its own.
+        """
+
     def __init__(
         self,
         *,
@@ -1489,10 +1536,11 @@ class PackageServicePreviewResponse(_message.Message):
         budgets_set: _abc.Iterable[_budget_pb2.Budget] | None = ...,
         budgets_removed: _abc.Iterable[_builtins.str] | None = ...,
         charges: _abc.Iterable[Global___PackageChargePreview] | None = ...,
+        operations: Global___PackageOperations | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["term", b"term"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operations", b"operations", "term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets_removed", b"budgets_removed", "budgets_set", b"budgets_set", "charges", b"charges", "position", b"position", "taken_back", b"taken_back", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets_removed", b"budgets_removed", "budgets_set", b"budgets_set", "charges", b"charges", "operations", b"operations", "position", b"position", "taken_back", b"taken_back", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1596,6 +1644,7 @@ class SubscriberPreview(_message.Message):
     BUDGETS_SET_FIELD_NUMBER: _builtins.int
     BUDGETS_REMOVED_FIELD_NUMBER: _builtins.int
     CHARGES_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """The account."""
     package_version: _builtins.int
@@ -1634,6 +1683,12 @@ class SubscriberPreview(_message.Message):
     def charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackageChargePreview]:
         """Fixed charges that would start, be otherwise than they are, or end."""
 
+    @_builtins.property
+    def operations(self) -> Global___PackageOperations:
+        """What the package would give each operation from then on, where that is otherwise than now;
+        without a budget: nothing any more. It counts where the account has no policy of its own.
+        """
+
     def __init__(
         self,
         *,
@@ -1649,10 +1704,11 @@ class SubscriberPreview(_message.Message):
         budgets_set: _abc.Iterable[_budget_pb2.Budget] | None = ...,
         budgets_removed: _abc.Iterable[_builtins.str] | None = ...,
         charges: _abc.Iterable[Global___PackageChargePreview] | None = ...,
+        operations: Global___PackageOperations | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["refused", b"refused", "term", b"term"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operations", b"operations", "refused", b"refused", "term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "budgets_removed", b"budgets_removed", "budgets_set", b"budgets_set", "charges", b"charges", "follow", b"follow", "held", b"held", "overrides", b"overrides", "package_version", b"package_version", "phase", b"phase", "refused", b"refused", "taken_back", b"taken_back", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "budgets_removed", b"budgets_removed", "budgets_set", b"budgets_set", "charges", b"charges", "follow", b"follow", "held", b"held", "operations", b"operations", "overrides", b"overrides", "package_version", b"package_version", "phase", b"phase", "refused", b"refused", "taken_back", b"taken_back", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

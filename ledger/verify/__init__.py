@@ -3,10 +3,12 @@
     report          findings, and what was looked at
     marks           from where a later run may go on
     reflections     what else claims to be the state at some batch (hook: read models, checkpoints)
+    stated          what a state says that its read models hold
     read_models     the read models as such a claim
     checkpoints     the stored checkpoint as such a claim
     rules           what every entry must satisfy
     holds           no hold leaks
+    operations      names of operations lead to the budgets that cover them
     clocks          each entry is of its own tenant's time
     seals           signatures and Merkle roots over the rows
     shard           one shard: chain, decode, replay, rules, then the claims

@@ -16,8 +16,7 @@ from ledger.core.events import (
     UsageRerated,
     UsageReversed,
 )
-
-HOUR_US: Final = 3_600_000_000
+from ledger.core.limits import HOUR_US
 
 HourSums: TypeAlias = dict[int, tuple[int, int, int]]
 """By account: what its usage drew, and the same times the hours since 1970, and times the books."""

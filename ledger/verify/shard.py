@@ -41,6 +41,7 @@ from ledger.projections.changes import APPLIED, QUARANTINED, RATED, SUSPENSE
 from ledger.verify.clocks import ClockWatch, PublishedClocks
 from ledger.verify.holds import HoldWatch
 from ledger.verify.hours import add_hours
+from ledger.verify.operations import look_at_operations
 from ledger.verify.reflections import Reflection, Tally
 from ledger.verify.report import Findings, ShardReport
 from ledger.verify.reversals import ReversalWatch
@@ -131,6 +132,7 @@ class ShardCheck:
                 self.findings.add("books", "debits = credits", error)
             report.holds_open = len(self.state.holds)
             report.holds_overdue = self._holds.end(self.state)
+            look_at_operations(self.findings, self.state)
         for claim in self._claims:
             self.findings.batch = claim.batch_seq
             if self.whole:

@@ -44,6 +44,7 @@ from ledger.v1 import (
     payment_pb2_grpc,
     recurring_pb2_grpc,
     report_pb2_grpc,
+    runway_pb2_grpc,
     seat_pb2_grpc,
     sizing_pb2_grpc,
     top_up_pb2_grpc,
@@ -58,6 +59,7 @@ from rating.v1 import (
     pricing_pb2,
     pricing_pb2_grpc,
 )
+from tests.patience import HANGS_S
 
 TENANT = "default"
 PRODUCT = "chat"
@@ -125,6 +127,12 @@ async def refusal_of(call: Any) -> Refused:
     raise AssertionError(f"the call was answered: {reply}")
 
 
+def servicer_of(caller: Served, service: str) -> Any:
+    """What answers a service, to be asked without a socket."""
+    assert caller.server is not None
+    return next(found for each, found in caller.server.served if each.name == service)
+
+
 @dataclass
 class Served:
     """A caller of a served ledger."""
@@ -146,6 +154,7 @@ class Served:
         self.commitments = commitment_pb2_grpc.CommitmentServiceStub(self.channel)
         self.recurring = recurring_pb2_grpc.RecurringGrantServiceStub(self.channel)
         self.clock = clock_pb2_grpc.ClockServiceStub(self.channel)
+        self.runways = runway_pb2_grpc.RunwayServiceStub(self.channel)
         self.top_ups = top_up_pb2_grpc.TopUpServiceStub(self.channel)
         self.balances = balance_pb2_grpc.BalanceServiceStub(self.channel)
         self.corrections = correction_pb2_grpc.CorrectionServiceStub(self.channel)
@@ -346,7 +355,7 @@ async def served(
     """Open a ledger on this storage and serve it on a free port of loopback."""
     ledger = Ledger(storage, clock or SystemClock())
     ledger.start()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANGS_S):
         await ledger.opened()
     server = LedgerServer(ledger, **options)
     address = await server.start("127.0.0.1:0")

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
-from ledger.core.limits import FUTURE_TOLERANCE_US, INT64_MAX
+from ledger.core.limits import DAY_US, FUTURE_TOLERANCE_US, INT64_MAX
 from ledger.v1 import account_pb2, balance_pb2, decision_pb2, usage_pb2
 from tests.api.served import (
     TENANT,
@@ -23,7 +23,6 @@ from tests.api.test_usage import FORMS, outcomes, results
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 LONG = "x" * 129
 LONG_UNICODE = "é" * 65  # 130 bytes
-DAY_US = 86_400_000_000
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,11 @@ import json
 import grpc
 import pytest
 
+from ledger.core.limits import HOUR_US
 from ledger.v1 import usage_pb2
 from rating.v1 import card_pb2
 from rating.v1 import pricing_pb2 as pb
 from tests.api.served import TENANT, Served, card, event, refusal_of
-
-HOUR_US = 3_600_000_000
 
 
 def priced_at(name: str, price: str) -> card_pb2.RateCard:

@@ -139,7 +139,7 @@ async def test_what_cannot_be_moved_is_refused(
 async def test_a_caller_in_a_hurry_is_told_how_far_it_is(sandbox: Served) -> None:
     """The answer comes before the deadline; the same request goes on waiting."""
     request = asking(sandbox, by_us=400 * DAY_US)
-    first = await sandbox.clock.Advance(request, timeout=1)
+    first = await sandbox.clock.Advance(request, timeout=10)
     assert first.settled == (first.accounts_left == 0)
     reply = await advance(sandbox, request_id=request.request_id, by_us=400 * DAY_US)
     assert reply.settled and reply.replayed

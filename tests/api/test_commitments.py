@@ -15,6 +15,7 @@ from ledger.v1 import commitment_pb2 as pb
 from ledger.v1 import grant_pb2, journal_pb2, types_pb2
 from rating.v1 import pricing_pb2
 from tests.api.served import TENANT, Served, SystemClock, event, refusal_of, served
+from tests.patience import HANGS_S
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ async def test_a_commitment_from_its_start_to_an_early_end(
     assert drawn > 0
 
     clock.ahead_us += 10 * DAY_US
-    async with asyncio.timeout(10):  # the server posts by itself what is due
+    async with asyncio.timeout(HANGS_S):  # the server posts by itself what is due
         while not (await get(caller, kept.commitment_id)).invoices[0].posted:
             await asyncio.sleep(0.02)
 

@@ -15,7 +15,7 @@ from ledger.api.errors import TABLE, CallFailed, Fault
 from ledger.api.ids import GRANT, HOLD, mint, unmint
 from ledger.api.intake.shapes import ShapeCache
 from ledger.api.pages import page_after, page_token
-from ledger.api.positions import decode_position, encode_position
+from ledger.api.positions import decode_position, encode_position, position_of
 from ledger.api.replies import OUTCOMES
 from ledger.auth.refusals import Denied, Undecided, Unproven
 from ledger.core import limits
@@ -123,6 +123,8 @@ def test_a_status_with_very_many_large_faults_still_fits_the_trailers():
 @given(st.dictionaries(st.integers(0, 1_023), INT64, min_size=1, max_size=64))
 def test_positions_come_back(entries):
     assert decode_position(encode_position(entries)) == entries
+    for shard, count in entries.items():
+        assert position_of(shard, count) == encode_position({shard: count})
 
 
 @given(st.text(max_size=40))
@@ -221,7 +223,7 @@ def test_the_contracts_comments_state_the_cores_figures():
 
 
 async def test_every_method_of_the_contract_is_served(served):
-    for service, servicer in served.server._services:
+    for service, servicer in served.server.served:
         for method in service.methods:
             name = re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
             assert callable(getattr(servicer, name)), method.full_name

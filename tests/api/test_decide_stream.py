@@ -16,11 +16,11 @@ from ledger.v1 import budget_pb2, types_pb2
 from ledger.v1 import decision_pb2 as pb
 from ledger.v1.decision_pb2_grpc import DecisionServiceStub
 from tests.api.cluster import cluster
-from tests.api.served import TENANT, Served, SystemClock, refused, work
+from tests.api.served import TENANT, Served, SystemClock, refused, servicer_of, work
+from tests.patience import HANGS_S
 
 ALLOW, DENY = pb.DECISION_ALLOW, pb.DECISION_DENY
 COST = 600  # of 100 input and 20 output tokens
-HANGS_S = 60
 
 
 class Stream:
@@ -263,14 +263,13 @@ async def test_no_more_than_its_bound_is_unanswered(
             items = [debit(first + n, "acme") for n in range(20)]
             yield pb.DecideStreamRequest(items=items)
 
-    service = dict(priced.server._services)  # type: ignore[arg-type]
-    servicer = next(
-        each for name, each in service.items() if name.full_name.endswith("DecisionService")
-    )
-    replies = servicer.decide_stream(requests(), NoCall())  # type: ignore[attr-defined]
+    replies = servicer_of(priced, "DecisionService").decide_stream(requests(), NoCall())
     first = await anext(replies)
     answered = len(first.replies)
-    await asyncio.sleep(0.5)
+    async with asyncio.timeout(HANGS_S):
+        while await paid_for(priced, 1_000) < 40:
+            await asyncio.sleep(0)
+    await asyncio.sleep(0.1)
     assert await paid_for(priced, 1_000) == 40
     async for reply in replies:
         answered += len(reply.replies)

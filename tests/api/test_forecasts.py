@@ -9,12 +9,12 @@ import pytest
 
 from ledger.api import read_models
 from ledger.client import DrawdownClient, Refused
+from ledger.core.limits import HOUR_US
 from ledger.v1 import account_pb2, budget_pb2, correction_pb2, types_pb2
 from ledger.v1 import balance_pb2 as pb
 from tests.api.served import TENANT, Served, event, refusal_of
 from tests.projections.projecting import looking, project
 
-HOUR_US = 3_600_000_000
 DAYS = 7
 RATE = 600  # micro-credits that `event` costs: 100 × 3 + 20 × 15
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -18,11 +16,8 @@ from google.protobuf.message import Message
 from ledger import server as server_module
 from ledger.api.errors import CallFailed
 from ledger.api.forward import HOP, Hop
-from ledger.api.intake.forward_usage import part_of
-from ledger.api.replies import OUTCOMES
 from ledger.client.routing import family_shard
 from ledger.core.limits import DAY_US
-from ledger.engine.ledger import Storage
 from ledger.journal.leases import Identity
 from ledger.journal.storage import MemoryStorage, PostgresStorage
 from ledger.settings import ServerSettings
@@ -43,12 +38,11 @@ from ledger.v1 import (
     usage_pb2,
 )
 from rating.v1 import meter_pb2, pricing_pb2
-from tests.api.cluster import cluster, is_open, member, until
+from tests.api.cluster import TERMS, cluster, is_open, member, until
+from tests.api.paired import Pair, paired
 from tests.api.served import (
     TENANT,
-    Served,
     SystemClock,
-    compact,
     event,
     plain,
     refusal_of,
@@ -59,40 +53,11 @@ from tests.api.test_server import certificate
 APPLIED = usage_pb2.INGEST_OUTCOME_APPLIED
 
 
-@dataclass
-class Pair:
-    """Two servers; `name(side)` is a fresh account id whose family that side owns."""
-
-    sides: list[Served]
-    counted: list[tuple[str, str]] = field(default_factory=list)
-
-    def name(self, side: int, stem: str = "team") -> str:
-        owned = self.sides[side].ledger.owned
-        number = next(
-            n
-            for n in range(10_000)
-            if family_shard(TENANT, f"{stem}-{n}", 4) in owned and f"{stem}-{n}" not in self._given
-        )
-        self._given.add(f"{stem}-{number}")
-        return f"{stem}-{number}"
-
-    _given: set[str] = field(default_factory=set)
-
-
-@asynccontextmanager
-async def _paired(storages: list[Storage]) -> AsyncIterator[Pair]:
-    made = Pair([])
-    async with cluster(storages, count_forward=lambda *each: made.counted.append(each)) as sides:
-        made.sides = sides
-        await sides[0].priced()
-        yield made
-
-
 @pytest.fixture
 async def pair() -> AsyncIterator[Pair]:
     """In memory."""
     first = MemoryStorage(SystemClock().now_us, 4)
-    async with _paired([first, first.seen_by_another()]) as made:
+    async with paired([first, first.seen_by_another()]) as made:
         yield made
 
 
@@ -100,7 +65,7 @@ async def pair() -> AsyncIterator[Pair]:
 async def stored(database: str) -> AsyncIterator[Pair]:
     """On PostgreSQL: each has caches of its own."""
     storages = [await PostgresStorage.open(database, 4) for _ in range(2)]
-    async with _paired(storages) as made:
+    async with paired(storages) as made:
         yield made
     for storage in storages:
         await storage.close()
@@ -323,142 +288,6 @@ async def test_a_refusal_of_the_owner_comes_back_word_for_word(pair: Pair) -> No
     assert here.reason == "ASSET_UNKNOWN"
 
 
-@pytest.mark.parametrize("form", [plain, compact])
-async def test_a_batch_over_several_owners_is_answered_per_item_in_order(pair: Pair, form) -> None:
-    far = pair.sides[0]
-    mine, theirs = pair.name(0), pair.name(1)
-    for team in (mine, theirs):
-        await far.account(team)
-        await far.grant(team, 600)
-    events = [
-        event("1", theirs, operation="op", personal_attributes={"who": "me"}),
-        event("2", mine, attributes={"model": "m"}),
-        event("3", "nobody"),
-        event("4", theirs, input_tokens=0, output_tokens=0),
-        event("5", theirs, attributes={"model": "m"}),
-        event("6", mine),
-    ]
-    reply = await far.usage.Ingest(form(*events))
-    outcomes, charges, over = _columns(reply, len(events))
-    assert [OUTCOMES[each] for each in outcomes] == [
-        "APPLIED", "APPLIED", "ACCOUNT_UNKNOWN", "INVALID", "APPLIED", "APPLIED",
-    ]  # fmt: skip
-    assert charges == [600, 600, 0, 0, 600, 600]
-    assert over == [4, 5], "the grants of 600 paid the first event of each"
-    assert [(asset.asset, asset.scale) for asset in reply.assets] == [("credit", 6)]
-    again = await pair.sides[1].usage.Ingest(form(*events))
-    assert _columns(again, len(events)) == (outcomes, charges, over)
-    for team in (mine, theirs):
-        seen = await far.balance(team, min_position=reply.position)
-        assert seen.advance == "600"
-
-
-@pytest.mark.parametrize("form", [plain, compact])
-async def test_groups_of_a_batch_stay_whole_on_their_way_to_several_owners(
-    pair: Pair, form
-) -> None:
-    far = pair.sides[0]
-    mine, theirs = pair.name(0), pair.name(1)
-    for team in (mine, theirs):
-        await far.account(team)
-        await far.grant(team, 6_000)
-    ahead = far.ledger.clock.now_us() + 3_600_000_000
-    events = [
-        event("1", mine),
-        event("2", theirs),
-        event("3", theirs, effective_at_us=ahead),
-        event("4", mine),
-        event("5", theirs),
-        event("6", theirs),
-        event("7", theirs),
-        event("8", mine),
-    ]
-    linked = [(1, 2), (4, 2), (6, 2)]  # refused there; recorded there; of two families
-    groups = [usage_pb2.LinkedEvents(first=first, count=count) for first, count in linked]
-    reply = await far.usage.Ingest(form(*events, linked=groups))
-    outcomes, _, _ = _columns(reply, len(events))
-    assert [OUTCOMES[each] for each in outcomes] == [
-        "APPLIED", "LINKED_FAILED", "IN_FUTURE", "APPLIED", "APPLIED", "APPLIED",
-        "LINKED_FAILED", "INVALID",
-    ]  # fmt: skip
-    for team, used in ((mine, 2 * 600), (theirs, 2 * 600)):
-        seen = await far.balance(team, min_position=reply.position)
-        assert seen.available == str(6_000 - used)
-
-
-def _columns(reply: usage_pb2.IngestResponse, count: int) -> tuple[list[int], list[int], list[int]]:
-    if reply.HasField("compact"):
-        columns = reply.compact
-        return list(columns.outcomes), list(columns.charges), list(columns.over_limit)
-    results = reply.results
-    assert len(results) == count
-    return (
-        [result.outcome for result in results],
-        [result.charge for result in results],
-        [place for place, result in enumerate(results) if result.over_limit],
-    )
-
-
-async def test_reversals_over_several_owners_are_answered_per_item_in_order(pair: Pair) -> None:
-    far = pair.sides[0]
-    mine, theirs = pair.name(0), pair.name(1)
-    for team in (mine, theirs):
-        await far.account(team)
-        await far.grant(team, 600)
-    await far.ingest(event("1", theirs), event("2", mine), event("3", theirs))
-    request = correction_pb2.ReverseUsageRequest(
-        tenant=TENANT,
-        reversals=[
-            correction_pb2.Reversal(
-                request_id=f"reverse {number}",
-                account=team,
-                event=correction_pb2.SourceAndId(source="gateway", id=number),
-            )
-            for number, team in (("1", theirs), ("2", mine), ("4", theirs), ("3", theirs))
-        ],
-    )
-    reply = await far.corrections.ReverseUsage(request)
-    told = [(each.amount, each.reason) for each in reply.results]
-    assert told == [(600, ""), (600, ""), (0, "USAGE_UNKNOWN"), (600, "")]
-    again = await pair.sides[1].corrections.ReverseUsage(request)
-    assert [each.replayed for each in again.results] == [True, True, False, True]
-    for team in (mine, theirs):
-        assert (await far.balance(team, min_position=reply.position)).available == "600"
-
-
-async def test_a_stream_carries_batches_of_every_owner(pair: Pair) -> None:
-    far = pair.sides[0]
-    mine, theirs = pair.name(0), pair.name(1)
-    for team in (mine, theirs):
-        await far.account(team)
-
-    async def batches() -> AsyncIterator[usage_pb2.IngestStreamRequest]:
-        for number in range(1, 6):
-            batch = plain(event(f"s-{number}", mine), event(f"s-{number}", theirs))
-            yield usage_pb2.IngestStreamRequest(batch_number=number, batch=batch)
-
-    answered = [reply async for reply in far.usage.IngestStream(batches())]
-    assert [reply.batch_number for reply in answered] == [1, 2, 3, 4, 5]
-    assert {result.outcome for reply in answered for result in reply.batch.results} == {APPLIED}
-
-
-@pytest.mark.parametrize("form", [plain, compact])
-async def test_a_stream_keeps_its_order_at_another_owner(pair: Pair, form) -> None:
-    far = pair.sides[0]
-    theirs = pair.name(1)
-    await far.account(theirs)
-
-    async def batches() -> AsyncIterator[usage_pb2.IngestStreamRequest]:
-        large = [event(f"e{n}", theirs, 1, 0) for n in range(2_000)]
-        yield usage_pb2.IngestStreamRequest(batch_number=1, batch=form(*large))
-        yield usage_pb2.IngestStreamRequest(batch_number=2, batch=plain(large[-1]))
-
-    first, second = [reply.batch async for reply in far.usage.IngestStream(batches())]
-    assert not first.compact.replayed
-    assert not any(result.replayed for result in first.results)
-    assert [result.replayed for result in second.results] == [True]
-
-
 async def test_what_is_asked_of_all_shards_is_put_together(pair: Pair) -> None:
     far, near = pair.sides
     teams = [pair.name(side, "all") for side in (0, 1, 0, 1)]
@@ -528,23 +357,6 @@ def _of_a_type(event_id: str, account: str, tokens: str = "1") -> usage_pb2.Usag
     return usage_pb2.UsageEvent(
         id=event_id, account=account, type="call", properties={"tokens": tokens}
     )
-
-
-async def test_parked_usage_of_another_servers_family_is_brought_in(stored: Pair) -> None:
-    far, near = stored.sides
-    team = stored.name(1, "late")
-    await far.ingest(event("p", team), park_unknown=True)
-    await near.account(team)
-    await near.server.parking.idle()
-    shown = await far.balance(team)
-    assert shown.advance == "600"
-    alias = f"key-of-{team}"
-    await far.ingest(event("q", alias), park_unknown=True)
-    await far.ledger.directory.assign_alias(1, alias, team, 1)
-    await far.ledger.names.catch_up()
-    await near.ledger.names.catch_up()
-    assert await far.server.parking.bring_in(1, alias) == 1
-    assert (await far.balance(team)).advance == "1200"
 
 
 async def test_a_forwarded_call_goes_no_further(pair: Pair) -> None:
@@ -693,8 +505,8 @@ async def test_our_own_address_is_never_another_servers() -> None:
         keeper = served.ledger.shards.keeper
         ghost = Identity("ghost", keeper.identity.address)
         await storage.leases.release(keeper.identity, 0, keeper.leases[0].epoch)
-        await storage.leases.beat(ghost, {}, 300_000)
-        assert await storage.leases.acquire(ghost, [0], 300_000)
+        await storage.leases.beat(ghost, {}, TERMS.term_us // 2)
+        assert await storage.leases.acquire(ghost, [0], TERMS.term_us // 2)
         await until(lambda: not served.ledger.owned)
         assert keeper.address_is_shared
         found = await refusal_of(served.check("acme"))
@@ -718,7 +530,7 @@ async def test_an_owner_that_is_gone_leaves_reads_to_be_retried_and_writes_unkno
         keeper._task.cancel()  # it renews nothing any more
         keeper._task = None
         leave_to(first, keeper.identity.process, 600_000_000)
-        await sides[1].server._server.stop(0)  # and answers nobody
+        await sides[1].server.hang_up(0)  # and answers nobody
         found = await refusal_of(sides[0].check(theirs))
         assert found.reason == "OWNER_UNREACHABLE"
         batch = await sides[0].ingest(event("1", mine), event("2", theirs))
@@ -792,24 +604,6 @@ async def test_servers_prove_themselves_to_each_other_where_clients_have_to(
         await sides[0].priced()
         await sides[0].account(team)
         assert (await sides[0].ingest(event("a", team))).results[0].charge == 600
-
-
-def test_a_part_of_a_compact_batch_is_the_compact_batch_of_its_events() -> None:
-    events = [
-        event(
-            str(n),
-            f"account-{n % 3}",
-            attributes={"model": str(n % 2)},
-            operation="op" if n % 4 == 0 else "",
-            personal_attributes={"who": str(n)} if n % 5 == 0 else {},
-        )
-        for n in range(20)
-    ]
-    places = [1, 4, 5, 10, 16]
-    whole = compact(*events, product="p", park_unknown=True)
-    wanted = compact(*[events[place] for place in places], product="p", park_unknown=True)
-    assert part_of(whole, places) == wanted
-    assert part_of(whole, range(20)) is whole
 
 
 async def test_a_change_is_tried_for_subscribers_wherever_they_are(pair: Pair) -> None:

@@ -6,13 +6,11 @@ import grpc
 import pytest
 
 from ledger.api.positions import encode_position
-from ledger.core.limits import INT64_MAX
+from ledger.core.limits import HOUR_US, INT64_MAX
 from ledger.v1 import account_pb2, balance_pb2, decision_pb2, types_pb2, usage_pb2
 from ledger.v1 import grant_pb2 as pb
 from rating.v1 import pricing_pb2
 from tests.api.served import TENANT, Served, event, refusal_of
-
-HOUR_US = 3_600_000_000
 
 
 async def listed(caller: Served, account: str, **changes) -> pb.GrantServiceListResponse:

@@ -14,6 +14,7 @@ from ledger.v1 import budget_pb2, decision_pb2, lease_pb2
 from rating.card import Meter, PriceRow, Product, RateCard
 from rating.v1 import card_pb2
 from tests.api.served import TENANT, Served
+from tests.patience import HANGS_S
 
 SOON = LeaseTerms(wanted=3_000, report_every_us=20_000, ask_every_us=20_000)
 
@@ -33,7 +34,7 @@ def used(number: int) -> UsageEvent:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS_S):
         while not holds():
             await asyncio.sleep(0.005)
 
@@ -67,6 +68,47 @@ async def test_work_that_is_not_done_gives_its_units_back(holding: DrawdownClien
     ended = await holding.show_lease(lease_id)
     assert (ended.state, ended.reports) == (lease_pb2.LEASE_STATE_RETURNED, 0)
     assert [each.in_escrow for each in await holding.lease_exposure("acme")] == []
+
+
+@pytest.mark.parametrize("turns", [1, 4, 12, 20, 32])
+async def test_who_is_cancelled_as_a_lease_begins_or_ends_leaves_nothing_in_escrow(
+    served: Served, holding: DrawdownClient, turns: int
+) -> None:
+    """The client is closed right away, and waits for the return. With CHARGE the slice would stay
+    charged for good."""
+    async with DrawdownClient(served.address, tenant=served.tenant) as client:
+
+        async def work() -> None:
+            lapse = lease_pb2.LEASE_LAPSE_CHARGE
+            async with client.hold_lease("acme", "chat", SOON, on_lapse=lapse):
+                pass
+
+        task = asyncio.create_task(work())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+    [balance] = (await holding.balance("acme")).balances
+    assert (balance.available, balance.leased) == ("10000", "0")
+
+
+@pytest.mark.parametrize("beside", [0, 1])
+async def test_usage_that_no_message_holds_is_told_and_keeps_nothing_from_being_reported(
+    holding: DrawdownClient, beside: int
+) -> None:
+    odd = [
+        UsageEvent("\ud800", "", {"input_tokens": 100}),
+        UsageEvent("e-large", "", {"input_tokens": 2**64}),
+    ]
+    async with holding.hold_lease("acme", "chat", SOON) as lease:
+        for event in [*odd, *[used(number) for number in range(beside)]]:
+            assert lease.spend(600, event)
+        await until(lambda: len(lease.unrecorded) == 2)
+        await until(lambda: lease.core.waiting == 0)
+        assert lease.spend(600, used(7))
+    assert [event for event, _ in lease.unrecorded] == odd
+    [balance] = (await holding.balance("acme")).balances
+    assert (balance.available, balance.leased) == (str(10_000 - 600 * (beside + 1)), "0")
 
 
 async def test_a_recall_is_met(holding: DrawdownClient) -> None:
@@ -213,7 +255,7 @@ async def test_200_callers_within_three_nested_limits(
     await nested(served)
     allowed = Allowed(500)
     async with DrawdownClient(served.address, tenant=served.tenant) as client:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_S):
             await asyncio.gather(
                 *[ways[number % len(ways)](client, allowed, number) for number in range(200)]
             )

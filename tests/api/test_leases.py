@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ledger.core.limits import MINUTE_US
 from ledger.v1 import (
     account_pb2,
     budget_pb2,
@@ -19,8 +20,6 @@ from ledger.v1 import (
 )
 from ledger.v1 import lease_pb2 as pb
 from tests.api.served import PRODUCT, TENANT, Served, SystemClock, refusal_of
-
-MINUTE_US = 60_000_000
 
 
 @pytest.fixture

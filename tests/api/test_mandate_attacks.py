@@ -19,6 +19,7 @@ from ledger.auth.refusals import AuthRefused
 from ledger.client.agent import attenuated as attenuated_by
 from ledger.client.agent import holder_of
 from ledger.client.mandate_words import PREFIX, Less, block_of, until_block
+from ledger.core.limits import SECOND_US
 from ledger.journal.storage import MemoryStorage
 from ledger.v1 import account_pb2, budget_pb2, decision_pb2, journal_pb2
 from ledger.v1 import mandate_pb2 as pb
@@ -27,7 +28,6 @@ from tests.api.served import PRODUCT, TENANT, SystemClock, refusal_of
 from tests.api.test_mandates import (
     COST,
     NOT_PERMITTED,
-    US_A_SECOND,
     agent_of,
     attenuated,
     grant,
@@ -52,7 +52,7 @@ async def family(tmp_path: Path) -> AsyncIterator[Proven]:
 
 
 def soon(seconds: int) -> int:
-    return (int(time.time()) + seconds) * US_A_SECOND
+    return (int(time.time()) + seconds) * SECOND_US
 
 
 async def test_a_token_that_ends_soon_begets_none_that_lasts(family: Proven) -> None:
@@ -197,9 +197,9 @@ async def test_a_token_as_long_as_a_message_is_not_looked_at(family: Proven) -> 
     agent, token = await agent_of(family, 10 * COST)
     words = "".join([f'product("p{number}");\n' for number in range(20_000)])
     long = attenuated(family, token, f'delegate("a");\n{words}')
-    began = time.monotonic()
+    busy_s = time.process_time()  # both sides of the call: what else the machine does is no matter
     assert (await refusal_of(present(agent, long))).reason == "TOKEN_MALFORMED"
-    assert time.monotonic() - began < 2
+    assert time.process_time() - busy_s < 2
     public = bytes(family.mandates.public_key.to_bytes()).hex()
     with pytest.raises(ValueError, match="at most"):
         attenuated_by(token, public, Less("a", products=tuple(map(str, range(2_000)))))
@@ -358,7 +358,7 @@ async def test_names_that_make_no_id(family: Proven) -> None:
 async def test_a_stream_ends_with_its_token(family: Proven) -> None:
     """Each message is proven as a call of its own would be."""
     _, token = await agent_of(family, 10 * COST)
-    short = attenuated(family, token, until_block(soon(3)))
+    short = attenuated(family, token, until_block(soon(6)))
     stream = family.bearing(short).decisions.DecideStream()
     item = decision_pb2.DecideItem(
         number=1,
@@ -373,7 +373,7 @@ async def test_a_stream_ends_with_its_token(family: Proven) -> None:
     await stream.write(decision_pb2.DecideStreamRequest(items=[item]))
     [answered] = (await stream.read()).replies
     assert answered.debit.decision == decision_pb2.DECISION_ALLOW
-    await asyncio.sleep(4.2)  # what was verified is believed for a second
+    await asyncio.sleep(7.2)  # what was verified is believed for a second
     item.number, item.debit.request_id = 2, "s-2"
     await stream.write(decision_pb2.DecideStreamRequest(items=[item]))
     with pytest.raises(grpc.aio.AioRpcError) as error:

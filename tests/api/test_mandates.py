@@ -18,6 +18,7 @@ from ledger.client.agent import Mandate
 from ledger.client.agent import attenuated as attenuated_by
 from ledger.client.errors import Refused as ClientRefused
 from ledger.client.mandate_words import PREFIX, Less, block_of, until_block
+from ledger.core.limits import SECOND_US
 from ledger.journal.storage import MemoryStorage
 from ledger.v1 import (
     balance_pb2,
@@ -32,7 +33,6 @@ from tests.api.served import PRODUCT, TENANT, Served, SystemClock, plain, refusa
 
 COST = 100 * 3 + 20 * 15  # of what `served.work` asks for, in minor units
 NOT_PERMITTED = (grpc.StatusCode.PERMISSION_DENIED, "NOT_PERMITTED")
-US_A_SECOND = 1_000_000
 
 
 @pytest.fixture
@@ -278,7 +278,7 @@ async def test_every_bad_token(family: Proven) -> None:
     _, token = await agent_of(family, 100)
     stranger = MandateKeys(signing_key(Ed25519PrivateKey.generate()))
     forged = stranger.sign(TENANT, "acme/bot")
-    past = int(time.time()) * US_A_SECOND - 60 * US_A_SECOND
+    past = int(time.time()) * SECOND_US - 60 * SECOND_US
     public = family.mandates.public_key
     flipped = token[:-20] + ("A" if token[-20] != "A" else "B") + token[-19:]
     twisted = PREFIX + Biscuit.from_base64(token.removeprefix(PREFIX), public).append(
@@ -292,6 +292,8 @@ async def test_every_bad_token(family: Proven) -> None:
         (attenuated(family, token, until_block(past)), "TOKEN_EXPIRED"),
         (twisted, "TOKEN_CLAIMS_INVALID"),
         (attenuated(family, token, "budget(5)"), "TOKEN_CLAIMS_INVALID"),
+        (attenuated(family, token, 'delegate("a"); budget(0)'), "TOKEN_CLAIMS_INVALID"),
+        (attenuated(family, token, 'delegate("a"); price_max(0)'), "TOKEN_CLAIMS_INVALID"),
         (attenuated(family, token, 'check if user("ann")'), "TOKEN_CLAIMS_INVALID"),
         (attenuated(family, token, 'delegate("a/b")'), "TOKEN_CLAIMS_INVALID"),
         (attenuated(family, token, *['delegate("a")'] * 16), "TOKEN_CLAIMS_INVALID"),

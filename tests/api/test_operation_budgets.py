@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ledger.v1 import budget_pb2 as pb
-from ledger.v1 import decision_pb2, journal_pb2, types_pb2
+from ledger.v1 import decision_pb2, journal_pb2, package_pb2, recurring_pb2, types_pb2
 from tests.api.served import PRODUCT, TENANT, Served, event, refusal_of
 
 WORK = {"product": PRODUCT, "quantities": {"input_tokens": 100, "output_tokens": 20}}  # costs 600
@@ -137,3 +137,135 @@ async def test_what_is_wrong_with_a_budget_is_named(
 async def test_an_operation_that_nothing_covers_has_no_budget(funded: Served):
     refused = await refusal_of(shown(funded))
     assert (refused.reason, refused.metadata["value"]) == ("BUDGET_UNKNOWN", "run")
+
+
+def policy(served: Served, **changes: Any) -> pb.SetOperationPolicyRequest:
+    fields = {"account": "acme", "budget": cap(1_000), **changes}
+    fields.setdefault("request_id", served.new_id())
+    return pb.SetOperationPolicyRequest(tenant=TENANT, **fields)
+
+
+async def test_each_operation_has_a_budget_by_a_policy(funded: Served):
+    request = policy(funded, idle_us=3_600_000_000)
+    made = await funded.budgets.SetOperationPolicy(request)
+    assert (made.policy.version, made.policy.account) == (1, "acme")
+    assert (await funded.budgets.SetOperationPolicy(request)).replayed
+    told = await funded.journal.GetOutcome(
+        journal_pb2.GetOutcomeRequest(tenant=TENANT, account="acme", request_id=request.request_id)
+    )
+    assert (told.kind, told.resource) == (
+        journal_pb2.MUTATION_KIND_SET_OPERATION_POLICY, "acme",
+    )  # fmt: skip
+    where = pb.GetOperationPolicyRequest(tenant=TENANT, account="bot")
+    counts = await funded.budgets.GetOperationPolicy(where)
+    assert (counts.own.version, counts.standing) == (0, made.policy)
+
+    before = await shown(funded)  # what it would have
+    assert (before.budget.left, before.policy_version) == ("1000", 1)
+    large = {"quantities": {"input_tokens": 200, "output_tokens": 40}}  # costs 1200
+    named = asked(funded, "tool", "run", **large)
+    del named["request_id"]
+    advised = await funded.decisions.Check(decision_pb2.CheckRequest(**named))
+    explained = await funded.decisions.ExplainDecision(decision_pb2.ExplainDecisionRequest(**named))
+    denied = await funded.decisions.Debit(
+        decision_pb2.DebitRequest(**asked(funded, "tool", "run", **large))
+    )
+    assert denied.reason == advised.reason == "OPERATION_BUDGET_EXCEEDED"
+    assert (denied.limit.policy_version, denied.limit.left, list(denied.limit.value)) == (
+        1, 1_000, [],
+    )  # fmt: skip
+    assert advised.limit == denied.limit
+    [step] = explained.budgets
+    assert (step.name, step.policy_version, step.allows) == (denied.limit.name, 1, False)
+
+    held = await funded.decisions.Authorize(decision_pb2.AuthorizeRequest(**asked(funded, "tool")))
+    assert held.decision == decision_pb2.DECISION_ALLOW
+    after = await shown(funded, "tool")
+    assert (after.budget.pending, after.operation_key) == ("600", denied.limit.name)
+
+    # By hand, another limit: it is not the policy's any more.
+    await funded.budgets.SetOperationBudget(setting(funded, budget=cap(5_000)))
+    assert (await shown(funded)).policy_version == 0
+    stale = policy(funded, expected_version=7)
+    assert (await refusal_of(funded.budgets.SetOperationPolicy(stale))).reason == "VERSION_MISMATCH"
+    gone = policy(funded)
+    gone.ClearField("budget")
+    removed = await funded.budgets.SetOperationPolicy(gone)
+    assert (removed.policy.version, removed.policy.HasField("budget")) == (2, False)
+    counts = await funded.budgets.GetOperationPolicy(where)
+    assert not counts.HasField("standing")
+    debited = await funded.decisions.Debit(
+        decision_pb2.DebitRequest(**asked(funded, "other", quantities=large["quantities"]))
+    )
+    assert debited.decision == decision_pb2.DECISION_ALLOW
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "field"),
+    [
+        ({"budget": cap(name="run")}, "FIELD_NOT_ALLOWED", "budget.name"),
+        ({"idle_us": -1}, "NUMBER_OUT_OF_RANGE", "idle_us"),
+        ({"budget": cap(limit=-1)}, "BUDGET_INVALID", "budget.limit"),
+        ({"account": "nobody"}, "ACCOUNT_UNKNOWN", "account"),
+    ],
+)
+async def test_policies_that_are_refused(
+    funded: Served, changes: dict[str, Any], reason: str, field: str
+):
+    refused = await refusal_of(funded.budgets.SetOperationPolicy(policy(funded, **changes)))
+    assert (refused.reason, refused.metadata["field"]) == (reason, field)
+
+
+async def test_a_package_gives_each_operation_a_budget(funded: Served):
+    """Previewed, with the subscription, and by its version; faults are named by their places."""
+    given = package_pb2.PackageOperations(budget=cap(700, thresholds=[80]), idle_us=5)
+    plain = package_pb2.PackageVersion(
+        name="pro", unit=recurring_pb2.PERIOD_UNIT_MONTH, every=1, operations=given
+    )
+    bad = package_pb2.PackageVersion()
+    bad.CopyFrom(plain)
+    bad.operations.budget.asset = "none"
+    bad.operations.budget.name = "run"
+    bad.operations.idle_us = -1
+    request = package_pb2.PackageServicePublishRequest(
+        tenant=TENANT, request_id="p", package=bad, validate_only=True
+    )
+    faults = (await funded.packages.Publish(request)).faults
+    assert [(each.path, each.reason) for each in faults] == [
+        ("operations.budget.name", "BUDGET_INVALID"),
+        ("operations.idle_us", "NUMBER_OUT_OF_RANGE"),
+        ("operations.budget.asset", "ASSET_UNKNOWN"),
+    ]
+    published = await funded.packages.Publish(
+        package_pb2.PackageServicePublishRequest(tenant=TENANT, request_id="q", package=plain)
+    )
+    said = published.package.operations
+    assert (said.budget.limit, said.budget.scale, said.idle_us) == (700, 6, 5)
+    tried = await funded.packages.Preview(
+        package_pb2.PackageServicePreviewRequest(tenant=TENANT, account="acme", package="pro")
+    )
+    assert (tried.operations.budget.limit, tried.operations.idle_us) == (700, 5)
+    await funded.packages.Subscribe(
+        package_pb2.PackageServiceSubscribeRequest(
+            tenant=TENANT, request_id="s", account="acme", package="pro"
+        )
+    )
+    where = pb.GetOperationPolicyRequest(tenant=TENANT, account="bot")
+    standing = (await funded.budgets.GetOperationPolicy(where)).standing
+    version = published.package.version
+    assert (standing.account, standing.package, standing.version) == ("acme", "pro", version)
+    denied = await funded.decisions.Debit(
+        decision_pb2.DebitRequest(
+            **asked(funded, "tool", "run", quantities={"input_tokens": 200, "output_tokens": 40})
+        )
+    )
+    assert (denied.reason, denied.limit.policy_version) == ("OPERATION_BUDGET_EXCEEDED", version)
+
+    await funded.budgets.SetOperationPolicy(policy(funded))  # its own comes first
+    standing = (await funded.budgets.GetOperationPolicy(where)).standing
+    assert (standing.package, standing.budget.limit) == ("", 1_000)
+    again = await funded.packages.PreviewSubscribers(
+        package_pb2.PackageServicePreviewSubscribersRequest(tenant=TENANT, package="pro")
+    )
+    [subscriber] = again.previews
+    assert not subscriber.HasField("operations")  # it is as it would be

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
+from ledger.core.limits import DAY_US
 from ledger.journal.storage import PostgresStorage
 from ledger.projections.as_of import History
 from ledger.v1 import (
@@ -27,7 +28,6 @@ from tests.api.served import TENANT, Served, SystemClock, card, event, refusal_o
 from tests.api.served import served as serve
 from tests.projections.projecting import looking, project
 
-DAY_US = 86_400_000_000
 SANDBOX = "sandbox"
 PRODUCTS = [
     card_pb2.Product(

@@ -9,12 +9,13 @@ import grpc
 import pytest
 
 from ledger.api import past_balances
+from ledger.core.limits import HOUR_US
 from ledger.v1 import balance_pb2 as pb
 from ledger.v1 import decision_pb2, grant_pb2, types_pb2
-from tests.api.served import TENANT, Served, event, refusal_of
+from tests.api.served import TENANT, Served, SystemClock, event, refusal_of
+from tests.patience import HANGS_S
 from tests.projections.projecting import project
 
-HOUR_US = 3_600_000_000
 FAR_US = 4_000_000_000_000_000
 
 
@@ -113,13 +114,14 @@ async def test_holds_count_from_their_authorisation_to_their_release(stored: Ser
 
 async def test_a_grant_at_every_stage_of_its_life(stored: Served, database: str):
     await stored.account("acme")
-    soon = now(stored) + 100_000
-    issued = await stored.grant("acme", 1_000, expires_at_us=soon + 150_000, effective_at_us=soon)
+    soon = now(stored) + HOUR_US
+    issued = await stored.grant("acme", 1_000, expires_at_us=soon + HOUR_US, effective_at_us=soon)
     grant_id = issued.grant.grant_id
     other = await stored.grant("acme", 70)
     scheduled = await moment(stored)
-    while now(stored) < soon:
-        await asyncio.sleep(0.01)
+    clock = stored.ledger.clock
+    assert isinstance(clock, SystemClock)
+    clock.ahead_us += HOUR_US
     active = await moment(stored)
     await stored.ingest(event("a", "acme"))
     drawn = await moment(stored)
@@ -128,8 +130,7 @@ async def test_a_grant_at_every_stage_of_its_life(stored: Served, database: str)
             tenant=TENANT, request_id=stored.new_id(), grant_id=other.grant.grant_id
         )
     )
-    while now(stored) < soon + 150_000:
-        await asyncio.sleep(0.01)
+    clock.ahead_us += HOUR_US
     expired = await moment(stored)
     await project(database)
 
@@ -226,6 +227,7 @@ async def test_an_answer_waits_for_read_models_or_says_that_they_are_behind(
     await stored.account("acme")
     issued = await stored.grant("acme", 9)
     at = await moment(stored)
+    monkeypatch.setattr(past_balances, "WAIT_S", HANGS_S)
     asked = asyncio.create_task(get(stored, known_at_us=at))
     await asyncio.sleep(0.1)
     await project(database)

@@ -13,8 +13,9 @@ import pytest
 from ledger.api.forward_all import NoCall
 from ledger.api.gate import Gate
 from ledger.api.intake.parse_plain import parse_plain
+from ledger.api.passing_stream import PASSAGE_S
 from ledger.api.replies import Outcomes
-from ledger.auth.passing import METADATA, PrincipalSeal
+from ledger.auth.passing import LIFETIME_US, METADATA, PrincipalSeal
 from ledger.auth.principal import Scope, server_principal
 from ledger.auth.refusals import AuthRefused, Denied
 from ledger.client import DrawdownClient
@@ -352,6 +353,39 @@ async def test_rights_go_with_what_a_server_passes_on(two: list[Proven]) -> None
                 tenant="default", request_id=f"x-{number}", account=f"person-{number}"
             )
         )  # which asks every server to forget first
+
+
+async def test_rights_go_with_what_a_stream_passes_on(two: list[Proven]) -> None:
+    """One stream at each server, for accounts of both: what the caller covers is decided, now and
+    for as long as the stream goes on."""
+    operator = two[0].caller(tenant="*")
+    await opened(operator)
+    for number, server in enumerate(two):
+        caller = server.caller(accounts=["acme/a", "other"])
+        stream = caller.decisions.DecideStream()
+        for turn in range(2):
+            names = ["acme/a/x", "acme/b", "other", "acme"]
+            items = [
+                decision_pb2.DecideItem(
+                    number=place,
+                    debit=decision_pb2.DebitRequest(
+                        tenant="default",
+                        request_id=f"{number}-{turn}-{place}",
+                        account=name,
+                        product="chat",
+                        quantities={"output_tokens": 1},
+                    ),
+                )
+                for place, name in enumerate(names)
+            ]
+            await stream.write(decision_pb2.DecideStreamRequest(items=items))
+            found: dict[int, decision_pb2.DecideReply] = {}
+            while len(found) < len(names):
+                found |= {each.number: each for each in (await stream.read()).replies}
+            assert [found[place].error.reason for place in range(4)] == ["", "NOT_PERMITTED"] * 2
+        await stream.done_writing()
+        assert await stream.read() is grpc.aio.EOF
+    assert 2 * PASSAGE_S * 1_000_000 < LIFETIME_US  # of the seal, which each message shows
 
 
 async def test_what_another_server_was_to_look_at_is_not_written_here(family: Proven) -> None:

@@ -8,14 +8,13 @@ import json
 import grpc
 import pytest
 
+from ledger.core.limits import HOUR_US
 from ledger.v1 import account_pb2
 from rating.card import canonical_bytes, content_hash
 from rating.card_file import read_card
 from rating.v1 import card_pb2
 from rating.v1 import pricing_pb2 as pb
 from tests.api.served import TENANT, Served, card, refusal_of
-
-HOUR_US = 3_600_000_000
 
 
 async def sheet_of(caller: Served, **fields) -> pb.GetPriceSheetResponse:

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
+from ledger.core.limits import MINUTE_US
 from ledger.journal.storage import MemoryStorage
 from ledger.v1 import correction_pb2, decision_pb2, explain_pb2, journal_pb2, usage_pb2
 from rating.v1 import card_pb2
@@ -25,7 +26,6 @@ from tests.api.served import (
     work,
 )
 
-MINUTE_US = 60_000_000
 EXPENSIVE = [
     card_pb2.PriceRow(product="chat", quantity=quantity, price="0.001")
     for quantity in ("input_tokens", "output_tokens", "cached_tokens")

@@ -17,6 +17,7 @@ from ledger.v1 import grant_pb2, journal_pb2, types_pb2
 from ledger.v1 import recurring_pb2 as pb
 from rating.v1 import pricing_pb2
 from tests.api.served import TENANT, Served, SystemClock, event, refusal_of, served
+from tests.patience import HANGS_S
 
 MONTH = pb.PERIOD_UNIT_MONTH
 
@@ -83,7 +84,7 @@ def month_after(at_us: int) -> int:
 
 async def until_issued(caller: Served, recurring: pb.RecurringGrant, period_start: int) -> Any:
     """The clock has moved: the server posts what is due by itself."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS_S):
         while True:
             found = await get(caller, recurring)
             if found.period_start_us == period_start:

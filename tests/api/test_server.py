@@ -25,6 +25,7 @@ from ledger.journal.storage import MemoryStorage
 from ledger.v1 import decision_pb2, journal_pb2, journal_pb2_grpc, usage_pb2
 from tests.api import served as api
 from tests.api.served import TENANT, Served, event, plain, refusal_of, work
+from tests.patience import HANGS_S
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -162,7 +163,7 @@ async def test_a_commit_of_unknown_outcome_says_so_and_the_retry_finds_out():
         faulty.fault = None
         assert reply.results[0].outcome == usage_pb2.INGEST_OUTCOME_UNKNOWN
         assert reply.results[0].reason == "OUTCOME_UNKNOWN"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS_S):
             await caller.ledger.writers[0].opened.wait()
         again = await caller.ingest(event("a", "acme"))
         assert (again.results[0].charge, again.results[0].replayed) == (600, True)
@@ -178,7 +179,7 @@ async def test_an_unknown_outcome_of_a_unary_call_is_a_status():
         faulty.fault = None
         assert (found.code, found.reason) == (grpc.StatusCode.UNKNOWN, "OUTCOME_UNKNOWN")
         assert "GetOutcome" in found.message
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS_S):
             await caller.ledger.writers[0].opened.wait()
         outcome = await caller.journal.GetOutcome(
             journal_pb2.GetOutcomeRequest(tenant=TENANT, account="acme", request_id="auth")
@@ -201,7 +202,7 @@ async def test_while_the_journal_is_away_nothing_is_applied_and_callers_are_told
         checked = await refusal_of(caller.check("acme"))
         assert checked.reason == "WRITER_REOPENING"
         faulty.fault = None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS_S):
             await caller.ledger.writers[0].opened.wait()
         assert (await caller.ingest(event("a", "acme"))).results[0].charge == 600
 
@@ -215,7 +216,7 @@ async def test_parked_usage_is_brought_in_when_the_journal_is_back(monkeypatch):
         await caller.ledger.create_account(1, "late", None, "create", AccountPolicy())
         faulty.fault = AppendFault.UNAVAILABLE
         caller.server.parking.appeared(1, "late")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS_S):
             while caller.ledger.writers[0].opened.is_set():
                 await asyncio.sleep(0)
             faulty.fault = None
@@ -302,7 +303,7 @@ async def test_stopping_lets_calls_in_flight_finish():
         await caller.account("acme")
         faulty.gate = asyncio.Event()
         call = asyncio.ensure_future(_awaited(caller.usage.Ingest(plain(event("a", "acme")))))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS_S):
             while ledger.writers[0].state.keys.find(_key(ledger)) is None:
                 await asyncio.sleep(0)
         stopping = asyncio.ensure_future(server.stop(5))
@@ -319,7 +320,7 @@ async def test_a_stream_that_never_ends_does_not_keep_the_server_from_stopping(p
     batch = usage_pb2.IngestStreamRequest(batch_number=1, batch=plain(event("a", "acme")))
     await stream.write(batch)
     assert (await stream.read()).batch.results[0].charge == 600
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         await priced.server.stop(60)
         found = await refusal_of(stream.read())
     assert (found.code, found.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")

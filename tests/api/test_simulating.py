@@ -23,9 +23,9 @@ from rating.v1 import card_pb2
 from rating.v1 import simulation_pb2 as pb
 from tests.api import served as api
 from tests.api.served import TENANT, Served, card, event, refusal_of, refused
+from tests.patience import HANGS_S
 
 SHARDS = 4
-HANGS_S = 60  # what takes longer has stopped for ever
 DEAR = [
     card_pb2.PriceRow(product="chat", quantity="input_tokens", price="0.000006"),
     card_pb2.PriceRow(product="chat", quantity="output_tokens", price="0.00003"),

@@ -10,9 +10,10 @@ import pytest
 
 from ledger.journal.storage import PostgresStorage
 from ledger.projections.as_of import History
+from ledger.sizing import learned
 from ledger.sizing.learned import Learned
 from ledger.sizing.learning import Learner
-from ledger.v1 import decision_pb2, journal_pb2
+from ledger.v1 import account_pb2, decision_pb2, journal_pb2
 from ledger.v1 import sizing_pb2 as pb
 from ledger.verify import verify
 from tests.api.cluster import cluster
@@ -156,6 +157,102 @@ async def test_a_hold_is_for_what_usage_has_shown(stored: Served, database: str)
     assert size(await ask(stored, "acme", 40, attributes={"model": "large"}))[:2] == (40, 40)
     report = await verify(database)
     assert report.ok, report.findings
+
+
+async def test_many_are_sized_as_each_is(stored: Served, database: str) -> None:
+    """Of each account and piece of work what Check says of it: by whose usage, how much, at what
+    charge; an account by its alias, work as it is asked for, and a range of it."""
+    await publish(stored, rule(), rule(account="other", permille=500))
+    await used(stored, "acme", range(1, 101), "large")
+    await catch_up(database)
+    forget(stored)
+    await stored.accounts.AssignAlias(
+        account_pb2.AssignAliasRequest(
+            tenant=stored.tenant, request_id=stored.new_id(), account="acme", alias="key-1"
+        )
+    )
+    await stored.account("poor")
+    await stored.grant("poor", 10 * 3 + 90 * 15)
+    tokens = {"input_tokens": 10, "output_tokens": 1_000}
+    up_to = decision_pb2.UpTo(quantity="output_tokens", minimum=95)
+    pieces = [
+        decision_pb2.WorkToCheck(product="chat", quantities=tokens, attributes={"model": model})
+        for model in ("large", "novel")
+    ]
+    for each in ({"sizing": AS_ASKED}, {"up_to": up_to}, {"up_to": up_to, "sizing": LEARNED}):
+        work = decision_pb2.WorkToCheck(**each)
+        work.MergeFrom(pieces[0])
+        pieces.append(work)
+    pieces.append(decision_pb2.WorkToCheck(product="video", quantities=tokens, sizing=LEARNED))
+    names = ["acme", "other", "key-1", "poor", "nobody"]
+    many = await stored.decisions.CheckMany(
+        decision_pb2.CheckManyRequest(tenant=stored.tenant, accounts=names, work=pieces)
+    )
+    for a, name in enumerate(names[:4]):
+        for w, work in enumerate(pieces):
+            single = await stored.decisions.Check(
+                decision_pb2.CheckRequest(
+                    tenant=stored.tenant,
+                    account=name,
+                    product=work.product,
+                    attributes=work.attributes,
+                    quantities=work.quantities,
+                    up_to=work.up_to if work.HasField("up_to") else None,
+                    sizing=work.sizing,
+                )
+            )
+            place = a * len(pieces) + w
+            said = (
+                many.decisions[place], many.charges[place],
+                many.size_names[many.sizes[place]].sized, many.allowed_quantities[place],
+                many.reason_names[many.reasons[place]],
+            )  # fmt: skip
+            assert said == (
+                single.decision, single.charge, single.sized, single.allowed_quantity, single.reason
+            ), (name, place)  # fmt: skip
+    large = [many.size_names[many.sizes[a * len(pieces)]] for a in range(4)]
+    assert [size(each)[1:3] for each in large] == [
+        (90, OF_ACCOUNT), (50, OF_ATTRIBUTES), (90, OF_ACCOUNT), (90, OF_ATTRIBUTES)
+    ]  # fmt: skip
+    assert many.decisions[3 * len(pieces)] == decision_pb2.DECISION_ALLOW
+    assert many.decisions[3 * len(pieces) + 2] == decision_pb2.DECISION_DENY, "as it was asked"
+    ranged = many.size_names[many.sizes[4]]
+    assert (size(ranged)[1], many.allowed_quantities[4]) == (95, 95)
+    assert set(many.sizes[4 * len(pieces) :]) == {0}
+
+    refused = await refusal_of(
+        stored.decisions.CheckMany(
+            decision_pb2.CheckManyRequest(
+                tenant=stored.tenant,
+                accounts=["acme"],
+                work=[decision_pb2.WorkToCheck(product="chat", quantities=tokens, sizing=77)],
+            )
+        )
+    )
+    assert refused.violations[0][0] == "work[0].sizing"
+
+
+async def test_many_questions_begin_so_many_readings(
+    stored: Served, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not read yet is as asked, and later as it was learned."""
+    monkeypatch.setattr(learned, "WAITING_MAX", 3)
+    await publish(stored, rule())
+    await used(stored, "acme", range(1, 101), "large")
+    await catch_up(database)
+    forget(stored)
+    tokens = {"output_tokens": 1_000}
+    request = decision_pb2.CheckManyRequest(
+        tenant=stored.tenant,
+        accounts=["acme"],
+        work=[
+            decision_pb2.WorkToCheck(product="chat", quantities=tokens, attributes={"model": each})
+            for each in ("a", "b", "c", "d", "e")
+        ],
+    )
+    for known in (3, 5):
+        many = await stored.decisions.CheckMany(request)
+        assert list(many.charges) == [90 * 15 if place < known else 15_000 for place in range(5)]
 
 
 async def test_a_retry_is_told_what_the_first_call_was(stored: Served, database: str) -> None:
@@ -340,6 +437,19 @@ async def test_two_servers_learn_of_all_shards_and_size_what_the_other_has(datab
         await near.account("new")
         await near.grant("new", 1_000_000)
         for caller in (near, far):
+            many = await caller.decisions.CheckMany(
+                decision_pb2.CheckManyRequest(
+                    tenant=caller.tenant,
+                    accounts=[*accounts, "new"],
+                    work=[
+                        decision_pb2.WorkToCheck(product="chat", quantities={"output_tokens": each})
+                        for each in (1_000, 10)
+                    ],
+                )
+            )
+            sizes = [65, 66, 67, 68, 69, 70, 71, 72, 72]
+            assert list(many.charges[::2]) == [each * 15 for each in sizes]
+            assert [size(many.size_names[each])[1] for each in many.sizes[::2]] == sizes
             assert size(await ask(caller, "new")) == (1_000, 72, OF_PRODUCT, 80)
             for place, account in enumerate(accounts):
                 found = size(await ask(caller, account))

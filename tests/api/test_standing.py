@@ -16,8 +16,6 @@ from tests.api.served import TENANT, Served, event, refusal_of, work
 from tests.api.test_accounts import creating, getting
 from tests.projections.projecting import looking, project
 
-HOUR_US = 3_600_000_000
-
 
 def freezing(account: str, request_id: str = "freeze", **changes) -> pb.FreezeRequest:
     fields = {"reason": "chargeback of May", "actor": "ops@example.com", **changes}

@@ -12,8 +12,9 @@ from ledger.journal.protocol import JournalRow
 from ledger.journal.storage import MemoryStorage
 from ledger.v1 import decision_pb2 as pb
 from tests.api.cluster import cluster
-from tests.api.served import Served, SystemClock, served, work
-from tests.api.test_decide_stream import COST, HANGS_S, NoCall, Stream, debit
+from tests.api.served import Served, SystemClock, served, servicer_of, work
+from tests.api.test_decide_stream import COST, NoCall, Stream, debit
+from tests.patience import HANGS_S
 
 DENY = pb.DECISION_DENY
 
@@ -71,12 +72,8 @@ def decide(
     caller: Served, requests: AsyncIterator[pb.DecideStreamRequest]
 ) -> AsyncIterator[pb.DecideStreamResponse]:
     """A stream without a socket: what it has taken in is known."""
-    services = dict(caller.server._services)  # type: ignore[arg-type]
-    servicer = next(
-        each for name, each in services.items() if name.full_name.endswith("DecisionService")
-    )
     replies: AsyncIterator[pb.DecideStreamResponse]
-    replies = servicer.decide_stream(requests, NoCall())  # type: ignore[attr-defined]
+    replies = servicer_of(caller, "DecisionService").decide_stream(requests, NoCall())
     return replies
 
 

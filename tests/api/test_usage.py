@@ -8,10 +8,11 @@ import grpc
 import pytest
 
 from ledger.api.intake import parking
+from ledger.core.limits import HOUR_US
 from ledger.journal.errors import JournalUnavailable
 from ledger.journal.parked import MemoryParkedStore
 from ledger.v1 import account_pb2, types_pb2, usage_pb2
-from tests.api.served import TENANT, Served, compact, event, plain, refusal_of
+from tests.api.served import TENANT, Served, SystemClock, compact, event, plain, refusal_of
 
 APPLIED = usage_pb2.INGEST_OUTCOME_APPLIED
 FORMS = pytest.mark.parametrize("form", [plain, compact], ids=["plain", "compact"])
@@ -239,7 +240,8 @@ async def test_parked_usage_waits_for_the_time_of_an_alias(
         await priced.ingest(event("first", name, 1, 0), park_unknown=True)
     await priced.account("acme")
     clock = priced.ledger.clock
-    begins_us = clock.now_us() + 300_000
+    assert isinstance(clock, SystemClock)
+    begins_us = clock.now_us() + HOUR_US
     await priced.accounts.AssignAlias(
         account_pb2.AssignAliasRequest(
             tenant=TENANT,
@@ -251,8 +253,7 @@ async def test_parked_usage_waits_for_the_time_of_an_alias(
     )
     await priced.server.parking.idle()
     assert "key-1" in await priced.ledger.parked.names(1, 10), "the alias means nothing yet"
-    while clock.now_us() <= begins_us:
-        await asyncio.sleep(0.01)
+    clock.ahead_us += HOUR_US
     await priced.server.parking.bring_in_all(1)
     assert set(await priced.ledger.parked.names(1, 10)) == {"a", "b", "c", "z"}
     assert (await priced.balance("acme")).advance == "3"

@@ -193,6 +193,25 @@ def test_what_holds_no_public_key_is_refused(data: bytes) -> None:
         read_keys(data)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"},
+        {"kty": "OKP", "crv": "Ed448", "x": "AA"},
+        {"kty": "OKP", "crv": "X25519", "x": "AA"},
+        {"kty": "AKP", "pub": "AA", "alg": "ML-DSA-44"},
+        {"kty": ["RSA"]},
+        {"kty": "OKP", "crv": "Ed25519", "x": "AA", "alg": ["EdDSA"]},
+    ],
+    ids=str,
+)
+def test_a_key_of_another_kind_beside_others_takes_none_of_them_away(odd: dict[str, Any]) -> None:
+    """An issuer that adds one for somebody else goes on with those that we know."""
+    document = json.loads(jwks(_ONE))
+    document["keys"].append(odd | {"kid": "odd"})
+    assert [*read_keys(json.dumps(document).encode())] == [kid_of(_ONE)]
+
+
 def test_weak_private_and_double_keys_are_refused() -> None:
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -253,10 +272,10 @@ async def test_a_source_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
     clock.us += 61_000_000
     started = time.monotonic()
     await asyncio.gather(*[checked.verify(token(key)) for _ in range(20)])
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15  # not a second each
     started = time.monotonic()
     await checked.verify(token(key))
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 1  # not that second again
     await asyncio.to_thread(path.write_bytes, jwks(key))  # and the reading ends
 
 

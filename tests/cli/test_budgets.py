@@ -104,3 +104,17 @@ def test_an_operation_is_given_a_budget_and_shown(opened: Server) -> None:
     assert "budget of operation run-1: version 2" in again.stdout
     unknown = drawdown("budget", "show-operation", "spender", "run-2", *where)
     assert unknown.returncode != 0 and "no budget covers the operation" in unknown.stderr
+
+
+def test_each_operation_is_given_a_budget_by_a_policy(opened: Server) -> None:
+    where = ("--tenant", TENANT, "--address", opened.address)
+    made = run(opened, "set-operations", "spender", "5", "--measure", "requests", "--idle", "60")
+    assert (made["policy"]["version"], made["policy"]["idle_us"]) == ("1", str(60_000_000))
+    told = drawdown("budget", "show-operations", "spender", *where)
+    assert "each operation up to 5, ends 60 seconds idle; version 1 of spender" in told.stdout
+    shown = run(opened, "show-operation", "spender", "run-9")
+    assert (shown["budget"]["left"], shown["policy_version"]) == ("5", "1")
+    removed = drawdown("budget", "remove-operations", "spender", *where)
+    assert "policy of operations of spender: version 2" in removed.stdout
+    told = drawdown("budget", "show-operations", "spender", *where)
+    assert "no policy of operations counts for the account" in told.stdout

@@ -10,9 +10,10 @@ import grpc
 import pytest
 from click.testing import CliRunner
 
-from cli.processes import COMMAND, Server, drawdown, environment
+from cli.processes import Server, drawdown, environment
 from ledger.cli.app import cli
 from rating.v1 import pricing_pb2, pricing_pb2_grpc
+from tests.forks import COMMAND
 
 CARD = """
 name = "own-card"

@@ -13,6 +13,7 @@ import pytest
 from cli.processes import Server, drawdown
 from ledger.cli.output import instant
 from ledger.v1 import account_pb2, account_pb2_grpc, grant_pb2, grant_pb2_grpc, types_pb2
+from tests.patience import HANGS_S
 
 
 @pytest.fixture(scope="module")
@@ -306,7 +307,7 @@ def test_tenants_are_added_once(server: Server, data_dir: Path) -> None:
 
 def test_the_metrics_show_the_calls(server: Server, account: str) -> None:
     url = f"http://{server.ready['metrics']}/metrics"
-    with urllib.request.urlopen(url, timeout=10) as reply:
+    with urllib.request.urlopen(url, timeout=HANGS_S) as reply:
         text = reply.read().decode()
     assert 'rpc_method="ledger.v1.AccountService/Create",rpc_response_status_code="OK"' in text
     issued = re.search(r'drawdown_entries_total\{kind="GrantIssued"\} (\d+)', text)

@@ -81,7 +81,22 @@ def test_units_are_held_drawn_shown_and_given_back(funded: Server) -> None:
     assert shown.stdout.endswith("1.2 drawn for chat\n")
     as_json = drawdown("hold", "show", hold_id, "--json", *options)
     assert json.loads(as_json.stdout)["hold"]["drawn"] == {"chat": "120"}
+    held = drawdown("hold", "authorize", "runner", "chat", "calls=100", "--of", hold_id, *options)
+    part = re.search(r"1 held held until .*: (hold_\S+)", held.stdout)
+    assert held.returncode == 0 and part, held.stdout
+    shown = drawdown("hold", "show", part[1], *options)
+    assert f"part of {hold_id}, of its operation" in shown.stdout
+    taken = drawdown("hold", "capture", part[1], "calls=30", "--keep-open", *options)
+    assert taken.stdout == "0.3 held charged, 0.7 left\n"
+    taken = drawdown("hold", "capture", part[1], "calls=10", *options)
+    assert taken.stdout == "0.1 held charged, 0.6 went back\n"
+    whole = ("hold", "capture", hold_id, "calls=20", "--product", "chat", "--keep-open")
+    assert drawdown(*whole, *options).stdout == "0.2 held charged, 3.2 left\n"
+    why = drawdown("explain-decision", "runner", "chat", "calls=100", "--of", hold_id, *options)
+    assert f"  hold {hold_id} has " in why.stdout and why.stdout.endswith("ALLOW\n"), why.stderr
+    more = drawdown("hold", "authorize", "runner", "chat", "calls=900", "--of", hold_id, *options)
+    assert more.stdout == "denied: INSUFFICIENT_CREDITS, 8.2 available\n"
     denied = drawdown("hold", "reserve", "runner", "run-18", "600", *options)
     assert denied.stdout == "denied: INSUFFICIENT_CREDITS, 5 available\n"
     released = drawdown("hold", "release", hold_id, *options)
-    assert released.stdout == "3.8 held went back\n"
+    assert released.stdout == "3.2 held went back\n"

@@ -43,6 +43,10 @@ product = "plan"
 asset = "credit"
 unit_amount = 700
 once = true
+
+[operations]
+idle_us = 3_600_000_000
+budget = { measure = "charge", asset = "credit", limit = 2_500 }
 """
 
 
@@ -83,8 +87,12 @@ def test_a_plan_from_a_file_to_its_end(sold: Server, tmp_path: Path) -> None:
     assert "charge base: 1 x 700; now 700 credit (minor units)\n" in tried
     assert "granted: credits 3,000" in tried
     assert "budget set: calls, limit 5,000\n" in tried
+    assert "each operation: limit 2,500\n" in tried
+    assert "  each operation: 2,500 credit\n" in run("list", "pro")
     assert run("preview-all", "pro") == "no account has the package pro\n"
     assert "planned has pro version" in run("subscribe", "planned", "pro")
+    given = drawdown("budget", "show-operations", "planned", *where).stdout
+    assert "each operation up to 25, ends 3600 seconds idle; package pro, version " in given
     shown = run("show", "planned")
     assert "  tokens 2,300 of 3,000 credit left" in shown and "  region eu\n" in shown
     more = PRO.replace("3_000", "9_000").replace('"pro"', '"max"')

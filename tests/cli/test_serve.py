@@ -13,7 +13,7 @@ import grpc
 import psutil
 import pytest
 
-from cli.processes import Server, drawdown
+from cli.processes import READY_TIMEOUT_S, STOP_TIMEOUT_S, Server, drawdown
 from ledger.journal.embedded_host import throwaway_root
 from ledger.v1 import account_pb2, account_pb2_grpc, journal_pb2, journal_pb2_grpc
 
@@ -41,7 +41,7 @@ def test_a_signal_ends_everything_and_a_restart_finds_it(own_dir: Path, tmp_path
             )
         )
     assert first.end(signal.SIGTERM) == 0
-    _, left = psutil.wait_procs(children, timeout=10)
+    _, left = psutil.wait_procs(children, timeout=STOP_TIMEOUT_S)
     assert not left
     second = Server(tmp_path / "log", f"--data-dir={own_dir}")
     try:
@@ -63,7 +63,7 @@ def test_a_second_server_shares_the_embedded_database(own_dir: Path, tmp_path: P
         with grpc.insecure_channel(first.address) as channel:
             stub = journal_pb2_grpc.JournalServiceStub(channel)
             owners: set[str] = set()
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + READY_TIMEOUT_S
             while owners != {first.address, second.address}:
                 assert time.monotonic() < deadline, owners
                 reply = stub.GetRouting(journal_pb2.GetRoutingRequest(tenant="default"))
@@ -79,7 +79,7 @@ def test_a_server_that_is_killed_leaves_no_projector(database: str, tmp_path: Pa
     projectors = descendants(server)
     assert len(projectors) == 1
     server.end(signal.SIGKILL)
-    _, left = psutil.wait_procs(projectors, timeout=20)
+    _, left = psutil.wait_procs(projectors, timeout=STOP_TIMEOUT_S)
     assert not left
 
 

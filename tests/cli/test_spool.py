@@ -12,8 +12,7 @@ from ledger.client import DrawdownClient, UsageEvent
 from ledger.client.spool_aside import AsideFile, refused
 from ledger.client.spool_files import SpoolFiles
 from ledger.client.spool_records import SpooledCapture
-
-DAY_US = 86_400_000_000
+from ledger.core.limits import DAY_US
 
 
 def test_what_is_set_aside_is_listed_and_sent_again(server: Server, tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ import grpc
 import pytest
 
 from cli.processes import Server, drawdown
+from ledger.core.limits import DAY_US
 from ledger.v1 import account_pb2, account_pb2_grpc, usage_pb2, usage_pb2_grpc
 from rating.v1 import card_pb2, pricing_pb2, pricing_pb2_grpc
 
 TENANT = "months"  # a sandbox of its own
-DAY_US = 86_400_000_000
 
 
 @pytest.fixture(scope="module")

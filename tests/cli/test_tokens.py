@@ -18,6 +18,7 @@ from cli.test_tls import Authority
 from ledger.auth.api_keys import REVOCATION_US
 from ledger.telemetry.traceparent import format_traceparent
 from ledger.v1 import account_pb2, account_pb2_grpc
+from tests.patience import HANGS_S
 
 AUDIENCE = ["--issuer=https://us.example", "--audience=ledger"]
 
@@ -61,7 +62,7 @@ def metrics(server: Server, token: str = "", path: str = "metrics") -> int:
     headers = {"authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(f"http://{server.ready['metrics']}/{path}", headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=HANGS_S) as reply:
             return int(reply.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -222,3 +223,33 @@ def test_certificates_stand_for_whom_the_file_says(database: str, tmp_path: Path
             assert said in done.stderr
     finally:
         server.end()
+
+
+def test_a_new_key_for_what_gateways_hand_back_is_shown_to_nobody(database: str) -> None:
+    """The first is made by the first who asks, here many at a time; others follow."""
+    import asyncio
+
+    import asyncpg
+
+    from ledger.auth.key_store import PostgresKeyStore
+
+    async def keys(at_once: int) -> list[tuple[bytes, int]]:
+        async with asyncpg.create_pool(database) as pool:
+            store = PostgresKeyStore(pool)
+            found = await asyncio.gather(*[store.gateway_keys() for _ in range(at_once)])
+        assert all(each == found[0] for each in found)
+        return [(key.secret, key.before_until_us) for key in found[0]]
+
+    [first] = asyncio.run(keys(4))
+    told = [
+        drawdown("token", "gateway-key", *more, DATABASE_URL=database)
+        for more in ([], ["--at-once"])
+    ]
+    assert [each.stdout for each in told] == ["gateway key 2\n", "gateway key 3\n"]
+    third, second, last = asyncio.run(keys(1))
+    assert last == first
+    now_us = time.time_ns() // 1_000
+    assert third[1] <= now_us < second[1] <= now_us + 35 * 86_400_000_000
+    assert len({third[0], second[0], first[0]}) == 3
+    for secret in (first, second, third):
+        assert secret[0].hex() not in str(told)

@@ -32,6 +32,7 @@ from rating.v1 import pricing_pb2
 from tests.api.served import card
 from tests.conftest import run_apart
 from tests.crash.processes import ServerProcess
+from tests.patience import HANGS_S
 
 GRANTED = 10**9
 PRICE = 15  # minor units a token
@@ -72,7 +73,7 @@ async def account(client: DrawdownClient, name: str) -> str:
 
 async def charged(client: DrawdownClient, name: str) -> int:
     """Tokens; nothing is held any more."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_S):
         while (await client.list_holds(name)).holds:
             await asyncio.sleep(0.02)
     [balance] = (await client.balance(name, product="chat")).balances
@@ -281,7 +282,7 @@ async def test_closing_while_a_server_stands_still_tells_what_is_known(
         asking = [asyncio.create_task(debits(own, name, n)) for n in range(100, 104)]
         asking.append(asyncio.create_task(watches(own, name)))
         await asyncio.sleep(0.05)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANGS_S):
             await own.close()
             found = await asyncio.gather(*callers, *asking, return_exceptions=True)
     finally:

@@ -23,6 +23,7 @@ from ledger.client import (
 from ledger.v1 import account_pb2, decision_pb2, journal_pb2, types_pb2
 from rating.v1 import pricing_pb2
 from tests.client.conftest import PROMPT, SMALL, CuttingProxy
+from tests.patience import HANGS_S
 
 
 def event(number: int, account: str, **changes: object) -> UsageEvent:
@@ -336,6 +337,8 @@ async def test_an_unknown_tenant_is_an_outcome_of_its_events(address: str) -> No
         client._envelope = type(client._envelope)(tenant="nobody", source="s")
         [outcome] = await client.ingest([event(1, "a")])
         assert (outcome.outcome, outcome.reason) == (Outcome.INVALID, "TENANT_UNKNOWN")
+        assert not outcome.judged  # the event is right, and may be sent again
+        assert outcome.message.startswith("the whole call was refused, not this event: ")
         results = [outcome async for _, outcome in client.ingest_stream([event(2, "a")])]
         assert [result.reason for result in results] == ["TENANT_UNKNOWN"]
 
@@ -360,7 +363,7 @@ async def test_closing_tells_all_who_wait_for_room(proxy: CuttingProxy) -> None:
     await asyncio.sleep(0)
     await sender.close()
     assert [outcome.outcome for outcome in await taken] == [Outcome.RETRY]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         ends = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(end) for end in ends] == [ClientClosed] * 3
 
@@ -398,7 +401,7 @@ async def test_a_watched_balance_goes_on_over_broken_connections(
             for number in range(1, 6):
                 proxy.cuts = [1]
                 await client.issue_grant("watched", "credit", 10)
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(HANGS_S):
                     while True:
                         message = await anext(said)
                         whole += message.snapshot

@@ -205,6 +205,7 @@ def test_a_refused_batch_is_answered_and_not_sent_again() -> None:
     assert w.core.failed(batch.number, REFUSED, w.now_us) == [delivery]
     [outcome] = delivery.results()
     assert (outcome.outcome, outcome.reason) == (Outcome.INVALID, "TENANT_UNKNOWN")
+    assert not outcome.judged
     assert w.core.wake_us(w.now_us) is None
 
 

@@ -32,6 +32,7 @@ from rating.v1 import pricing_pb2
 from tests.api.served import card
 from tests.client.conftest import CuttingProxy
 from tests.crash.processes import ServerProcess
+from tests.patience import HANGS_S
 
 IMPATIENT = RetryPolicy(first_us=1_000, longest_us=20_000, give_up_us=200_000)
 AWAY_US = 50_000
@@ -57,7 +58,7 @@ def away(proxy: CuttingProxy) -> None:
 
 async def back(proxy: CuttingProxy, guard: Guard) -> None:
     proxy.cuts.clear()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_S):
         await guard.spool.drained()
 
 
@@ -72,7 +73,7 @@ async def run(guard: Guard, tokens: int, account: str = "acme", id_: str = "") -
 async def learned(guard: Guard) -> None:
     """One call that a server decides, and what it says of the modes is known."""
     assert await run(guard, 1) is DecidedBy.SERVER
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS_S):
         while guard.client.fail_modes is None:
             await asyncio.sleep(0.005)
 
@@ -90,7 +91,7 @@ async def charged(client: DrawdownClient, account: str = "acme") -> int:
 
 
 async def no_hold_is_left(client: DrawdownClient) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + HANGS_S
     while (await client.list_holds("acme")).holds:
         assert time.monotonic() < until, "a hold is left open"
         await asyncio.sleep(0.01)
@@ -145,6 +146,37 @@ async def test_an_open_product_runs_and_its_usage_says_so_and_is_recorded_once(
     assert await charged(client) == 52
     usage = await client.get_usage("acme", "test", "open-3")
     assert dict(usage.attributes) == {"decided_by": "fail_open"}
+
+
+async def test_a_call_of_an_operation_holds_of_it_and_is_usage_of_it_without_a_server(
+    client: DrawdownClient, proxy: CuttingProxy, tmp_path: Path
+) -> None:
+    await client.set_fail_mode("chat", FAIL_MODE_OPEN)
+    async with guarding(proxy.address, tmp_path) as guard:
+        await learned(guard)
+        async with guard.client.operation("acme", "run", hold=100 * PRICE) as whole:
+            for number, by in enumerate((DecidedBy.SERVER, DecidedBy.FAIL_OPEN)):
+                call = guard.metered(
+                    "acme", "chat", estimate={"output_tokens": 10}, of=whole, operation="tool",
+                    request_id=f"part-{number}",
+                )  # fmt: skip
+                async with call:
+                    call.add(output_tokens=4)
+                assert call.decided_by is by
+                away(proxy)
+            await back(proxy, guard)
+            async with asyncio.timeout(HANGS_S):  # what the cut call may have held is given back
+                while (hold := await client.get_hold(whole.hold_id)).left != 96 * PRICE:
+                    await asyncio.sleep(0.01)
+            assert dict(hold.drawn) == {"chat": 4 * PRICE}
+            with pytest.raises(ValueError, match="of acme, not of other"):
+                guard.metered("other", "chat", estimate={"output_tokens": 1}, of=whole)
+            with pytest.raises(ValueError, match="goes with `of`"):
+                guard.metered("acme", "chat", estimate={"output_tokens": 1}, operation="tool")
+        await no_hold_is_left(client)
+    assert await charged(client) == 1 + 4 + 4
+    usage = await client.get_usage("acme", "test", "part-1")
+    assert (usage.operation, usage.operation_parent) == ("tool", "run")
 
 
 async def test_what_is_not_recorded_is_bounded_an_account_and_room_comes_back(
@@ -268,12 +300,13 @@ async def test_a_process_that_begins_without_a_server_knows_the_modes_of_before(
         assert known.guard(spool).mode_of("chat") is DecidedBy.FAIL_OPEN
     async with guarding("127.0.0.1:1", tmp_path, AWAY_US) as guard:
         assert await run(guard, 7) is DecidedBy.FAIL_OPEN
-    async with guarding(address, tmp_path) as guard, asyncio.timeout(20):
+    async with guarding(address, tmp_path) as guard, asyncio.timeout(HANGS_S):
         await guard.spool.drained()
     assert await charged(client) == 7
-    (tmp_path / "fail_modes.json").write_bytes(b"{")
-    async with guarding("127.0.0.1:1", tmp_path, AWAY_US) as guard:
-        assert guard.mode_of("chat") is DecidedBy.FAIL_CLOSED
+    for damaged in (b"{", b"[]", b'{"chat": null}', b'{"chat": "open"}'):
+        (tmp_path / "fail_modes.json").write_bytes(damaged)
+        async with guarding("127.0.0.1:1", tmp_path, AWAY_US) as guard:
+            assert guard.mode_of("chat") is DecidedBy.FAIL_CLOSED
 
 
 async def test_an_attribute_of_ours_is_not_for_callers(address: str, tmp_path: Path) -> None:
@@ -320,7 +353,7 @@ async def test_a_process_that_is_killed_while_away_loses_nothing_that_has_ended(
     ended = 30 + len(process.stdout.read().split(b"\n")) - 1
     process.stdout.close()
     process.wait()
-    async with guarding(address, tmp_path) as guard, asyncio.timeout(30):
+    async with guarding(address, tmp_path) as guard, asyncio.timeout(HANGS_S):
         await guard.spool.drained()
     assert ended <= await charged(client) <= ended + 1
 
@@ -352,7 +385,7 @@ async def test_a_server_that_dies_amid_calls_loses_none_and_counts_none_twice(
 
                 async def until(decided_by: DecidedBy, more: int) -> None:
                     wanted = by[decided_by] + more
-                    async with asyncio.timeout(60):
+                    async with asyncio.timeout(HANGS_S):
                         while by[decided_by] < wanted:
                             await asyncio.sleep(0.01)
 
@@ -374,7 +407,7 @@ async def test_a_server_that_dies_amid_calls_loses_none_and_counts_none_twice(
                     await server.ready()
                     await until(DecidedBy.SERVER, 50)
                     ended.set()
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(HANGS_S):
                     await guard.spool.drained()
                 await no_hold_is_left(client)
             assert [each.mode async for each in client.list_fail_modes()] == [FAIL_MODE_OPEN]

@@ -25,6 +25,7 @@ from ledger.client import (
 from ledger.v1 import decision_pb2, journal_pb2, types_pb2
 from ledger.v1.decision_policy_pb2 import PolicyRule
 from tests.client.conftest import PROMPT, CuttingProxy
+from tests.patience import HANGS_S
 
 GRANTED = 10**9
 OUTPUT_PRICE = 15  # minor units a token
@@ -54,7 +55,7 @@ async def open_holds(client: DrawdownClient, account: str = "acme") -> int:
 
 async def reaches(caller: DrawdownClient) -> None:
     """Waits until the server answers it again."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS_S):
         while True:
             with contextlib.suppress(CallError):
                 await left(caller)
@@ -155,7 +156,7 @@ async def test_a_long_stream_keeps_its_hold(client: DrawdownClient) -> None:
         "acme", "chat", estimate={"output_tokens": 100}, lifetime_us=LIFETIME_US
     ) as call:
         assert call.decision is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANGS_S):
             while True:
                 hold = await client.get_hold(call.hold_id)
                 assert hold.state == types_pb2.HOLD_STATE_OPEN
@@ -373,7 +374,7 @@ async def test_a_question_of_unknown_outcome_holds_nothing_once_a_server_answers
             ):
                 pass
         proxy.cuts.clear()
-        until = time.monotonic() + 10
+        until = time.monotonic() + HANGS_S
         while True:
             found = await client.get_outcome("acme", "lost")
             settled = found.state == journal_pb2.OUTCOME_STATE_ABANDONED or not await open_holds(
@@ -402,11 +403,11 @@ async def test_whoever_goes_while_the_answer_is_lost_leaves_no_hold_either(
                 raise AssertionError("nobody has answered")
 
         task = asyncio.create_task(block())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS_S):
             while not await open_holds(client):
                 await asyncio.sleep(0.001)
         task.cancel()
-        await asyncio.wait({task}, timeout=20)
+        await asyncio.wait({task}, timeout=HANGS_S)
         assert task.cancelled()
         assert await open_holds(client) == 1
         proxy.speaks.set()

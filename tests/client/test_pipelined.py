@@ -161,11 +161,15 @@ async def turns() -> None:
 async def test_a_server_that_takes_and_says_nothing_is_not_waited_for_longer_than_an_attempt() -> (
     None
 ):
-    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    taken: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
     address = "127.0.0.1:{1}".format(*silent.sockets[0].getsockname())
     brief = RetryPolicy(first_us=1_000, longest_us=5_000, give_up_us=50_000, attempt_us=100_000)
     caller = DrawdownClient(address, retry=brief, pipelined=True)
     with pytest.raises(OutcomeUnknown, match=r"no reply within 0\.1 s"):
         await caller.debit("acme", "chat", {"output_tokens": 1})
     await caller.close()
+    for writer in taken:
+        writer.transport.abort()
     silent.close()
+    await silent.wait_closed()

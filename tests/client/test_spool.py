@@ -35,6 +35,7 @@ from rating.v1 import pricing_pb2
 from tests.api.served import card
 from tests.client.conftest import PROMPT, CuttingProxy
 from tests.crash.processes import ServerProcess
+from tests.patience import HANGS_S
 
 IMPATIENT = RetryPolicy(first_us=1_000, longest_us=20_000, give_up_us=200_000)
 PATIENCE_US = 50_000
@@ -246,6 +247,22 @@ async def test_while_a_server_answers_the_disk_is_not_used(
         await spool.record(usage(4))
 
 
+async def test_who_is_cancelled_as_a_directory_is_taken_or_let_go_of_leaves_it_free(
+    address: str, tmp_path: Path
+) -> None:
+    async def work() -> None:
+        async with spooling(address, tmp_path):
+            pass
+
+    for turns in range(16):
+        task = asyncio.create_task(work())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        await work()  # it is nobody's
+
+
 async def test_an_event_that_a_server_refuses_is_judged_and_not_kept_for_ever(
     client: DrawdownClient, proxy: CuttingProxy, tmp_path: Path
 ) -> None:
@@ -257,7 +274,7 @@ async def test_an_event_that_a_server_refuses_is_judged_and_not_kept_for_ever(
         await spool.record(UsageEvent("e-1", "acme", {"output_tokens": -1}, "chat"))
         await spool.record(usage(2))
         proxy.cuts.clear()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANGS_S):
             await spool.drained()
     assert [each.outcome for each in settled] == [Outcome.INVALID, Outcome.APPLIED]
     assert await charged(client) == 1
@@ -277,12 +294,12 @@ async def test_what_is_kept_is_sent_in_order_once_a_server_is_back(
         kept_too = await asyncio.gather(*[spool.record(usage(30 + n)) for n in range(70)])
         assert set(kept_too) == {None}
         proxy.cuts.clear()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_S):
             await spool.drained()
         assert await charged(client) == 100
         assert [id_ for id_, _ in settled] == [f"e-{number}" for number in range(100)]
         assert {outcome.outcome for _, outcome in settled} == {Outcome.APPLIED}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS_S):
             while await spool.record(usage(1_000)) is None:
                 await spool.drained()
     assert await charged(client) == 101
@@ -300,7 +317,7 @@ async def test_a_full_spool_refuses_and_goes_on_when_there_is_room(
         assert [each is None for each in found] == [True] * 4 + [False] * 5
         assert all(isinstance(each, SpoolFull) for each in found[4:])
         proxy.cuts.clear()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_S):
             await spool.drained()
     assert await charged(client) == 5
 
@@ -315,7 +332,7 @@ async def test_a_call_that_is_refused_as_a_whole_settles_nothing(
         await asyncio.sleep(0.2)
         assert spool.kept_events == 1
     await wrong.close()
-    async with spooling(address, tmp_path) as spool, asyncio.timeout(20):
+    async with spooling(address, tmp_path) as spool, asyncio.timeout(HANGS_S):
         await spool.drained()
     assert await charged(client) == 1
 
@@ -354,7 +371,7 @@ async def test_a_process_that_is_killed_loses_nothing_that_it_was_told_is_kept(
             told = max(told, int(line) + 1) if line.endswith(b"\n") else told
         process.stdout.close()
         process.wait()
-    async with spooling(address, tmp_path) as spool, asyncio.timeout(30):
+    async with spooling(address, tmp_path) as spool, asyncio.timeout(HANGS_S):
         assert spool.kept_events >= told
         await spool.drained()
     assert told <= await charged(client) <= told + 1
@@ -400,7 +417,7 @@ async def test_a_server_that_is_killed_amid_batches_counts_each_event_once(
                         server.start()
                         await server.ready()
                     ended.set()
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(HANGS_S):
                     await spool.drained()
             assert sorted(recorded) == list(range(len(recorded)))
             assert await charged(client) == len(recorded)

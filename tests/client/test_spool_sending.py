@@ -24,11 +24,11 @@ from ledger.client import (
 )
 from ledger.client.spool_files import SpoolFiles
 from ledger.client.spool_records import record_of
+from ledger.core.limits import DAY_US
 from ledger.v1.fail_mode_pb2 import FAIL_MODE_OPEN
 from tests.client.conftest import CuttingProxy, DeafProxy
 from tests.client.test_spool import IMPATIENT, PATIENCE_US, charged, files, spooling, usage
-
-DAY_US = 86_400_000_000
+from tests.patience import HANGS_S
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def go_away(proxy: CuttingProxy) -> None:
 
 
 async def drained(spool: Spool) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS_S):
         await spool.drained()
 
 
@@ -133,14 +133,14 @@ async def test_a_capture_that_is_never_answered_holds_nothing_up(
     async with DeafProxy(address) as proxy:
         proxy.deaf = {deaf.encode()}
         async with spooling(proxy.address, tmp_path) as spool:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANGS_S):
                 while await charged(client) < 7:
                     await asyncio.sleep(0.01)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANGS_S):
                 while spool.kept_events > 1:
                     await asyncio.sleep(0.01)
             await spool.record(usage(3))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANGS_S):
                 while await charged(client) < 8:
                     await asyncio.sleep(0.01)
         async with spooling(address, tmp_path) as spool:
@@ -162,7 +162,7 @@ async def test_events_that_are_never_answered_hold_nothing_up_either(
         async with (
             DrawdownClient(proxy.address, source="test", retry=retry) as caller,
             Spool(caller, tmp_path) as spool,
-            asyncio.timeout(20),
+            asyncio.timeout(HANGS_S),
         ):
             while not await charged(client):
                 await asyncio.sleep(0.01)

@@ -31,6 +31,7 @@ from ledger.client.looping import LoopThread
 from ledger.client.sync_leases import LockedCore
 from ledger.client.sync_streams import AHEAD_MAX, Fed
 from ledger.v1 import decision_pb2
+from tests.patience import HANGS_S
 
 ROOT = Path(__file__).parents[2]
 SOON = LeaseTerms(wanted=3_000, report_every_us=20_000, ask_every_us=20_000)
@@ -52,7 +53,7 @@ def debit(number: int) -> decision_pb2.DecideItem:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + HANGS_S
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -78,7 +79,7 @@ async def test_what_is_submitted_answers_by_a_future_of_any_thread(
             given = [[usage(f"{n}-{each}") for each in range(10)] for n in range(40)]
             futures = list(pool.map(caller.submit, given))
             assert not futures[0].cancel()
-            done, others = wait(futures, timeout=20)
+            done, others = wait(futures, HANGS_S)
             assert len(done) == 40
             assert not others
             outcomes = [outcome for each in futures for outcome in each.result()]
@@ -134,7 +135,7 @@ async def test_decisions_of_a_stream_come_while_items_are_still_given(
 
             def items() -> Iterator[decision_pb2.DecideItem]:
                 for number in range(1, 51):
-                    assert replied.acquire(timeout=20)
+                    assert replied.acquire(timeout=HANGS_S)
                     yield debit(number)
 
             numbers = []
@@ -189,14 +190,14 @@ async def test_a_reader_is_a_bounded_way_ahead() -> None:
 
     fed = Fed(items()).each()
     assert await anext(fed) == 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS_S):
         while read < AHEAD_MAX:
             await asyncio.sleep(0.001)
     await asyncio.sleep(0.02)
     assert read <= AHEAD_MAX + 1
     assert [await anext(fed) for _ in range(3 * AHEAD_MAX)][-1] == 3 * AHEAD_MAX
     await fed.aclose()  # type: ignore[attr-defined]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS_S):
         while "drawdown-reader" in ours():
             await asyncio.sleep(0.001)
 
@@ -221,7 +222,7 @@ async def test_threads_share_a_lease_and_spend_what_there_is_and_no_more(
 
             def spends(thread: int) -> None:
                 for number in range(thread, 600, 16):
-                    deadline = time.monotonic() + 20
+                    deadline = time.monotonic() + HANGS_S
                     while not lease.spend(15, usage(f"l-{number}", "")):
                         if len(spent) >= 500:
                             return
@@ -333,9 +334,9 @@ async def test_closing_ends_every_thread_and_tells_all_who_wait(
             waiting = pool.submit(lambda: [next(watching) for _ in range(100)])
             closing = [pool.submit(caller.close) for _ in range(3)]
             for each in closing:
-                each.result(timeout=20)
+                each.result(HANGS_S)
             with pytest.raises((ClientClosed, OutcomeUnknown), match="closed"):
-                waiting.result(timeout=20)
+                waiting.result(HANGS_S)
         caller.close()
         with pytest.raises(ClientClosed, match="the client is closed"):
             caller.record(usage(1))
@@ -359,9 +360,9 @@ def test_a_loop_is_closed_with_its_thread_and_takes_nothing_while_it_stops() -> 
 
         with ThreadPoolExecutor(4) as pool:
             calling = [pool.submit(calls) for _ in range(3)]
-            pool.submit(thread.stop).result(timeout=20)
+            pool.submit(thread.stop).result(HANGS_S)
             for each in calling:
-                each.result(timeout=20)
+                each.result(HANGS_S)
         assert loop.is_closed()
     assert "drawdown-raced" not in ours()
     gc.collect()

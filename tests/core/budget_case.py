@@ -18,8 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from case_options import ASSETS, pairs_of
 from core_world import CREDITS, FAMILY, Core, duration_us
-from ledger_case import _ASSETS, LedgerCase, _pairs, told_to
+from ledger_case import LedgerCase, told_to
 from minimum_world import packed_and_back
 from test_verify_rules import judged
 
@@ -59,13 +60,13 @@ def terms_of(options: dict[str, str], limit: str, soft: bool) -> e.BudgetTerms:
     return e.BudgetTerms(
         measure,
         int(limit),
-        0 if measure in UNCOUNTED else _ASSETS.get(options.get("asset", ""), CREDITS),
+        0 if measure in UNCOUNTED else ASSETS.get(options.get("asset", ""), CREDITS),
         "" if of in MEASURES else of,
         not soft,
         window_of(options.get("each", "")),
         tuple(options["for"].split(",")) if "for" in options else (),
         tuple(options["tags"].split(",")) if "tags" in options else (),
-        _pairs(options.get("where", "")),
+        pairs_of(options.get("where", "")),
         tuple([int(each) for each in options["at"].split(",")]) if "at" in options else (),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,3 +34,13 @@ def pytest_configure() -> None:
             source = library.with_name(f"{library.name.split('.')[0]}.py")
             if source.stat().st_mtime > library.stat().st_mtime:
                 raise pytest.UsageError(f"{source} changed since it was compiled: compile it again")
+
+
+@pytest.fixture
+def team() -> Any:
+    """An account with seats; what must hold after every case does."""
+    from seat_world import Team
+
+    made = Team()
+    yield made
+    made.finish()

@@ -20,6 +20,7 @@ import msgspec
 import pytest
 
 from ledger.core import decide
+from ledger.core.budgets.counted_before import counted_behind
 from ledger.core.catalog import Asset, Catalog, asset_number
 from ledger.core.commands import ApplyConfiguration, Command, Original
 from ledger.core.decide import execute
@@ -278,7 +279,10 @@ class Core:
         cost = getattr(event, "cost", None)
         cost_plan = events[cost.plan] if cost is not None else None
         metered = metered_before(events, index)
-        return Original(locator, before + index, event, plan, conversion, cost_plan, metered)
+        counted = counted_behind(events, index)
+        return Original(
+            locator, before + index, event, plan, conversion, cost_plan, metered, counted
+        )
 
     def difference(self, command: Command, known: Known) -> str:
         """Field in which a command differs from what was recorded; "" = the same again."""

@@ -1,9 +1,10 @@
 """Ledgers with credit leases, in the language of `budget_case`:
 
     lease    NAME WANTED as=LEASE [of=PRODUCT] [with=NAME:VALUE,...] [by=HOLDER] [min=N] [term=TIME]
-             [charge]
+             [charge] [in=OPERATION]
     renew    LEASE WANTED [keep=N] [term=TIME]: keep is all of it, unless it is said
     spend    LEASE TOKENS [id=ID] [of=PRODUCT] [with=NAME:VALUE,...] [at=TIME]
+             [in=OPERATION]
     giveback LEASE [off]     recall LEASE KEEP
     expect   escrow NAME N: units of its leases | slice LEASE N | share LEASE N | down LEASE N
 
@@ -15,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from budget_case import BudgetCase
+from case_options import operation_of, pairs_of
 from core_world import FAMILY, duration_us
-from ledger_case import LedgerCase, _pairs, told_to
+from ledger_case import LedgerCase, told_to
 
 from ledger.core import commands as c
 from ledger.core import events as e
@@ -33,13 +35,14 @@ class LeaseCase(BudgetCase):
             self.core.shape(
                 options.get("of", "chat"),
                 e.LEASED_QUANTITY,
-                attributes=_pairs(options.get("with", "")),
+                attributes=pairs_of(options.get("with", "")),
             ),
             options.get("by", "edge"),
             int(wanted),
             int(options.get("min", 0)),
             duration_us(options["term"]) if "term" in options else 0,
             e.LeaseLapse.CHARGE if "charge" in flags else e.LeaseLapse.RETURN,
+            operation=operation_of(options),
         )
         outcome, told = self.execute(command)
         if isinstance(outcome, e.LeaseGranted):
@@ -61,11 +64,12 @@ class LeaseCase(BudgetCase):
             FAMILY.usage("case", event_id),
             account,
             self.core.shape(
-                options.get("of", "chat"), "tokens", attributes=_pairs(options.get("with", ""))
+                options.get("of", "chat"), "tokens", attributes=pairs_of(options.get("with", ""))
             ),
             (int(tokens),),
             self._time(options.get("at")),
             c.NO_NAMES,
+            operation_of(options),
             hold=number,
         )
         told = self.execute(command)[1]

@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from budget_case import BudgetCase
+from case_options import pairs_of
 from core_world import CREDITS, USD
-from ledger_case import _pairs, told_to
+from ledger_case import told_to
 
 from ledger.core import commands as c
 from ledger.core import events as e
@@ -32,7 +33,7 @@ class MandateCase(BudgetCase):
             {"usd": USD}.get(options.get("in", ""), CREDITS),
             int(budget),
             tuple(options["for"].split(",")) if "for" in options else (),
-            _pairs(options.get("with", "")),
+            pairs_of(options.get("with", "")),
             int(options.get("most", 0)),
             self._time(options.get("until")) if "until" in options else 0,
         )
@@ -73,7 +74,7 @@ class MandateCase(BudgetCase):
             self._request(options),
             self.accounts[name],
             self.core.shape(
-                options.get("of", "chat"), "tokens", attributes=_pairs(options.get("with", ""))
+                options.get("of", "chat"), "tokens", attributes=pairs_of(options.get("with", ""))
             ),
             (int(tokens),),
         )

@@ -2,6 +2,7 @@
 
     cap     ACCOUNT/OPERATION LIMIT [idle=DURATION] and what `budget` takes
     reserve ACCOUNT UNITS as=HOLD in=OPERATION [lifetime=DURATION]
+    give    ACCOUNT LIMIT [idle=DURATION] and what `budget` takes | ACCOUNT none
     expect  spent ~OPERATION N | pends ~OPERATION N | covered ~OPERATION N | left ^HOLD N |
             drew ^HOLD/PRODUCT N
 
@@ -32,6 +33,16 @@ class OperationCase(BudgetCase):
             self.accounts.get(name, 404),
             FAMILY.operation(operation),
             terms_of(options, limit, "soft" in flags),
+            duration_us(options["idle"]) if "idle" in options else 0,
+            int(options.get("version", 0)),
+        )
+        return self.execute(command)[1]
+
+    def _give(self, options: dict[str, str], name: str, limit: str, *flags: str) -> str:
+        command = c.SetOperationPolicy(
+            self._request(options),
+            self.accounts.get(name, 404),
+            None if limit == "none" else terms_of(options, limit, "soft" in flags),
             duration_us(options["idle"]) if "idle" in options else 0,
             int(options.get("version", 0)),
         )
@@ -102,13 +113,18 @@ class OperationCase(BudgetCase):
         match event:
             case e.OperationBudgetSet():
                 return f"cap {event.version}"
+            case e.OperationPolicySet():
+                return f"policy {event.version}"
+            case e.OperationBudgetBegun():
+                return f"begun at {event.terms.limit}"
             case e.OperationBudgetEnded():
                 return "cap ended"
             case e.OperationJoined():
                 return "joined"
             case e.WorkDenied(limit=e.Limit(kind=e.LimitKind.OPERATION) as limit):
                 assert event.reason == "OPERATION_BUDGET_EXCEEDED"
-                return f"denied by its operation, {limit.left} left"
+                by = f" by policy {limit.value[0]}" if limit.value else ""
+                return f"denied by its operation, {limit.left} left{by}"
         return super().tell(event)
 
 

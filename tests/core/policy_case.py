@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from case_options import pairs_of, sizing_of
 from core_world import CREDITS, FAMILY, USD, duration_us
-from ledger_case import LedgerCase, _pairs, _sizing, told_to
+from ledger_case import LedgerCase, told_to
 
 from ledger.core import commands as c
 from ledger.core import events as e
@@ -53,7 +54,7 @@ def rule(text: str) -> e.PolicyRule:
     return e.PolicyRule(
         action,
         tuple(sorted(said["of"].split("+"))) if "of" in said else (),
-        _pairs(said.get("with", "")),
+        pairs_of(said.get("with", "")),
         tuple([int(e.LimitKind[each]) for each in said.get("when", "").split("+") if each]),
         USD if "worth" in said else 0,
         int(said.get("worth", 0)),
@@ -92,14 +93,14 @@ class PolicyCase(LedgerCase):
             self._request(options),
             self.accounts[name],
             self.core.shape(
-                options.get("of", "chat"), "tokens", attributes=_pairs(options.get("with", ""))
+                options.get("of", "chat"), "tokens", attributes=pairs_of(options.get("with", ""))
             ),
             (int(tokens),),
             duration_us(options["lifetime"]) if "lifetime" in options else 0,
             up_to="tokens" if "least" in options else "",
             minimum=int(options.get("least", 0)),
             alternatives=alternatives(options.get("or", "")),
-            sizing=_sizing(options, ("tokens",), (int(tokens),)),
+            sizing=sizing_of(options, ("tokens",), (int(tokens),)),
         )
         outcome, told = self.execute(command)
         if isinstance(outcome, e.HoldAuthorized):
@@ -113,7 +114,7 @@ class PolicyCase(LedgerCase):
             key,
             self.accounts[name],
             self.core.shape(
-                options.get("of", "chat"), "tokens", attributes=_pairs(options.get("with", ""))
+                options.get("of", "chat"), "tokens", attributes=pairs_of(options.get("with", ""))
             ),
             (int(tokens),),
             up_to="tokens" if "least" in options else "",

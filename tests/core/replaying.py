@@ -8,15 +8,16 @@ from random import Random
 from typing import Any
 
 import msgspec
+from core_machine import STEPS, WORLDS, CoreMachine
 from core_world import CREDITS, ROWS, SUPPLIER, TENANT, USD, Core, card
 from msgspec.structs import asdict, replace
-from test_machine import STEPS, WORLDS, CoreMachine
 
 from ledger.backtest.originals import Corrected
 from ledger.backtest.replay import Replay
 from ledger.backtest.terms import NO_TERMS, Terms
 from ledger.core import commands as c
 from ledger.core import events as e
+from ledger.core.budgets.counted_before import counted_behind
 from ledger.core.catalog import Asset, Catalog
 from ledger.core.drawing.conversion import conversion_behind
 from ledger.core.evolve import evolve_all
@@ -105,6 +106,7 @@ def replayed(
                 plan,
                 conversion_behind(events, index),
                 cost_plan_of(events, index),
+                counted=counted_behind(events, index),
             )
         before += len(events)
     began_us = batches[first][0] if first else None

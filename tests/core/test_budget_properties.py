@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+import core_machine as machine
 import pytest
-import test_machine as machine
 from budget_case import BudgetCase
 from core_world import CREDITS, DAY_US, FAMILY, USD, SandboxCore, replay
 from hypothesis import given, settings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from core_machine import STEPS, WORLDS, CoreMachine
 from core_world import PRODUCTS
-from test_machine import STEPS, WORLDS, CoreMachine
 
 from ledger.core.decisions.authorizing import assess_up_to
 from ledger.core.decisions.checking import Asked, Checker, Work
@@ -37,7 +37,7 @@ def agrees(machine: CoreMachine) -> int:
         assert len(found.allowed) == len(work)
         read_off += found.spent < 8 * len(work)
         refused = holds_limit(account)
-        for place, (shape, quantities, up_to) in enumerate(work):
+        for place, (shape, quantities, up_to, _) in enumerate(work):
             alone = refused or assess_up_to(state, account, shape, quantities, up_to, state.now)
             if isinstance(alone, Refusal):
                 expected = (0, alone.reason, 0, 0, None, None, 0)

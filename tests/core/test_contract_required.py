@@ -14,9 +14,9 @@ from core_world import CREDITS, START_US, TENANT, USD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from replaying import replayed
+from signing_world import Signing
 from test_backtest import assert_is_the_ledger
-from test_contracts import ACME, Signing
-from test_packages import FEBRUARY
+from test_packages import ACME, FEBRUARY
 
 from ledger.core import commands as c
 from ledger.core import events as e

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from replaying import replayed
+from signing_world import MARCH, TERMS, Signing, committed
 from test_backtest import assert_is_the_ledger
-from test_contracts import ACME, MARCH, TERMS, Signing, committed
-from test_packages import FEBRUARY
+from test_packages import ACME, FEBRUARY
 from test_verify_rules import judged
 
 from ledger.core import commands as c

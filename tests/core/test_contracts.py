@@ -6,74 +6,25 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from core_world import CREDITS, START_US, TENANT, USD
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from minimum_world import publish_minimums
+from core_world import CREDITS, FAMILY, START_US, TENANT, USD, SandboxCore
 from msgspec.structs import replace
+from signing_world import APRIL, CHILD, HALVES, MARCH, TERMS, Signing, committed
 from test_package_prices import DOUBLE, FIVE, THREE, charge
-from test_packages import ACME, FEBRUARY, HALF, World, plan
+from test_packages import ACME, FEBRUARY, HALF, plan
 from test_verify_rules import judged
 
 from ledger.core import commands as c
 from ledger.core import events as e
-from ledger.core.contracts.contracts import ContractState, named
+from ledger.core.contracts.contracts import ContractState
 from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.packages.packaged import (
     PackagedOverage,
     PackagedPolicy,
-    PackagedRollover,
     PackagedUnit,
 )
-from ledger.core.packing import drop_family, pack_family, unpack_family
 from ledger.core.pricing.repriced import bound_by
-from rating.models import Minimum, MinimumScope
-from rating.overrides import Override
-
-CHILD = 2
-HALVES = PackagedRollover(1, 2)
-MARCH = START_US + 59 * DAY_US
-APRIL = START_US + 90 * DAY_US
-TERMS = e.CommitmentTerms(e.GrantKind.POSTPAID, CREDITS, USD, 0, ("chat",))
-
-
-def committed(amount: int, start: int = 0, end: int = MARCH, price: int = 500) -> e.Committed:
-    return e.Committed(TERMS, (e.Segment(start, end, amount, price),))
-
-
-class Signing(World):
-    def sign(self, name: str = "deal", **changes: Any) -> Any:
-        return self.ask(self.signing(name, **changes))
-
-    def signing(self, name: str = "deal", **changes: Any) -> c.SignContract:
-        fields: dict[str, Any] = {
-            "package": "enterprise",
-            "version": 0,
-            "starts_at": 0,
-            "ends_at": MARCH,
-            **changes,
-        }
-        account = fields.pop("account", ACME)
-        return c.SignContract(self.key(), account, name, **fields)
-
-    def amend(self, name: str = "deal", **changes: Any) -> Any:
-        return self.ask(c.AmendContract(self.key(), ACME, name, **changes))
-
-    def end(self, name: str = "deal", **changes: Any) -> Any:
-        return self.ask(c.EndContract(self.key(), ACME, name, **changes))
-
-    def contract(self, name: str = "deal", account: int = ACME) -> Any:
-        return named(self.core.state.accounts[account], name)
-
-    def happened(self, *kinds: type) -> list[tuple[int, str]]:
-        """(days since the start, kind) of entries of these kinds."""
-        return [
-            ((at - START_US) // DAY_US, type(event).__name__)
-            for at, batch in self.core.batches
-            for event in batch
-            if isinstance(event, kinds)
-        ]
+from rating.overrides import Multiplier, Override
 
 
 @pytest.fixture
@@ -177,6 +128,78 @@ def test_to_sign_again_within_a_period_mints_nothing(world: Signing) -> None:
     assert [amount for _, amount in world.issued()] == [1_000, 446]
 
 
+@pytest.mark.parametrize("gap", [0, 2 * DAY_US])
+def test_the_next_contract_begins_as_a_clock_leaps(gap: int) -> None:
+    """Rules T4, P5: by the clock alone, though the one before had the account's first timer."""
+    made = Signing()
+    made.core, made.keys = SandboxCore(), 0
+    made.ask(c.CreateAccount(made.key(), TENANT, ACME, 0, ACME, e.AccountPolicy()))
+    made.publish("enterprise", plan(1_000))
+    made.sign("first", ends_at=FEBRUARY)
+    made.sign("second", starts_at=FEBRUARY + gap, ends_at=APRIL)
+    made.core.advance(FEBRUARY + gap - made.core.now)
+    made.core.sweep()
+    states = [each.state for each in made.core.state.accounts[ACME].contracts]
+    assert states == [ContractState.ENDED, ContractState.RUNNING]
+
+
+@pytest.mark.parametrize(
+    ("old_grants", "kept"), [(e.OldGrants.FORFEIT_UNUSED, 0), (e.OldGrants.PRORATE, 500)]
+)
+def test_what_the_package_before_had_granted_is_not_the_contracts(
+    world: Signing, old_grants: e.OldGrants, kept: int
+) -> None:
+    """Rule P5: signed as of where the package's period began, it has that period's end; what is
+    taken back as it is left is of its own 1,000, of which half of the time is left."""
+    world.subscribe("starter")
+    world.to(HALF)
+    world.use(40)
+    world.sign("deal", starts_at=START_US)
+    assert world.available == 60 + 1_000
+    world.end(old_grants=old_grants)
+    assert world.available == 60 + kept
+    world.subscribe("starter")
+    assert world.available == 60 + kept + 50
+    assert [each.released for each in world.subscription.minted] == [kept + 50]
+    world.change("starter", old_grants=e.OldGrants.FORFEIT_UNUSED)
+    assert world.available == 60 + 50
+    assert [each.released for each in world.subscription.minted] == [50]
+
+
+@pytest.mark.parametrize(
+    ("ended", "then", "signed"),
+    [
+        # of the second contract: what the larger of both gives, less what was granted before
+        (0, "", 0),
+        (0, "starter", 0),
+        (0, "enterprise", 0),
+        (15, "starter", 0),
+        (15, "", 0),
+        # the term was over before the package came, which then began a period of its own
+        (31, "starter", 1_000),
+    ],
+)
+def test_nor_with_a_package_in_between(world: Signing, ended: int, then: str, signed: int) -> None:
+    """Rules P3, P5: whose period it is does not change with what the account has for its rest."""
+    world.sign("first", ends_at=FEBRUARY)
+    world.to(START_US + ended * DAY_US)
+    if ended < 31:
+        world.end("first")
+    for turn in range(3):
+        before = sum([amount for _, amount in world.issued()])
+        if then:
+            world.subscribe(then)
+            world.to(world.core.now + DAY_US)
+            given = sum([amount for _, amount in world.issued()]) - before
+            assert given == (100 if signed and not turn else 0)
+            if turn:
+                world.cancel()
+        world.sign(f"again {turn}", ends_at=APRIL)
+        total = sum([amount for _, amount in world.issued()]) - before
+        assert total == (signed + given if signed and not turn else 0)
+        world.end(f"again {turn}")
+
+
 def test_a_package_is_not_changed_while_a_contract_sells_it(world: Signing) -> None:
     world.sign()
     for command in (
@@ -190,6 +213,20 @@ def test_a_package_is_not_changed_while_a_contract_sells_it(world: Signing) -> N
     )
     refusal = world.refused(c.CloseAccount(world.key(), ACME, write_off=True))
     assert (refusal.reason, refusal.value) == (Reason.ACCOUNT_NOT_EMPTY, "a contract that goes on")
+
+
+def test_a_quote_outlives_the_contract_that_ends_at_its_instant(world: Signing) -> None:
+    """Rule H9: what was quoted is the price; verify knows that the quote came before the end."""
+    world.sign(overrides=(Override("chat", "*", Multiplier("1/2")),))
+    world.to(HALF)
+    shape = world.core.shape("chat", "tokens")
+    quote = world.ask(c.CreateQuote(world.key(), ACME, shape, (6,), 0, 0, False))
+    world.end()
+    key = FAMILY.usage("test", "quoted")
+    before = HALF - DAY_US
+    used = c.QuotedUsage(key, ACME, shape, (6,), before, c.NO_NAMES, quote=quote.quote)
+    assert world.ask(used).charges == (3,)
+    assert judged(world.core) == []
 
 
 def test_a_retry_is_the_same_contract_and_another_body_is_not(world: Signing) -> None:
@@ -501,258 +538,3 @@ def test_what_no_amendment_says_is_refused(
     world.to(HALF)
     refusal = world.refused(c.AmendContract(world.key(), ACME, "deal", **changes))
     assert (refusal.reason, refusal.field) == (reason, field)
-
-
-# -- what verify finds -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("kind", "changes", "what"),
-    [
-        (e.ContractSigned, {"starts_at": START_US + 1}, "start of the contract"),
-        (e.ContractSigned, {"ends_at": START_US}, "end of the contract"),
-        (e.ContractSigned, {"commitments": (9,)}, "commitment 9"),
-        (e.ContractSigned, {"version_given": 77}, "version of the package"),
-        (e.ContractBegun, {"at": HALF}, "start of the contract"),
-        (e.ContractAmended, {"revision": 9}, "version of the contract"),
-        (e.ContractAmended, {"effective_at": APRIL}, "time of an amendment"),
-        (e.ContractAmended, {"rerate_from": 0}, "rated again"),
-        (e.ContractAmended, {"ends_at": APRIL + 30 * DAY_US}, "time of the contract"),
-        (e.ContractRenewed, {"starts_at": HALF}, "renewal"),
-        (e.ContractRenewed, {"committed": ()}, "committed again"),
-        (e.ContractEnded, {"ended_at": HALF}, "end of the term"),
-        (e.ContractEnded, {"expected_version": 9}, "expected version"),
-        (e.Subscribed, {"follow": e.Follow.FOLLOW}, "package of a contract"),
-    ],
-)
-def test_verify_finds_what_no_contract_may_say(
-    world: Signing, kind: type, changes: dict[str, Any], what: str
-) -> None:
-    """Rules P5, D7, R7: each sound entry, broken once."""
-    world.sign(
-        ends_at=FEBRUARY, auto_renew=1, overrides=(THREE,), committed=(committed(5, end=FEBRUARY),)
-    )
-    world.sign("after", starts_at=APRIL, ends_at=APRIL + 90 * DAY_US)
-    world.to(HALF)
-    world.amend(overrides=(FIVE,), effective_at=START_US + DAY_US, expected_version=1)
-    world.to(FEBRUARY)
-    world.to(MARCH)
-    world.amend(auto_renew=2)
-    world.to(APRIL)
-    batches = world.core.batches
-    place, index = next(
-        (n, i)
-        for n, (_, events) in enumerate(batches)
-        for i, event in enumerate(events)
-        if type(event) is kind
-    )
-    at, events = batches[place]
-    told = [*events[:index], replace(events[index], **changes), *events[index + 1 :]]
-    world.core.batches = [*batches[:place], (at, told), *batches[place + 1 :]]
-    found = judged(world.core, replays=False)
-    world.core.batches = batches
-    assert any(what in each.what for each in found), found
-
-
-def test_a_price_that_was_to_come_later_comes_when_it_is_said_anew(world: Signing) -> None:
-    """Rule P5: three from February on, then the same three from the middle of January on."""
-    world.sign()
-    world.amend(overrides=(THREE,), effective_at=FEBRUARY)
-    world.amend(overrides=(THREE,), effective_at=HALF)
-    assert charge(world.use(10)) == 10
-    world.to(HALF)
-    assert charge(world.use(10)) == 30
-    world.to(FEBRUARY)
-    assert charge(world.use(10)) == 30
-
-
-# -- against a plain list --------------------------------------------------------------------------
-
-OVERRIDES = {0: (), 2: (DOUBLE,), 3: (THREE,), 5: (FIVE,)}
-
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("sign"), st.tuples(st.integers(-30, 30), st.integers(1, 60))),
-        st.tuples(st.just("amend"), st.integers(-30, 40)),
-        st.tuples(st.just("end"), st.just(0)),
-        st.tuples(st.just("wait"), st.integers(1, 40)),
-        st.tuples(st.just("use"), st.integers(0, 30)),
-        st.tuples(st.just("pack"), st.just(0)),
-    ),
-    max_size=14,
-)
-
-
-@given(steps=steps, prices=st.lists(st.sampled_from(sorted(OVERRIDES)), min_size=14, max_size=14))
-@settings(max_examples=120)
-def test_usage_of_any_day_has_the_price_of_a_plain_list(
-    steps: list[tuple[str, Any]], prices: list[int]
-) -> None:
-    """Rules P5, R4, D5: against a price for each day, written over by each signing, amendment and
-    early end; contracts that would overlap are refused."""
-    world = Signing()
-    world.publish("enterprise", plan(10))
-    world.to(START_US + 34 * DAY_US)
-    world.to(START_US + 34 * DAY_US + 1)
-    today = 34
-    price = dict.fromkeys(range(300), 1)
-    taken: dict[int, str] = {}
-    for count, ((step, value), number) in enumerate(zip(steps, prices, strict=False)):
-        name, now = f"deal {count}", START_US + today * DAY_US
-        state = world.core.state
-        if step == "sign":
-            first, days = max(0, today + value[0]), value[1]
-            if first + days <= today:
-                continue
-            start, end = START_US + first * DAY_US, START_US + (first + days) * DAY_US
-            command = world.signing(name, starts_at=start, ends_at=end, overrides=OVERRIDES[number])
-            span = range(first, first + days)
-            if any(day in taken for day in span):
-                assert world.refused(command).reason == Reason.CONTRACTS_OVERLAP
-                continue
-            world.ask(command)
-            taken.update(dict.fromkeys(span, name))
-            price.update(dict.fromkeys(span, number or 1))
-        elif step in ("amend", "end"):
-            going = [day for day in taken if day >= today]
-            if not going:
-                continue
-            deal = taken[min(going)]
-            days_of = [day for day, each in taken.items() if each == deal]
-            if step == "end":
-                if min(days_of) <= today:
-                    continue  # within a day, which this list does not know
-                world.end(deal)
-                for day in days_of:
-                    del taken[day]
-                    price[day] = 1
-                continue
-            first = min(max(today + value, min(days_of)), max(days_of))
-            world.amend(deal, overrides=OVERRIDES[number], effective_at=START_US + first * DAY_US)
-            price.update({day: number or 1 for day in days_of if day >= first})
-        elif step == "wait":
-            today += value
-            world.to(START_US + today * DAY_US + today)
-        elif step == "pack":
-            body = pack_family(state, ACME, state.settled_before)
-            drop_family(state, ACME)
-            unpack_family(state, body)
-        else:
-            day = max(0, today - value)
-            if now - START_US - day * DAY_US < 34 * DAY_US:
-                at = START_US + day * DAY_US if day < today else state.now
-                assert charge(world.use(1, at=at)) == price[day], (day, today)
-    world.finish()
-
-
-# -- minimums of scope contract (rule R2) ----------------------------------------------------------
-
-OF_CONTRACT = Minimum(MinimumScope.CONTRACT, "310")
-
-
-def charged(world: Signing) -> list[tuple[int, int, int, int]]:
-    """(account, minimum, charged, drawn) of each that was settled for a contract."""
-    return [
-        (event.account, event.minimum, event.charged, sum(each.amount for each in event.slices))
-        for _, batch in world.core.batches
-        for event in batch
-        if isinstance(event, e.MinimumCharged) and event.scope == 4
-    ]
-
-
-@pytest.fixture
-def least(world: Signing) -> Signing:
-    """The package's card asks for 310 a month of whoever has a contract."""
-    publish_minimums(world.core, "plan", (OF_CONTRACT,))
-    world.publish("least", plan(1_000, policy=PackagedPolicy(rate_card="plan")))
-    return world
-
-
-def test_a_contracts_minimum_is_of_the_time_that_it_runs(least: Signing) -> None:
-    """Rules R2, S1: signed at the 11th, 21 of 31 days of 310 are 210, of which 40 were used; then
-    300 of 310 in February; over at its 11th of March, 100 of 31 days."""
-    least.to(START_US + 10 * DAY_US)
-    least.sign(package="least", starts_at=START_US + 10 * DAY_US, ends_at=MARCH + 10 * DAY_US)
-    least.use(40)
-    least.to(FEBRUARY + 2 * DAY_US)
-    least.use(300)
-    least.to(APRIL + 2 * DAY_US)
-    last = (ACME, 100, 0, 100)
-    assert charged(least) == [(ACME, 210, 40, 170), (ACME, 310, 300, 10), last]
-
-
-def test_a_contract_may_say_another_minimum(least: Signing) -> None:
-    least.sign(package="least", minimum=620, ends_at=MARCH)
-    least.to(FEBRUARY + 2 * DAY_US)
-    assert charged(least) == [(ACME, 620, 0, 620)]
-
-
-def test_a_minimum_is_amended_from_an_instant_on(least: Signing) -> None:
-    """Rules R2, S1: 620 for 10 of 31 days of January, 930 for 21: 200 + 630; from 15 February, as
-    said before its time, what the card says: 14 of 28 days of 930 and of 310."""
-    least.sign(package="least", minimum=620, ends_at=MARCH)
-    least.to(START_US + 10 * DAY_US)
-    amended = least.amend(minimum=930)
-    assert (amended.minimum, amended.effective_at) == (930, START_US + 10 * DAY_US)
-    least.amend(minimum=0, effective_at=FEBRUARY + 14 * DAY_US)
-    assert least.contract().minimums == (
-        (START_US, 620), (START_US + 10 * DAY_US, 930), (FEBRUARY + 14 * DAY_US, 0),
-    )  # fmt: skip
-    least.to(MARCH + 2 * DAY_US)
-    assert charged(least) == [(ACME, 830, 0, 830), (ACME, 620, 0, 620)]
-
-
-def test_a_minimum_of_the_past_counts_where_the_period_is_not_settled(least: Signing) -> None:
-    """Rule T2: as of 22 January, said on 1 February, in January's grace; a settled period stays.
-    What was said for later goes."""
-    least.sign(package="least", minimum=310, ends_at=APRIL)
-    least.amend(minimum=3_100, effective_at=MARCH)
-    least.to(FEBRUARY + DAY_US // 2)
-    least.amend(minimum=620, effective_at=START_US + 21 * DAY_US)
-    least.to(FEBRUARY + 2 * DAY_US)
-    assert charged(least) == [(ACME, 410, 0, 410)]  # 21 of 31 days of 310, 10 of 620
-    least.amend(minimum=6_200, effective_at=START_US + 21 * DAY_US)
-    least.to(APRIL + 2 * DAY_US)
-    assert charged(least)[1:] == [(ACME, 6_200, 0, 6_200), (ACME, 6_200, 0, 6_200)]
-
-
-def test_a_minimum_that_the_card_does_not_know_is_refused(world: Signing) -> None:
-    world.sign()
-    refusal = world.refused(c.AmendContract(world.key(), ACME, "deal", minimum=5))
-    assert (refusal.reason, refusal.field, refusal.value) == (
-        Reason.CONTRACT_INVALID, "minimum", "5",
-    )  # fmt: skip
-
-
-def test_whoever_has_no_contract_pays_none(least: Signing) -> None:
-    least.subscribe("least")
-    least.sign(package="least", starts_at=APRIL, ends_at=APRIL + 90 * DAY_US)
-    least.to(FEBRUARY + 2 * DAY_US)
-    assert charged(least) == []
-
-
-def test_a_childs_contract_is_no_part_of_its_parents_minimum(least: Signing) -> None:
-    """Rule D8: usage of 30 of a child without, of 40 of one with a contract."""
-    for number in (CHILD, 3):
-        least.ask(c.CreateAccount(least.key(), TENANT, number, ACME, ACME, e.AccountPolicy()))
-    least.sign(package="least")
-    least.sign("own", account=3, package="starter", ends_at=FEBRUARY)
-    least.use(30, account=CHILD)
-    least.use(40, account=3)
-    least.to(FEBRUARY + 2 * DAY_US)
-    assert charged(least) == [(ACME, 310, 30, 280)]
-
-
-def test_a_true_up_below_that_is_due_counts_before_a_contract_ends_early(world: Signing) -> None:
-    """Rule D7: the child's 40 were to be trued up since 2 February, and nothing was swept: of the
-    contract's 100, which end on the 3rd, 60 are left to be."""
-    world.ask(c.CreateAccount(world.key(), TENANT, CHILD, ACME, ACME, e.AccountPolicy()))
-    world.sign(committed=(committed(100, price=100),))
-    below = (e.Segment(START_US, FEBRUARY, 40, 40),)
-    world.ask(c.CreateCommitment(world.key(), CHILD, TERMS, below, (), b""))
-    world.core.now = FEBRUARY + 2 * DAY_US
-    world.core.begin_batch()
-    world.end()
-    events = [event for _, batch in world.core.batches for event in batch]
-    assert [each.amount for each in events if isinstance(each, e.TrueUpCounted)] == [40]
-    assert [each.units for each in events if isinstance(each, e.CommitmentEnded)] == [60]

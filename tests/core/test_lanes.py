@@ -1,11 +1,12 @@
-"""Budgets in lanes count as those that stand alone do, whatever changes between runs (H4, H5)."""
+"""Budgets and caps in lanes count as those that stand alone do, whatever changes between runs (H4,
+H5, D8)."""
 
 from __future__ import annotations
 
 from random import Random
 
 import pytest
-from core_world import FAMILY, replay
+from core_world import CREDITS, FAMILY, TENANT, replay
 from msgspec.structs import replace
 from test_tallies import (
     BOT,
@@ -30,6 +31,12 @@ from ledger.core.digest import digest
 from ledger.core.limits import DAY_US, HOUR_US, INT64_MAX, MINUTE_US
 from ledger.core.packing import drop_family, pack_family, unpack_family
 
+EVENTS = (
+    "set", "set", "change", "remove", "hold", "release", "move", "page",
+    "cap", "cap", "recap", "uncap",
+)  # fmt: skip
+SIBLING = 4
+
 
 def used(family: Family, account: int = BOT) -> list[int]:
     """What the windows of an account's budgets show now."""
@@ -52,8 +59,9 @@ def test_a_run_lays_what_it_has_counted_one_by_one() -> None:
     family = laid(CHARGES, sliding, REQUESTS, replace(CHARGES, products=("chat",)))
     lane = family.core.state.accounts[BOT].lane
     assert lane is not None
-    assert list(lane.kept[2:]) == [20, 500_000, 1, 2, INT64_MAX, 3]
-    assert lane.rest == (1, 3)
+    assert lane.layout is not None
+    assert list(lane.layout.kept[2:]) == [20, 500_000, 2, INT64_MAX, 1, 3]
+    assert lane.layout.rest == (1, 3)
     family.use([bot(family.core, number) for number in range(5)])
     assert used(family) == [70, 7, 7, 70]
     assert family.core.state.accounts[BOT].lane is lane
@@ -66,15 +74,66 @@ def test_a_run_lays_what_it_has_counted_one_by_one() -> None:
 
 def test_accounts_with_budgets_alike_share_what_these_measure() -> None:
     family = Family(plainly=False)
-    for account in (BOT, OTHER):
+    family.ask(c.CreateAccount, TENANT, SIBLING, TEAM, ROOT, e.AccountPolicy())
+    for account in (BOT, SIBLING):
         family.ask(c.SetBudget, account, "calls", REQUESTS)
     for number in range(3):
-        family.use([bot(family.core, 10 * number + each, each) for each in (BOT, OTHER)])
+        family.use([bot(family.core, 10 * number + each, each) for each in (BOT, SIBLING)])
     accounts = family.core.state.accounts
-    lanes = [accounts[each].lane for each in (BOT, OTHER)]
+    lanes = [accounts[each].lane for each in (BOT, SIBLING)]
     assert lanes[0] is not None and lanes[1] is not None
     assert lanes[0].layout is lanes[1].layout
-    assert [used(family, each) for each in (BOT, OTHER)] == [[3], [3]]
+    assert lanes[0].row != lanes[1].row
+    assert [used(family, each) for each in (BOT, SIBLING)] == [[3], [3]]
+    layouts = family.core.state.families[ROOT].layouts
+    assert list(layouts.values()) == [lanes[0].layout]
+    for account in (BOT, SIBLING):
+        accounts[account].end_lane()
+    assert not layouts
+
+
+def test_caps_stand_beside_the_budgets_of_an_account() -> None:
+    """100 may be drawn: 20 were, 30 are in a lane, 40 are held from there on, and then 10 are left
+    beside 20 that go over."""
+    family = Family(plainly=False)
+    month = e.CapTerms(100, window=WINDOWS[2])
+    cap = family.ask(c.SetCap, ROOT, BOT, CREDITS, 0, month)
+    family.ask(c.SetBudget, BOT, "calls", REQUESTS)
+    for number in range(5):
+        family.use([bot(family.core, number)])
+    account = family.core.state.accounts[BOT]
+    assert account.layout is not None
+    assert account.layout.caps == ((0, ROOT, CREDITS),)
+    assert list(account.layout.kept[account.row + 4 :]) == [50, 100, 1]
+    assert family.drawn()[cap.cap] == (50, 0, 0, (50, 0))
+    held = family.ask(c.AuthorizeHold, BOT, family.core.shape("chat", "tokens"), (40,), HOUR_US)
+    assert isinstance(held, e.HoldAuthorized)
+    family.use([bot(family.core, 5)])
+    assert account.layout is not None
+    assert list(account.layout.kept[account.row + 4 :]) == [60, 60, 1]
+    family.use([bot(family.core, 6), bot(family.core, 7)])
+    assert account.layout is None
+    assert family.drawn()[cap.cap] == (60, 40, 0, (60, 40))
+    assert judged(family.core) == []
+    assert digest(replay(family.core.journal())) == digest(family.core.state)
+
+
+def test_caps_that_set_aside_or_slide_stand_alone() -> None:
+    for terms in (
+        e.CapTerms(1_000, window=WINDOWS[5]),
+        e.CapTerms(-1, 1, 2, WINDOWS[2]),
+        e.CapTerms(1_000, reserved=7),
+        e.CapTerms(1_000),
+    ):
+        family = Family(plainly=False)
+        assert isinstance(family.ask(c.SetCap, ROOT, BOT, CREDITS, 1, terms), e.CapSet)
+        family.ask(c.SetBudget, BOT, "calls", REQUESTS)
+        for number in range(4):
+            family.use([bot(family.core, number)])
+        layout = family.core.state.accounts[BOT].layout
+        assert layout is not None
+        assert layout.caps is None
+        assert [each[0] for each in family.drawn().values()] == [40]
 
 
 def test_a_quantity_that_usage_does_not_have_is_not_said() -> None:
@@ -130,6 +189,8 @@ def test_lanes_count_what_entry_by_entry_would(seed: int) -> None:
     both = [Family(plainly=plainly) for plainly in (False, True)]
     number = lanes = 0
     holds: list[int] = []
+    for each in both:
+        each.ask(c.SetCap, ROOT, BOT, CREDITS, 0, e.CapTerms(10**6, window=WINDOWS[2]))
     for step in range(40):
         account = draws.choice([ROOT, TEAM, BOT, BOT, OTHER])
         terms = e.BudgetTerms(
@@ -141,8 +202,9 @@ def test_lanes_count_what_entry_by_entry_would(seed: int) -> None:
         )
         budgets = both[1].core.state.accounts[account].budgets
         of = draws.choice(budgets) if budgets else None
+        given = list(both[1].core.state.accounts[ROOT].caps_given.values())
         commands: list[tuple[object, ...]] = []
-        match draws.choice(["set", "set", "change", "remove", "hold", "release", "move", "page"]):
+        match draws.choice(EVENTS):
             case "set":
                 commands = [(c.SetBudget, account, f"b{step}", terms)]
             case "change" if of is not None:
@@ -151,6 +213,23 @@ def test_lanes_count_what_entry_by_entry_would(seed: int) -> None:
                 commands = [(c.SetBudget, account, of.name, again)]
             case "remove" if of is not None:
                 commands = [(c.RemoveBudget, account, of.name)]
+            case "cap":
+                below = draws.choice([TEAM, BOT, BOT])
+                ceiling = e.CapTerms(
+                    draws.choice([-1, 400, 10**6]),
+                    window=draws.choice(WINDOWS[1:4] * 3 + WINDOWS),
+                    reserved=draws.choice([0] * 9 + [50]),
+                )
+                of_grant = 1 if ceiling.reserved else draws.choice([0, 0, 1])
+                commands = [(c.SetCap, ROOT, below, CREDITS, of_grant, ceiling)]
+            case "recap" if given:
+                cap = draws.choice(given)
+                ceiling = replace(cap.terms, limit=draws.choice([-1, 400, 10**6]))
+                of_grant = cap.grant.number if cap.grant is not None else 0
+                said = (ROOT, cap.below.number, CREDITS, of_grant, ceiling, cap.number)
+                commands = [(c.SetCap, *said)]
+            case "uncap" if given:
+                commands = [(c.RemoveCap, ROOT, draws.choice(given).number)]
             case "hold":
                 commands = [(c.AuthorizeHold, BOT, "chat", (5,), HOUR_US)]
             case "release" if holds:
@@ -161,7 +240,9 @@ def test_lanes_count_what_entry_by_entry_would(seed: int) -> None:
                 for each in both:
                     state = each.core.state
                     body = pack_family(state, ROOT, state.settled_before)
+                    layouts = state.families[ROOT].layouts
                     drop_family(state, ROOT)
+                    assert not layouts
                     unpack_family(state, body)
         for command, *fields in commands:
             outcomes = [
@@ -190,11 +271,13 @@ def test_lanes_count_what_entry_by_entry_would(seed: int) -> None:
         lanes += sum([each.lane is not None for each in accounts])
         if draws.random() < 0.3:  # whoever looks lets the windows show it
             assert both[0].counted() == both[1].counted()
+            assert both[0].drawn() == both[1].drawn()
         ahead = draws.choice([1, 1, MINUTE_US, HOUR_US, DAY_US])
         for each in both:
             each.core.advance(ahead)
     assert lanes > 5
     assert both[0].counted() == both[1].counted()
+    assert both[0].drawn() == both[1].drawn()
     assert len(both[0].events(e.BudgetCrossed)) == len(both[1].events(e.BudgetCrossed))
     for each in both:
         state = each.core.state
@@ -210,5 +293,5 @@ def test_what_passes_64_bits_is_counted_beside_lanes() -> None:
     budget.take_counter().cells[-1].posted = INT64_MAX - 5
     family.use([bot(core, 1), bot(core, 2)])
     assert used(family) == [INT64_MAX + 15, 4]
-    lane = core.state.accounts[BOT].lane
-    assert lane is None or lane.rest == (0,)
+    layout = core.state.accounts[BOT].layout
+    assert layout is None or layout.rest == (0,)

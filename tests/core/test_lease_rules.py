@@ -145,12 +145,12 @@ def test_each_rule_broken_once(
         for index, event in enumerate(batch):
             if type(event) is kind and which(event):
                 batch[index] = broken(event)
-                assert any(what in found for found in _found(core)), _found(core)
+                assert any(what in found for found in found_in(core)), found_in(core)
                 return
     raise AssertionError(f"no {kind.__name__} in the story")
 
 
-def _found(core: Core) -> list[str]:
+def found_in(core: Core) -> list[str]:
     """What is found, up to where the rest fits no more."""
     findings = Findings(ShardReport(0))
     rules, state = Rules(findings), State(0, Catalog())

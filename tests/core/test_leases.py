@@ -311,6 +311,23 @@ def test_it_counts_in_the_window_of_its_last_renewal(case: LedgerCase) -> None:
 
 
 @lease_case
+def test_a_budget_that_is_younger_than_the_lease_bounds_its_renewal(case: LedgerCase) -> None:
+    """
+    # Rule H7: it counts in full, also what was in escrow before the budget was.
+    account  acme
+    grant    acme 1000
+    lease    acme 50 as=l with=model:big
+    budget   acme/all 140
+    renew    l 200                        -> leased 140 from acme
+    expect   pends acme/all 140
+    budget   acme/each 150 by=model
+    budget   acme/all 400
+    renew    l 200                        -> leased 150 from acme
+    expect   pends acme/each:big 150
+    """
+
+
+@lease_case
 def test_it_names_product_and_attributes_where_a_narrower_budget_applies(case: LedgerCase) -> None:
     """
     account  acme

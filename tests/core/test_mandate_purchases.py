@@ -119,6 +119,20 @@ def test_what_one_agent_bought_is_for_it_and_those_below(case: MandateCase) -> N
 
 
 @mandate_case
+def test_an_agent_that_pays_by_itself_buys_for_those_below_too(case: MandateCase) -> None:
+    """
+    # It stands at the root of its family, so that nobody above it could pay.
+    account bot
+    account sub parent=bot
+    mandate bot 1000 buys=50@1/10
+    asks    bot 100 as=G         -> 100 for 10 from bot
+    confirm G
+    buys    sub 60               -> drawn 60 from G
+    buys    bot 40               -> drawn 40 from G
+    """
+
+
+@mandate_case
 def test_whom_nothing_is_sold(case: MandateCase) -> None:
     """
     account acme

@@ -20,6 +20,7 @@ from test_backtest import assert_is_the_ledger
 from test_verify_rules import judged
 
 from ledger.core import events as e
+from ledger.core.live_timers import rebuild_timers
 from ledger.core.packing import drop_family, pack_family, unpack_family
 
 
@@ -516,10 +517,10 @@ def test_families_that_are_packed_elsewhere_settle_too() -> None:
     assert state.overdue == [root]
     state.overdue = []
     unpack_family(state, body)
-    state.rebuild_timers()
+    rebuild_timers(state)
     charged = [each for each in case.core.sweep() if isinstance(each, e.MinimumCharged)]
     assert [(each.account, each.minimum, each.last) for each in charged] == [(root, 31, 1)]
-    state.rebuild_timers()
+    rebuild_timers(state)
     assert case.core.sweep() == []
 
 

@@ -204,18 +204,76 @@ def test_a_lowered_limit_leaves_what_was_held(case: OperationCase) -> None:
 
 
 @operation_case
-def test_a_call_of_no_budget_of_its_own_lowers_what_pends(case: OperationCase) -> None:
+def test_only_its_operation_and_those_below_draw_from_it(case: OperationCase) -> None:
     """
-    # The call names an operation that the cap does not cover: what it drew no longer pends there.
     account acme
     grant   acme  1000
-    cap     acme/run  60
+    reserve acme  50 as=R in=run@job
+    debit   acme  5 from=R
+    debit   acme  5 from=R in=run
+    debit   acme  5 from=R in=run@another
+    debit   acme  5 from=R in=tool@run
+    # Who names no parent says nothing of where it stands, and no budget knows.
+    debit   acme  5 from=R in=tool          -> refused OPERATION_DIFFERS operation
+    debit   acme  5 from=R in=elsewhere     -> refused OPERATION_DIFFERS operation
+    debit   acme  5 from=R in=deep@tool     -> refused OPERATION_DIFFERS operation
+    # What is above it is not below it.
+    debit   acme  5 from=R in=job           -> refused OPERATION_DIFFERS operation
+    debit   acme  5 from=R in=other@job     -> refused OPERATION_DIFFERS operation
+    capture R  5 open of=image in=elsewhere -> refused OPERATION_DIFFERS operation
+    capture R  5 of=image in=elsewhere      -> refused OPERATION_DIFFERS operation
+    capture R  5 open of=image in=tool@run
+    expect  left ^R 25
+    # Without the hold it is a call like any other.
+    debit   acme  5 in=elsewhere
+    """
+
+
+@operation_case
+def test_the_budget_of_its_operation_knows_what_is_below(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run  500
     reserve acme  50 as=R in=run
-    debit   acme  20 from=R in=elsewhere
-    expect  pends ~run 30
-    expect  spent ~run 0
+    debit   acme  5 from=R in=tool       -> refused OPERATION_DIFFERS operation
+    usage   acme  1 in=tool@run
+    debit   acme  5 from=R in=tool
+    debit   acme  5 from=R in=deep@tool
+    debit   acme  5 from=R in=deep
+    debit   acme  5 from=R in=elsewhere  -> refused OPERATION_DIFFERS operation
+    expect  pends ~run 35
+    expect  spent ~run 16
+    """
+
+
+@operation_case
+def test_a_hold_of_one_below_is_not_for_its_parent(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/run  500
+    usage   acme  1 in=tool@run
+    reserve acme  50 as=R in=tool@run
+    debit   acme  5 from=R in=run      -> refused OPERATION_DIFFERS operation
+    debit   acme  5 from=R in=sib@run  -> refused OPERATION_DIFFERS operation
+    debit   acme  5 from=R in=deep@tool
     release R
     expect  pends ~run 0
+    expect  spent ~run 6
+    """
+
+
+@operation_case
+def test_a_late_capture_draws_nothing_and_may_be_of_any_operation(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  100
+    reserve acme  50 as=R in=run lifetime=10m
+    clock   +20m
+    sweep
+    capture R  5 open of=image in=elsewhere
+    expect  available acme 95
     """
 
 
@@ -469,7 +527,6 @@ def test_unchanged_prices_make_the_journals_own_entries() -> None:
         (e.HoldDebited, 1, {"taken": (-1,)}, "taken of book"),
         (e.HoldDebited, 0, {"effective_at": 0}, "effective time"),
         (e.HoldDebitDenied, 0, {"hold": 9}, "hold 9"),
-        (e.HoldDebitDenied, 0, {"debit": 0}, "debit"),
         (e.HoldDebitDenied, 0, {"available": 95}, "charge of a denial"),
         (e.BudgetsCounted, 0, {"move": {"pending": 91}}, "held of budget"),
         (e.BudgetsCounted, 1, {"move": {"pending": -51}}, "pending in budget"),

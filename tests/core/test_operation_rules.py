@@ -15,7 +15,9 @@ from replaying import counters, replayed, totals
 from ledger.core import events as e
 from ledger.core.catalog import Catalog
 from ledger.core.evolve import evolve
-from ledger.core.state import State
+from ledger.core.identity import KEY_BYTES
+from ledger.core.state import Family, State
+from ledger.verify.operations import look_at_operations
 from ledger.verify.report import Finding, Findings, ShardReport
 from ledger.verify.rules import Rules
 from ledger.verify.rules.budgets import look_for_uncounted
@@ -36,6 +38,23 @@ capture H  10
 reverse U
 clock   +2h
 cap     acme/late  10
+"""
+
+
+GIVEN = """
+account acme
+grant   acme  1000
+give    acme  50 idle=1h
+give    acme  60 idle=1h
+debit   acme  61 in=tool@run  -> denied by its operation, 60 left by policy 2; begun at 60; joined
+usage   acme  20 in=one id=U  -> drawn 20 from acme; begun at 60
+hold    acme  10 as=H in=leaf@two
+cap     acme/one  70
+clock   +2h
+debit   acme  5 in=one
+reverse U
+give    acme  none
+debit   acme  500 in=none
 """
 
 
@@ -105,6 +124,53 @@ def test_an_entry_that_breaks_a_rule_is_named(
     assert any(what in f"{found.what} {found.expected}" for found in findings), findings
 
 
+def given() -> OperationCase:
+    case = OperationCase()
+    case.run(GIVEN)
+    return case
+
+
+def test_the_story_of_policies_breaks_no_rule() -> None:
+    given().finish()
+
+
+def test_entries_of_policies_are_made_again() -> None:
+    core = given().core
+    replay = replayed(core, plainly=True, faithfully=True)
+    assert counters(replay.state) == counters(core.state)
+    assert totals(replay.state) == totals(core.state)
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "changes", "what"),
+    [
+        (e.OperationPolicySet, 1, {"version": 3}, "version of the policy of operations"),
+        (e.OperationPolicySet, 1, {"expected_version": 5}, "expected version"),
+        (e.OperationPolicySet, 0, {"idle": 0}, "idle time of an operation"),
+        (e.OperationPolicySet, 0, {"terms": replace(TERMS, limit=-1)}, "limit of the budget"),
+        (e.OperationBudgetBegun, 0, {"operation": OTHER}, "operation that gets a budget"),
+        (e.OperationBudgetBegun, 0, {"entry": 0}, "operation that gets a budget"),
+        (e.OperationBudgetBegun, 0, {"budget": 9}, "number of the budget"),
+        (e.OperationBudgetBegun, 1, {"terms": TERMS}, "policy of operations"),
+        (e.OperationBudgetBegun, 1, {"policy": 1}, "policy of operations"),
+        (e.OperationBudgetBegun, 1, {"idle": 5}, "policy of operations"),
+        (e.WorkDenied, 0, {"limit": {"left": 9}}, "left"),
+        (e.WorkDenied, 0, {"limit": {"value": ("1",)}}, "budget"),
+        (e.WorkDenied, 0, {"limit": {"number": 9}}, "budget"),
+        (e.BudgetsCounted, 0, {"move": {"posted": 19}}, "posted in budget"),
+        (e.BudgetsCounted, 0, None, "budgets of UsageRecorded"),
+    ],
+)
+def test_an_entry_of_a_policy_that_breaks_a_rule_is_named(
+    kind: type, place: int, changes: dict[str, Any] | None, what: str
+) -> None:
+    def change(event: e.Event) -> e.Event | None:
+        return replace(event, **_made(event, changes)) if changes is not None else None
+
+    findings = findings_of(given().core.batches, kind, place, change)
+    assert any(what in f"{found.what} {found.expected}" for found in findings), findings
+
+
 def findings_of(
     batches: Sequence[tuple[int, Sequence[e.Event]]],
     kind: type,
@@ -139,3 +205,51 @@ def _made(event: e.Event, changes: dict[str, Any]) -> dict[str, Any]:
         assert isinstance(event, e.BudgetsCounted)
         return {"moves": (replace(event.moves[0], **changes["move"]), *event.moves[1:])}
     return changes
+
+
+def forget(family: Family) -> None:
+    family.operations.pop(FAMILY.operation("tool")[:KEY_BYTES])
+
+
+def mislead(family: Family) -> None:
+    names = [digest for digest, each in family.operations.items() if each.operation is not None]
+    first, then = family.operations[names[0]], family.operations[names[1]]
+    family.operations[names[0]], family.operations[names[1]] = then, first
+
+
+def never_end(family: Family) -> None:
+    family.operation_ends.clear()
+
+
+def end_in_any_order(family: Family) -> None:
+    family.operation_ends.reverse()
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (forget, "budget of operation"),
+        (mislead, "budget of operation"),
+        (never_end, "end of budget"),
+        (end_in_any_order, "ends in order"),
+    ],
+)
+def test_a_name_that_leads_elsewhere_is_found(change: Callable[[Family], None], what: str) -> None:
+    """The rules look operations up by name: so whether names are right is looked at by itself."""
+    case = OperationCase()
+    case.run(
+        """
+        account acme
+        grant   acme  1000
+        cap     acme/run   100
+        cap     acme/other 100 idle=2h
+        usage   acme  10 in=tool@run
+        """
+    )
+    state = case.core.state
+    findings = Findings(ShardReport(0))
+    look_at_operations(findings, state)
+    assert findings.found == []
+    change(state.families[case.accounts["acme"]])
+    look_at_operations(findings, state)
+    assert findings.found and all(what in each.what for each in findings.found)

@@ -8,7 +8,7 @@ from operation_case import OperationCase, operation_case
 
 from ledger.core import commands as c
 from ledger.core import events as e
-from ledger.core.budgets import operation_budgets, operations
+from ledger.core.budgets import operations
 
 
 @operation_case
@@ -125,6 +125,46 @@ def test_no_operation_is_below_itself(case: OperationCase) -> None:
     reverse U
     expect  spent ~a  20
     expect  spent ~b  20
+    """
+
+
+@operation_case
+def test_a_cap_that_has_ended_keeps_its_operation_from_joining_nothing(case: OperationCase) -> None:
+    """
+    # `b` stands below `a`, whose own cap then ends: so `a` may be below `b`, as a call says next.
+    account acme
+    account eu  parent=acme
+    grant   acme  1000 shared
+    cap     acme/b  60 idle=5h
+    cap     eu/a    40 idle=2h
+    usage   eu  3 in=b@a  -> drawn 3 from acme; joined
+    usage   eu  1 in=x@a  -> drawn 1 from acme; joined
+    clock   +3h
+    usage   eu  5 in=a@b id=U  -> drawn 5 from acme; cap ended; joined
+    expect  spent ~b  8
+    expect  covered ~b  1
+    debit   eu  53 in=a   -> denied by its operation, 52 left
+    debit   eu  52 in=x   -> drawn 52 from acme
+    debit   eu  52 in=x@a -> drawn 52 from acme; joined
+    reverse U
+    expect  spent ~b  55
+    clock   +6h
+    cap     acme/a  10  -> cap ended; cap 1
+    """
+
+
+@operation_case
+def test_a_denied_call_ends_the_cap_that_its_operation_had(case: OperationCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    cap     acme/b  60 idle=5h
+    cap     acme/a  40 idle=2h
+    usage   acme  3 in=b@a
+    clock   +3h
+    hold    acme  58 as=H in=a@b  -> denied by its operation, 57 left; cap ended; joined
+    hold    acme  57 as=I in=a
+    hold    acme  1 as=J in=b  -> denied by its operation, 0 left
     """
 
 
@@ -407,8 +447,10 @@ def test_no_more_operations_are_known_than_may_be(monkeypatch: pytest.MonkeyPatc
         debit   acme  10 in=tool@run
         debit   acme  10 in=more@run   -> refused OPERATIONS_LIMIT operation
         hold    acme  10 as=H in=more@tool  -> refused OPERATIONS_LIMIT operation
-        usage   acme  10 in=more@run   -> drawn 10 from acme
+        usage   acme  10 in=more@run id=M  -> drawn 10 from acme
         debit   acme  10 in=tool
+        expect  spent ~run  30
+        reverse M
         expect  spent ~run  30
         cap     acme/next  100  -> refused OPERATIONS_LIMIT operation
         clock   +1h
@@ -420,7 +462,7 @@ def test_no_more_operations_are_known_than_may_be(monkeypatch: pytest.MonkeyPatc
 
 @WITH_OTHER_LIMITS
 def test_no_more_operations_have_a_budget_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operation_budgets, "OPERATION_BUDGETS_MAX", 2)
+    monkeypatch.setattr(operations, "OPERATION_BUDGETS_MAX", 2)
     case = OperationCase()
     case.run(
         """

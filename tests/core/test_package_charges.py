@@ -6,24 +6,29 @@ is in money and billed, so that 31 a day is easy to see: 310 a month is 10 a day
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 import pytest
 from core_world import CREDITS, START_US, USD
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from msgspec.structs import replace
-from replaying import replayed
-from test_backtest import assert_is_the_ledger
+from package_charge_world import (
+    APRIL,
+    ARREARS,
+    MARCH,
+    base,
+    charge_of,
+    day,
+    fees,
+    sold,
+    standing,
+    total,
+)
 from test_packages import ACME, FEBRUARY, World, plan
-from test_verify_rules import judged
 
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.limits import DAY_US
 from ledger.core.packages.packaged import (
-    Package,
     PackagedUnit,
     Phase,
     canonical_bytes,
@@ -31,30 +36,12 @@ from ledger.core.packages.packaged import (
     validate,
 )
 from ledger.core.packages.packaged_charges import (
-    PackagedBilling,
     PackagedCharge,
     PackagedDiscount,
     PackagedPayer,
     PackagedStep,
     PhasedCharge,
 )
-
-MARCH = FEBRUARY + 28 * DAY_US
-APRIL = MARCH + 31 * DAY_US
-ARREARS = PackagedBilling.ARREARS
-
-
-def day(number: int) -> int:
-    """A day of January."""
-    return START_US + (number - 1) * DAY_US
-
-
-def base(amount: int, name: str = "base", **fields: Any) -> PackagedCharge:
-    return PackagedCharge(name, "plan", "USD", amount, **{"cash_only": True, **fields})
-
-
-def sold(*charges: PackagedCharge, **fields: Any) -> Package:
-    return replace(plan(1_000), charges=charges, **fields)
 
 
 @pytest.fixture
@@ -65,36 +52,6 @@ def world() -> Any:
     made.publish("large", sold(base(620), base(31, "support")))
     yield made
     made.finish()
-
-
-def fees(world: World) -> list[tuple[str, int, int]]:
-    """(name, day since the start, amount) of every fee that is not nothing."""
-    names = {each.number: each.name for each in world.core.state.accounts[ACME].charges}
-    return [
-        (names[event.charge], (event.effective_at - START_US) // DAY_US, event.amount)
-        for _, batch in world.core.batches
-        for event in batch
-        if isinstance(event, e.FeeCharged) and event.amount
-    ]
-
-
-def total(world: World) -> int:
-    return sum(amount for _, _, amount in fees(world))
-
-
-def standing(world: World) -> list[tuple[str, int, int, int]]:
-    """(name, unit amount, quantity, version) of every charge that goes on."""
-    now = world.core.state.now
-    return sorted(
-        (each.name, each.terms.unit_amount, each.quantity, each.version)
-        for each in world.core.state.accounts[ACME].charges
-        if each.ends_at > now
-    )
-
-
-def charge_of(world: World, name: str) -> Any:
-    found = [each for each in world.core.state.accounts[ACME].charges if each.name == name]
-    return found[-1]
 
 
 # -- begun, every period, ended (rule P1) ----------------------------------------------------------
@@ -548,198 +505,8 @@ def test_a_contract_whose_end_was_missed_charges_to_its_end(world: World) -> Non
     assert charge_of(world, "base").unearned == ()
 
 
-def test_fees_of_packages_may_be_paid_by_their_grants(world: World) -> None:
+def test_fees_packages_may_be_paid_by_their_grants(world: World) -> None:
     """Rule D1: 1,000 credits are granted first, and pay 40 of them."""
     world.publish("paid", sold(replace(base(40), asset="credits", cash_only=False)))
     world.subscribe("paid")
     assert world.available == 960
-
-
-# -- what verify says ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("kind", "change", "what"),
-    [
-        (e.ChargeRepriced, {"version": 5}, "version of the charge"),
-        (e.ChargeRepriced, {"quantity": -1}, "quantity"),
-        (e.ChargeRepriced, {"weighed": "7"}, "weight"),
-        (e.ChargeRepriced, {"weighed": ""}, "whether the period counts it"),
-        (e.ChargeRepriced, {"amount": 7}, "amount of the change"),
-        (e.ChargeEnded, {"ends_at": 1}, "end of charge"),
-        (e.ChargeEnded, None, "charge of a package that ends"),
-        (e.SubscriptionCancelled, None, "entry of the package whose charges stand before it"),
-    ],
-)
-def test_verify_finds_what_no_package_may_do(
-    world: World, kind: type, change: dict[str, Any] | None, what: str
-) -> None:
-    """Each sound entry, broken or left out (None) once."""
-    world.subscribe("small")
-    world.to(day(11))
-    world.change("large")
-    world.cancel()
-    world.to(day(12))
-    world.use(1)
-    found = _told_otherwise(world, kind, change)
-    assert any(what in each.what for each in found), found
-
-
-def test_verify_finds_other_terms_within_a_period(world: World) -> None:
-    """Only amounts are otherwise; what somebody has changed by hand is no package's."""
-    world.subscribe("small")
-    world.to(day(11))
-    world.change("large")
-    terms = replace(charge_of(world, "base").terms, product="other")
-    found = _told_otherwise(world, e.ChargeRepriced, {"terms": terms})
-    assert any("product within a period" in each.what for each in found), found
-    number = charge_of(world, "base").number
-    world.ask(c.ChangeQuantity(world.key(), ACME, number, 3, e.Timing.NOW))
-    world.ask(c.EndCharge(world.key(), ACME, number, e.Timing.NOW))
-    found = _told_otherwise(world, e.ChargeEnded, {"key": b""})
-    assert any("charge that ends with a package" in each.what for each in found), found
-
-
-def _told_otherwise(world: World, kind: type, change: dict[str, Any] | None) -> list[Any]:
-    """What verify finds where the last entry of that kind says something else, or is not there."""
-    batches = world.core.batches
-    for place in reversed(range(len(batches))):
-        at, events = batches[place]
-        for index in reversed(range(len(events))):
-            if isinstance(events[index], kind):
-                instead = [] if change is None else [replace(events[index], **change)]
-                told = [*events[:index], *instead, *events[index + 1 :]]
-                world.core.batches = [*batches[:place], (at, told), *batches[place + 1 :]]
-                found = judged(world.core, replays=False)
-                world.core.batches = batches
-                return found
-    raise AssertionError(kind)
-
-
-def test_its_journal_decided_again_makes_the_same_entries(world: World) -> None:
-    """What a package starts, changes and ends follows from it, and is asked for by nobody."""
-    world.publish("small", sold(base(280), base(9, "late", billing=ARREARS)), since=FEBRUARY)
-    world.subscribe("small")
-    world.to(day(11))
-    world.change("large")
-    world.use(1)
-    world.change("small", e.Timing.NEXT_PERIOD)
-    world.to(FEBRUARY)
-    world.to(FEBRUARY + DAY_US)
-    world.change("free")
-    world.use(1)
-    world.cancel()
-    world.subscribe("large")
-    world.ask(c.ChangeQuantity(world.key(), ACME, charge_of(world, "base").number, 3, e.Timing.NOW))
-    world.to(MARCH)
-    again = replayed(world.core, catalog=world.core.catalog, plainly=True, faithfully=True)
-    assert_is_the_ledger(again, world.core)
-
-
-# -- whatever is done ------------------------------------------------------------------------------
-
-AMOUNTS = st.integers(0, 500)
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("publish"), st.sampled_from("xy"), AMOUNTS, st.integers(0, 3)),
-        st.tuples(st.just("take"), st.sampled_from("xy"), st.booleans()),
-        st.tuples(st.just("cancel"), st.booleans()),
-        st.tuples(st.just("wait"), st.integers(1, 20 * DAY_US)),
-        st.tuples(st.just("period")),
-    ),
-    max_size=14,
-)
-
-
-@settings(max_examples=80, deadline=None)
-@given(STEPS, st.sampled_from(list(PackagedBilling)))
-def test_a_period_costs_what_its_packages_cost_by_their_time(
-    steps: list[tuple[Any, ...]], billing: PackagedBilling
-) -> None:
-    """Rules P3, S1: whatever is published, taken, changed and cancelled within it, in whatever
-    order, each period costs the sum of quantity x amount x time, rounded once a charge; and never
-    more than the largest package for the whole of it. What was minted is bounded as ever."""
-    world = World()
-    versions: dict[str, tuple[int, int]] = {"x": (310, 1), "y": (77, 2)}
-
-    def publish(name: str) -> None:
-        amount, quantity = versions[name]
-        world.publish(name, sold(base(amount, quantity=quantity, billing=billing)))
-
-    for name in versions:
-        publish(name)
-    rate, since, cost, largest = 0, 0, Fraction(0), 0  # of the period that runs
-    has, following, fee = "", None, {}  # what it has, what it is to have; fee of each period
-
-    def goes(to: int, until: int) -> None:
-        """What has stood costs until then; then it is otherwise."""
-        nonlocal rate, since, cost, largest
-        if has and until > since:
-            cost += Fraction(rate * (until - since))
-            largest = max(largest, rate)
-        rate, since = to, until
-
-    def rate_of(name: str) -> int:
-        return versions[name][0] * versions[name][1]
-
-    for verb, *given_ in steps:
-        if verb == "publish":
-            name, amount, quantity = given_
-            versions[name] = (amount, quantity)
-            publish(name)
-            continue
-        now = world.core.state.now
-        subscription = world.subscription
-        if verb == "take" and not has:
-            world.subscribe(given_[0])
-            goes(rate_of(given_[0]), world.core.now)
-            has, following = given_[0], None
-        elif verb == "take":
-            name, at_once = given_
-            world.change(name, e.Timing.NOW if at_once else e.Timing.NEXT_PERIOD)
-            if at_once:
-                goes(rate_of(name), now)
-                has, following = name, None
-            else:
-                following = name
-        elif verb == "cancel" and has:
-            world.cancel(e.Timing.NOW if given_[0] else e.Timing.NEXT_PERIOD)
-            if given_[0]:
-                goes(0, now)
-                has, following = "", None
-            else:
-                following = ""
-        elif verb in ("wait", "period") and subscription is not None:
-            end = subscription.period_end
-            to = end if verb == "period" else min(end, now + given_[0])
-            if to <= now:
-                continue
-            if to == end:
-                goes(0, end)
-                fee[end] = (cost / subscription.full, largest)
-                cost, largest = Fraction(0), 0
-                has = has if following is None else following
-                following = None
-            world.to(to)
-            if to == end and has:
-                goes(rate_of(has), end)
-    if world.subscription is not None:
-        end = world.subscription.period_end
-        goes(0, max(since, world.core.state.now))
-        world.cancel() if has else None
-        fee.setdefault(end, (cost / world.subscription.full, largest))
-    found: dict[int, int] = {}
-    pieces: dict[int, set[int]] = {}
-    for _, batch in world.core.batches:
-        for event in batch:
-            if isinstance(event, e.FeeCharged):
-                end = min(each for each in fee if each > event.start)
-                found[end] = found.get(end, 0) + event.amount
-                pieces.setdefault(end, set()).add(event.charge)
-    for end, (exact, most) in fee.items():
-        charged, charges = found.get(end, 0), pieces.get(end, set())
-        if len(charges) == 1:
-            assert charged == round(exact), (end, exact)
-            assert charged <= most
-        assert abs(charged - exact) <= Fraction(len(charges), 2), (end, exact)
-    world.finish()

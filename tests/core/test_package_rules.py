@@ -18,6 +18,7 @@ from ledger.core import events as e
 from ledger.core.digest import digest
 from ledger.core.packages.packaged import Package, canonical_bytes, decode_package, validate
 from ledger.core.packages.packaged_rules import (
+    LIMITS,
     PackagedAction,
     PackagedAlternative,
     PackagedMap,
@@ -139,3 +140,8 @@ def test_verify_knows_whose_rules_decided(world: World) -> None:
     ask(world, 12)
     assert CREDITS in world.core.state.accounts[ACME].advance
     assert judged(world.core) == []
+
+
+def test_a_rule_names_every_limit_but_the_margin() -> None:
+    """For that there is a floor."""
+    assert set(LIMITS.values()) == set(e.LimitKind) - {e.LimitKind.MARGIN}

@@ -225,6 +225,35 @@ def test_a_change_now_at_half_of_the_period(
     assert world.available == 300
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "available"),
+    [
+        # for the quarters: 25 + 25, 75, then 25 that are to come
+        (e.OldGrants.PRORATE, e.OldGrants.PRORATE, 150),
+        # 100 and 150, of which 25 and 75 go
+        (e.OldGrants.KEEP, e.OldGrants.PRORATE, 175),
+        # 50 and 150 stay, and 25 come
+        (e.OldGrants.PRORATE, e.OldGrants.KEEP, 225),
+        (e.OldGrants.PRORATE, e.OldGrants.FORFEIT_UNUSED, 25),
+    ],
+)
+def test_a_second_change_in_a_period_takes_no_time_back_twice(
+    world: World, first: e.OldGrants, second: e.OldGrants, available: int
+) -> None:
+    """Rules P3, S1: from 100 to 300 at half of it, back at three quarters, cancelled at seven
+    eighths: of what each change left nothing but the time is taken that was not taken before."""
+    world.subscribe("starter")
+    world.to(HALF)
+    world.change("pro", old_grants=first)
+    world.to(START_US + MONTH * 3 // 4)
+    world.change("starter", old_grants=second)
+    assert world.available == available
+    if first == second:
+        world.to(START_US + MONTH * 7 // 8)
+        world.cancel(old_grants=e.OldGrants.PRORATE)
+        assert world.available == 50 + 75 + 25 - 12  # 12.5, half-even
+
+
 def test_a_change_with_the_end_of_the_period_leaves_the_present_one_alone(world: World) -> None:
     """Rule P3."""
     world.subscribe("pro")
@@ -490,6 +519,52 @@ def test_verify_finds_what_no_period_may_say(
     """Rules P3, S1, T1: figures of a period that do not follow from its entries."""
     found = _broken(world, kind, lambda event: replace(event, term=replace(event.term, **changes)))
     assert any(what in each.what for each in found), found
+
+
+@pytest.mark.parametrize(("units", "cancels"), [(51, False), (51, True), (50, True)])
+def test_verify_finds_more_taken_back_than_the_share_of_the_time(
+    world: World, units: int, cancels: bool
+) -> None:
+    """Rules P3, S1: at half of the period 50 of 100, whatever else the entries say."""
+    world.subscribe("starter")
+    world.to(HALF)
+    if cancels:
+        world.cancel(old_grants=e.OldGrants.PRORATE)
+    else:
+        world.change("starter", old_grants=e.OldGrants.PRORATE)
+    assert judged(world.core) == []
+    found = _judged_by(world, lambda event: _takes(event, units))
+    assert any("units taken back of grant" in each for each in found) == (units > 50), found
+
+
+def _judged_by(world: World, change: Any) -> list[str]:
+    """What verify finds where the last entries say something else."""
+    at, events = world.core.batches[-1]
+    world.core.batches[-1] = (at, [change(event) for event in events])
+    found = judged(world.core, replays=False)
+    world.core.batches[-1] = (at, events)
+    return [each.what for each in found]
+
+
+def _takes(event: Any, units: int) -> Any:
+    """The same where it takes back other units."""
+    if isinstance(event, e.GrantReduced):
+        return replace(event, amount=units)
+    if isinstance(event, e.PackageChanged | e.SubscriptionCancelled):
+        return replace(event, taken=(replace(event.taken[0], amount=units),))
+    return event
+
+
+def test_verify_finds_what_was_taken_back_of_what_is_kept(world: World) -> None:
+    def kept(event: Any) -> Any:
+        changed = isinstance(event, e.PackageChanged)
+        return replace(event, old_grants=e.OldGrants.KEEP) if changed else event
+
+    world.subscribe("starter")
+    world.to(HALF)
+    world.change("pro", old_grants=e.OldGrants.PRORATE)
+    found = _judged_by(world, kept)
+    assert any("units taken back" in each for each in found), found
 
 
 def _broken(world: World, kind: type, change: Any) -> list[Any]:

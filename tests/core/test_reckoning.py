@@ -7,10 +7,10 @@ from random import Random
 
 import pytest
 from budget_case import BudgetCase
+from core_machine import STEPS, WORLDS, CoreMachine
 from core_world import FAMILY, PRODUCTS
 from family_case import FamilyCase
 from test_budget_properties import EVERY_MEASURE, EVERY_WINDOW
-from test_machine import STEPS, WORLDS, CoreMachine
 
 from ledger.core import events as e
 from ledger.core.commands import SetBudget
@@ -132,8 +132,8 @@ def test_a_case_by_hand() -> None:
         (e.Pot.OVERAGE, "NOT_GIVEN"),
     ]
     assert [(each.budget.name, *each[3:]) for each in steps.budgets] == [
-        ("calls", 5, 0, 1, 1, True),
-        ("all", 40, 0, 4, 37, False),
+        ("calls", 5, 0, 1, 1, 0, 4, True),
+        ("all", 40, 0, 4, 37, 0, 36, False),
     ]
 
 

@@ -39,13 +39,16 @@ from ledger.core.commands import (
     RefundGrant,
     ReleaseHold,
     RemoveBudget,
+    RemoveRunwayAlert,
     RemoveTopUpRule,
     ReopenAccount,
+    ReportRunway,
     ResumeRecurring,
     ReverseUsage,
     SetBudget,
     SetDecisionPolicy,
     SetPriceOverrides,
+    SetRunwayAlert,
     SetTopUpRule,
     StartRecurring,
     UnfreezeAccount,
@@ -74,6 +77,7 @@ from ledger.core.events import (
     RecurringStarted,
     RecurringTerms,
     Rollover,
+    RunwayAlert,
     Segment,
     Timing,
     TopUpRule,
@@ -219,6 +223,17 @@ def closed_since(core: Core) -> Command:
     core.run(SetTopUpRule(FAMILY.request("rule"), ACME, TOP_UP_RULE))
     core.run(CloseAccount(FAMILY.request("shut"), ACME))
     return ConfirmTopUp(NEW, ACME, 1)
+
+
+def alerting(hours: int, rearm_hours: int, asset: int = CREDITS) -> Command:
+    return SetRunwayAlert(NEW, ACME, RunwayAlert(asset, hours, rearm_hours))
+
+
+def reporting(core: Core, as_of: int, empty_at: int, version: int = 1) -> Command:
+    """A forecast of ACME, which has an alert at 72 hours."""
+    alert = RunwayAlert(CREDITS, 72, 96)
+    core.run(SetRunwayAlert(FAMILY.request("alert"), ACME, alert))
+    return ReportRunway(NEW, ACME, CREDITS, version, 1, as_of, empty_at, 0, 0)
 
 
 def budget(**changed: object) -> Command:
@@ -497,6 +512,8 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
     Reason.DEPTH_EXCEEDED: [(deep, "parent")],
     Reason.VERSION_MISMATCH: [
         (lambda core: ruling(version=3), "expected_version"),
+        (lambda core: replace(alerting(72, 96), expected_version=3), "expected_version"),
+        (lambda core: reporting(core, core.state.now, 0, 2), "version"),
         (lambda core: replace(CHANGE, expected_version=2), "expected_version"),
         (lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(), 2), "expected_version"),
         (lambda core: UpdateProfile(NEW, ACME, b"", 2), "expected_version"),
@@ -588,6 +605,21 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
             "budget.value_limits",
         ),
     ],
+    Reason.RUNWAY_ALERT_UNKNOWN: [
+        (lambda core: RemoveRunwayAlert(NEW, ACME, CREDITS), "asset"),
+        (lambda core: ReportRunway(NEW, ACME, CREDITS, 1, 1, 0, 0, 0, 0), "asset"),
+    ],
+    Reason.RUNWAY_ALERT_INVALID: [
+        (lambda core: alerting(0, 1), "alert.hours"),
+        (lambda core: alerting(2_161, 2_161), "alert.hours"),
+        (lambda core: alerting(72, 71), "alert.rearm_hours"),
+        (lambda core: alerting(72, 2_161), "alert.rearm_hours"),
+    ],
+    Reason.RUNWAY_REPORT_OLD: [
+        (lambda core: reporting(core, core.state.now - HOUR_US, 0), "as_of"),
+        (lambda core: reporting(core, core.state.now + 1, 0), "as_of"),
+    ],
+    Reason.RUNWAY_NOT_CROSSED: [(lambda core: reporting(core, core.state.now, 0), "empty_at")],
     Reason.TOP_UP_RULE_UNKNOWN: [
         (lambda core: RemoveTopUpRule(NEW, ACME, CREDITS), "asset"),
     ],
@@ -614,6 +646,7 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
     ],
     Reason.TOP_UP_SETTLED: [(confirming, "top_up_id"), (declining, "top_up_id")],
     Reason.ASSET_UNKNOWN: [
+        (lambda core: alerting(72, 96, 77), "alert.asset"),
         (lambda core: ruling(asset=77), "rule.asset"),
         (lambda core: ruling(price_asset=77), "rule.price_asset"),
         (lambda core: starting(asset=99), "terms.asset"),

@@ -17,6 +17,7 @@ import rating.price
 import rating.zones
 from ledger.core.digest import digest
 from ledger.core.limits import DAY_US
+from ledger.core.live_timers import rebuild_timers
 
 DAY = """
 account acme           overdraft=10 overage=self cap=20 zone=Europe/Berlin
@@ -117,7 +118,7 @@ def test_a_replayed_state_decides_like_the_one_that_lived(lived: LedgerCase) -> 
     once.run("\n".join(DAY.splitlines()[:half]))
     again.run("\n".join(DAY.splitlines()[:half]))
     again.core.state = replay(again.core.journal(), again.core.catalog)
-    again.core.state.rebuild_timers()
+    rebuild_timers(again.core.state)
     for case in (once, again):
         case.core.advance(DAY_US)
         case.run(more)

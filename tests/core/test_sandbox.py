@@ -30,6 +30,7 @@ from ledger.core import events as e
 from ledger.core.catalog import Asset, Catalog, asset_number
 from ledger.core.digest import digest
 from ledger.core.limits import DAY_US, DEDUPE_WINDOW_US, HOUR_US
+from ledger.core.live_timers import rebuild_timers
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.packing import drop_family, pack_family, unpack_family, unpack_shard
 from ledger.core.state import NEVER
@@ -315,7 +316,7 @@ def test_a_restart_between_the_move_and_the_sweep_loses_nothing() -> None:
     for body in bodies.values():
         unpack_family(loaded, body)
     loaded.keys = state.keys
-    loaded.rebuild_timers()
+    rebuild_timers(loaded)
     assert digest(loaded) == digest(state)
     core.state = loaded
     core.begin_batch()

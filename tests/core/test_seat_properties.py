@@ -10,8 +10,8 @@ from fractions import Fraction
 from random import Random
 from typing import Any
 
+import core_machine as machine
 import pytest
-import test_machine as machine
 from core_world import FAMILY, Core
 from hypothesis import given, settings
 from hypothesis import strategies as st

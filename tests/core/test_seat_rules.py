@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from replaying import counters, replayed, totals
-from seat_world import MAY, PRORATED, UNUSED, Team, day, individual, pooled
+from seat_world import KEEP, MAY, PRORATED, UNUSED, Team, day, individual, pooled
 from test_verify_rules import judged
 
 from ledger.core import events as e
@@ -162,3 +162,23 @@ def test_only_its_own_usage_draws_the_allowance_of_a_seat(
                 batch[event.plan] = replace(declared, attributes=(attribute,))
                 assert any("seat that pays" in each.what for each in judged(team.core, False))
                 return
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("ends", [True, False])
+@pytest.mark.parametrize(("mode", "wrong"), [(PRORATED, True), (KEEP, True), (UNUSED, False)])
+def test_no_more_is_taken_back_of_seats_than_their_share(
+    own: bool, ends: bool, mode: e.SeatRemoval, wrong: bool
+) -> None:
+    """Rules S1, S2: what `UNUSED` takes back on the 16th, all of it, is more than the half."""
+    team = Team()
+    team.start(individual(100) if own else pooled(100), count=2)
+    team.to(day(16))
+    if ends:
+        team.end()
+    else:
+        team.remove(count=1, mode=UNUSED)
+    _, batch = team.core.batches[-1]
+    batch[-1] = replace(batch[-1], mode=mode)
+    found = [each.what for each in judged(team.core, replays=False)]
+    assert any("units taken back of seat" in each for each in found) == wrong, found

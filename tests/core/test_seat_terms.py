@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,13 +18,6 @@ from ledger.core.limits import DAY_US
 
 JUNE = MAY + 31 * DAY_US
 POOL = pooled(100)
-
-
-@pytest.fixture
-def team() -> Iterator[Team]:
-    made = Team()
-    yield made
-    made.finish()
 
 
 def change(team: Team, terms: e.SeatTerms, plan: str = "agents", version: int = 0) -> Any:
@@ -206,3 +198,15 @@ def test_each_period_gives_what_was_said_last_before_it(
             expected.append(now * count)
     assert [units for _, units in granted(team)] == expected
     team.finish()
+
+
+def test_a_plan_that_starts_again_forgets_what_was_to_come_before(team: Team) -> None:
+    """3 seats of 100 that were to be of 250, ended with April; from May on of 70, June too."""
+    team.start(POOL, count=3)
+    change(team, pooled(250))
+    team.end(e.Timing.NEXT_PERIOD)
+    team.to(MAY)
+    team.start(pooled(70), count=3)
+    assert (plan_of(team).terms, plan_of(team).next_terms) == (pooled(70), None)
+    team.to(JUNE)
+    assert granted(team) == [(1, 300), (31, 210), (62, 210)]

@@ -13,6 +13,7 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.digest import digest
 from ledger.core.limits import HOUR_US, RATED_A_FAMILY_MAX, SUSPENDED_A_FAMILY_MAX
+from ledger.core.live_timers import rebuild_timers
 from ledger.core.metering.waiting import Rated, Waiting
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.packing import drop_family, pack_family, pack_shard, unpack_family, unpack_shard
@@ -384,7 +385,7 @@ def restarted(state: State) -> State:
     for root in state.families:
         unpack_family(loaded, pack_family(state, root, state.settled_before))
     loaded.keys = state.keys
-    loaded.rebuild_timers()
+    rebuild_timers(loaded)
     return loaded
 
 
@@ -413,7 +414,7 @@ def test_what_was_published_and_not_yet_rated_is_rated_after_a_restart() -> None
     core = case.core
     core.begin_batch()
     replayed = replay(core.journal()[:-1], core.catalog)
-    replayed.rebuild_timers()
+    rebuild_timers(replayed)
     replayed.begin_batch(core.state.batch_seq, core.now)
     core.state = replayed
     events = [type(event) for event in core.sweep() if isinstance(event, e.SuspenseRated)]

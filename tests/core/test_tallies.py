@@ -106,6 +106,20 @@ class Family:
             for number, budget in state.families[root].budgets.items()
         }
 
+    def drawn(self) -> dict[int, Any]:
+        """Of each cap: in all, held, late, and in the window of now."""
+        state = self.core.state
+        return {
+            cap.number: (
+                cap.counter.posted,
+                cap.counter.pending,
+                cap.counter.late,
+                cap.counted(state.now),
+            )
+            for account in state.family_accounts(ROOT)
+            for cap in account.caps_given.values()
+        }
+
     def events(self, kind: type) -> list[Any]:
         return [each for _, events in self.core.batches for each in events if type(each) is kind]
 

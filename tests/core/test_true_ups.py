@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from contract_world import ContractCase
 from core_world import replay
 from ledger_case import LedgerCase, ledger_case
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from test_verify_rules import judged
 
 from ledger.core import events as e
 from ledger.core.digest import digest
+from ledger.core.limits import DAY_US
 
 
 @ledger_case
@@ -164,3 +166,38 @@ def test_verify_finds_what_was_not_counted_so(changes: dict[str, Any] | None, wh
                     events[place] = replace(event, **changes)
     found = judged(case.core, replays=False)
     assert any(what in each.what for each in found), found
+
+
+@pytest.mark.parametrize("touched", ["usage acme 1", "terminate C", "sweep"])
+@pytest.mark.parametrize("seen", [False, True])
+def test_terms_below_that_nobody_saw_begin_count_too(touched: str, seen: bool) -> None:
+    """Rules D7, P5: a contract of five days is renewed; of the company's 200 four terms' 50 are
+    owed no more, whether the ledger saw each day or was touched at last, above them."""
+    case = ContractCase()
+    case.run(
+        """
+        account acme
+        account eu parent=acme
+        plan    pro 10
+        commit  acme now..+20d:200/400 as=C
+        sign    eu K pro until=+5d renews commit=now..+5d:50/90
+        """
+    )
+    if touched == "terminate C":
+        case.run("upsize C +20d..+60d:70/90")
+    for _ in range(30):
+        case.core.advance(DAY_US)
+        if seen:
+            case.core.sweep(1_000)
+    case.run(touched)
+    company = case.accounts["acme"]
+    counted = [
+        event.amount
+        for _, batch in case.core.batches
+        for event in batch
+        if isinstance(event, e.TrueUpCounted) and event.account == company
+    ]
+    # The term of days 20 to 25 counts where the company has gone on.
+    assert counted == [50] * (5 if touched == "terminate C" else 4)
+    case.core.sweep(1_000)
+    case.finish()

@@ -17,6 +17,7 @@ from ledger.core.evolve import evolve
 from ledger.core.state import State
 from ledger.verify.clocks import ClockWatch, PublishedClocks
 from ledger.verify.holds import HoldWatch
+from ledger.verify.operations import look_at_operations
 from ledger.verify.report import Finding, Findings, ShardReport
 from ledger.verify.rules import Rules
 
@@ -46,6 +47,7 @@ def judged(
         clocks.batch(state)
         holds.batch(state)
     holds.end(state)
+    look_at_operations(findings, state)
     assert not replays or len(replay(core.journal()).holds) == len(state.holds)
     return findings.found
 

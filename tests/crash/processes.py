@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,8 +16,9 @@ import psutil
 from bench.ports import free_port
 from ledger.journal.embedded import EmbeddedPostgres
 from ledger.v1 import journal_pb2, journal_pb2_grpc
+from tests.forks import Forked, start
+from tests.patience import HANGS_S
 
-HANGS_S = 120  # what takes longer has stopped for ever; a machine may be busy
 ANSWERS_S = 20
 UNSHARED = (("grpc.use_local_subchannel_pool", 1),)
 NOT_YET = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -48,7 +48,7 @@ class ServerProcess:
         self.projector = projector
         self.address = f"127.0.0.1:{free_port()}"
         self.metrics = f"127.0.0.1:{free_port()}"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
@@ -70,19 +70,14 @@ class ServerProcess:
             self.settings = own
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "ledger.cli", "serve", "--listen", self.address]
+        command = ["serve", "--listen", self.address]
         command += ["--metrics-port", self.metrics.rpartition(":")[2]]
         command += self.more
         if not self.projector:
             command.append("--no-projector")
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                env=os.environ | {"DATABASE_URL": self.dsn} | self.settings,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            variables = os.environ | {"DATABASE_URL": self.dsn} | self.settings
+            self._process = start(command, variables, log, log)
 
     async def ready(self) -> None:
         """Return when every shard answers a durable read; say what it logged if it ends before."""

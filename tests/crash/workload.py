@@ -29,12 +29,12 @@ from ledger.v1 import (
     usage_pb2_grpc,
 )
 from rating.v1 import card_pb2, pricing_pb2, pricing_pb2_grpc
+from tests.patience import HANGS_S
 
 TENANT = "default"
 ACCOUNTS = 12  # three families of four
 EVENTS_A_BATCH = 40
 GRANTED = 10**12
-HANGS_S = 120  # what takes longer has stopped for ever
 PRICE = 1_000  # minor units a token
 RECORDED = {usage_pb2.INGEST_OUTCOME_APPLIED, usage_pb2.INGEST_OUTCOME_SUSPENSE}
 AGAIN = {usage_pb2.INGEST_OUTCOME_RETRY, usage_pb2.INGEST_OUTCOME_UNKNOWN}

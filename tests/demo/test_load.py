@@ -92,7 +92,7 @@ async def test_paced_events_take_their_time(priced: str) -> None:
     report = await run(priced, workload="azure-conversation", events=40, seconds=1, batch=5)
     took_s = asyncio.get_running_loop().time() - started
     assert report.outcomes == {"APPLIED": 40}
-    assert 0.7 < took_s < 10
+    assert took_s > 0.7
 
 
 async def test_without_prices_it_says_what_to_do(address: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from ledger.api.server import LedgerServer
 from ledger.backtest.simulator import Simulator
 from ledger.client import DrawdownClient, UsageEvent
+from ledger.decision_process import DecisionProcesses
 from ledger.engine.ledger import Ledger
 from ledger.journal.storage import PostgresStorage
 from ledger.projections.as_of import History
@@ -35,7 +36,12 @@ async def serving(dsn: str, *, projector: bool = False) -> AsyncIterator[str]:
     ledger = Ledger(storage, SystemClock())
     ledger.start()
     await ledger.opened()
-    server = LedgerServer(ledger, history=History(storage.pool), simulator=Simulator(dsn, SHARDS))
+    server = LedgerServer(
+        ledger,
+        history=History(storage.pool),
+        simulator=Simulator(dsn, SHARDS),
+        explainer=DecisionProcesses(dsn, SHARDS),
+    )
     stop = asyncio.Event()
     beside = asyncio.create_task(run_projector(dsn, stop=stop)) if projector else None
     try:

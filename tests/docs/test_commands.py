@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import pytest
 from ledger.client import DrawdownClient, UsageEvent
 from tests.crash.processes import ServerProcess
 from tests.docs.examples import ROOT
+from tests.integrity.sealing import ALL_SEALED, wait_until
 
 
 def blocks(page: str) -> list[str]:
@@ -54,10 +56,8 @@ async def test_the_commands_of_integrity_run(database: str, tmp_path: Path) -> N
         async with DrawdownClient(server.address, tenant="default", source="app") as ledger:
             await ledger.create_account("acme")
             await ledger.ingest([UsageEvent("evt-1", "acme", {"tokens": 7}, product="chat")])
-        until_sealed = re.sub(
-            r"^(drawdown prove .*)$", r"until \1; do sleep 0.2; done", proof, flags=re.MULTILINE
-        )
-        shell(until_sealed, tmp_path, DRAWDOWN_ADDRESS=server.address)
+        await asyncio.to_thread(wait_until, database, ALL_SEALED)
+        shell(proof, tmp_path, DRAWDOWN_ADDRESS=server.address)
     finally:
         server.stop()
     shell("".join(successor), tmp_path, **dsn)

@@ -24,3 +24,12 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
         target = page.parent / link if link else page
         assert target.exists(), f"{page.name} links to {link}"
         assert not anchor or anchor in anchors(target), f"{page.name} links to {link}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_of_a_module_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(
+        r"`((?:ledger|rating|core|api|tests|bench|migrations)/[\w/.]+)`", page.read_text()
+    )
+    for path in named:
+        assert (ROOT / path).exists() or (ROOT / "ledger" / path).exists(), f"{page.name}: {path}"

@@ -21,6 +21,7 @@ from ledger.journal.memory import AppendFault
 from ledger.journal.protocol import JournalRow
 from ledger.journal.storage import MemoryStorage
 from rating.card import Meter, PriceRow, RateCard
+from tests.patience import HANGS_S
 
 START_US = 1_790_000_000_000_000
 CARD = RateCard(
@@ -81,7 +82,7 @@ class World:
     async def ledger(self) -> Ledger:
         ledger = Ledger(self.storage, self.clock, upkeep=self.upkeep)
         ledger.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             await ledger.opened()
         return ledger
 

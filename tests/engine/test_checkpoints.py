@@ -35,6 +35,7 @@ from ledger.verify.checkpoints import Checkpoint
 from ledger.verify.reflections import Tally
 from ledger.verify.report import Findings, ShardReport
 from tests.engine.ledger_world import CHAT, World, entry_seqs
+from tests.patience import HANGS_S
 
 
 async def settle(turns: int = 50) -> None:
@@ -43,7 +44,7 @@ async def settle(turns: int = 50) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS_S):
         while not condition():
             await asyncio.sleep(0)
 
@@ -141,7 +142,7 @@ async def test_checkpoints_come_by_themselves_by_entries_and_by_time() -> None:
     ledger = await world.ledger()
     before = covered()
     await record(world, ledger, entry, "later")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         while covered() <= before + 1:
             await asyncio.sleep(0.001)
     await ledger.stop()
@@ -344,7 +345,7 @@ async def test_a_writer_stops_though_its_checkpoint_fails_in_a_way_of_its_own() 
 
     ledger.writers[0]._checkpoints.write = odd  # type: ignore[method-assign]
     await record(world, ledger, entry, "e1")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         await ledger.stop()
 
 
@@ -431,7 +432,7 @@ async def test_a_writer_that_cannot_checkpoint_goes_on_and_stops() -> None:
     ledger, entry = await world.funded()
     world.checkpoint_fault = lambda _: WriteFault.NOT_WRITTEN
     await record(world, ledger, entry, "e1")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         await ledger.stop()
     world.checkpoint_fault = lambda _: None
     ledger = await world.ledger()
@@ -518,7 +519,7 @@ async def test_a_checkpoint_that_does_not_fit_is_ignored_loudly(
     damage(world)
     with caplog.at_level(logging.ERROR):
         ledger = await world.ledger()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             while True:
                 try:
                     outcomes = await record(world, ledger, entry, "e1", "e3")

@@ -17,6 +17,7 @@ from ledger.journal.errors import JournalConflict, JournalUnavailable
 from tests.engine.ledger_world import ManualClock, World
 from tests.engine.test_checkpoints import accounts, record, replayed, settle, until
 from tests.engine.test_paging import page_all_out
+from tests.patience import HANGS_S
 
 
 @dataclass
@@ -46,7 +47,7 @@ async def test_more_families_may_be_needed_at_once_than_may_stay() -> None:
             await asyncio.sleep(0)
 
     waking = asyncio.create_task(restless())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         ticket = await writer.submit(commands)
     waking.cancel()
     assert {type(outcome) for outcome in ticket.outcomes} == {UsageRecorded}
@@ -78,7 +79,7 @@ async def test_what_is_on_its_way_ends_before_the_state_is_dropped_for_another_r
     [outcome] = await recording
     assert isinstance(outcome, UsageRecorded), "it is recorded: nothing may say that it is not"
     del writer._journal.append  # type: ignore[method-assign]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         await writer.opened.wait()
     await ledger.stop()
 
@@ -145,7 +146,7 @@ async def test_what_waits_for_a_store_that_stays_away_is_told_and_a_writer_can_s
     assert not waiting.done(), "it may be back in a moment"
     stopping = asyncio.create_task(ledger.stop())
     world.clock.advance(AWAY_MAX_US)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         with pytest.raises(NotApplied):
             await waiting
         await stopping

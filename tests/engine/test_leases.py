@@ -25,6 +25,7 @@ from ledger.journal.directory import TENANT_DEFAULT, Entry
 from ledger.journal.leases import Identity, MemoryLeaseStore
 from ledger.journal.storage import MemoryStorage
 from tests.engine.ledger_world import CARD, World
+from tests.patience import HANGS_S
 
 MARGIN_US = Terms().margin_us
 
@@ -63,7 +64,7 @@ class Process:
     async def start(self) -> Ledger:
         self.ledger.start()
         await until(lambda: self.ledger.shards.keeper.settled, self)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             await self.ledger.opened()
         return self.ledger
 
@@ -75,13 +76,13 @@ class Process:
             return
         keeper.seen.clear()
         keeper.poke()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             await keeper.seen.wait()
 
 
 async def until(condition: Callable[[], bool], *processes: Process) -> None:
     """Let the processes beat until something is so."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         while not condition():
             for process in processes:
                 await process.beat()
@@ -127,7 +128,7 @@ def openings(world: World) -> list[int]:
 
 async def stop(*processes: Process) -> None:
     for process in processes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             await process.ledger.stop()
 
 
@@ -419,6 +420,6 @@ async def test_a_renewal_that_is_heard_of_too_late_proves_nothing_of_what_came_a
     heard.set()
     old.leases.beat = beat  # type: ignore[method-assign]
     with pytest.raises(NotOwner):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             await read
     await stop(new, old)

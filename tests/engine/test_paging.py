@@ -11,6 +11,7 @@ from ledger.core.commands import (
     AuthorizeHold,
     CaptureHold,
     Command,
+    DebitWork,
     IssueGrant,
     Names,
     ReleaseHold,
@@ -55,6 +56,22 @@ def hold(
     ledger: Ledger, entry: Entry, key: str, tokens: int = 1, lifetime: int = 0
 ) -> AuthorizeHold:
     return AuthorizeHold(ledger.family(entry).request(key), entry.number, CHAT, (tokens,), lifetime)
+
+
+async def test_a_run_says_which_families_it_has_changed() -> None:
+    """Of entries that are recorded many at a time no account is looked for again."""
+    world = World()
+    ledger, entry = await world.funded()
+    digests, state = ledger.family(entry), ledger.writers[0].state
+    await record(world, ledger, entry, "first")  # opens the book of its product
+    for command in (
+        world.usage(ledger, entry, "usage"),
+        DebitWork(digests.request("debit"), entry.number, CHAT, (1,), names=Names("", "debit")),
+    ):
+        state.touched = {}
+        ticket = await ledger.writers[0].submit([command])
+        assert isinstance(ticket.outcomes[0], UsageRecorded)
+        assert list(state.touched) == [entry.root]
 
 
 async def test_an_idle_family_leaves_memory_and_comes_back() -> None:

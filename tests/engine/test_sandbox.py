@@ -33,6 +33,7 @@ from tests.engine.ledger_world import CHAT, START_US, World
 from tests.engine.test_checkpoints import replayed
 from tests.engine.test_paging import page_all_out
 from tests.engine.test_recurring import issued, started
+from tests.patience import HANGS_S
 
 TENANT = TENANT_DEFAULT
 PATIENCE_US = 5_000_000
@@ -42,7 +43,7 @@ async def moved(ledger: Ledger, name: str, by_us: int = 0, to_us: int = 0) -> Cl
     """Move the clock, and wait until nothing is left of what that made due."""
     found = await ledger.advance_clock(TENANT, name, by_us, to_us)
     assert isinstance(found, ClockMoved), found
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS_S):
         assert await ledger.settle_clock(TENANT, found.body.reached, PATIENCE_US) == 0
     return found
 

@@ -26,6 +26,7 @@ from ledger.journal.memory import AppendFault
 from ledger.journal.protocol import JournalRow
 from rating.card import PriceRow
 from tests.engine.ledger_world import CARD, PRICE, World
+from tests.patience import HANGS_S
 
 NEW = Shape("new", (), ("tokens",))
 PRICED = replace(
@@ -57,7 +58,7 @@ async def publish(world: World, ledger: Ledger) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS_S):
         while not condition():
             await asyncio.sleep(0)
 

@@ -33,6 +33,7 @@ from ledger.journal.configuration import ConfigurationKind
 from ledger.journal.directory import TENANT_DEFAULT, Entry
 from ledger.journal.memory import AppendFault
 from tests.engine.ledger_world import CHAT, PRICE, ManualClock, World, entry_seqs
+from tests.patience import HANGS_S
 
 
 async def test_a_reply_waits_until_its_batch_is_durable() -> None:
@@ -131,7 +132,7 @@ async def test_any_number_of_retries_is_answered_while_nothing_new_comes() -> No
     writer = ledger.writers[0]
     events = [world.usage(ledger, entry, f"e{n}") for n in range(BATCH_COMMANDS_MAX)]
     await writer.submit(events)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS_S):
         for _ in range(3):
             again = await writer.submit(events)
             assert {type(outcome) for outcome in again.outcomes} == {Replay}
@@ -151,7 +152,7 @@ async def test_a_writer_that_stops_on_a_bug_leaves_no_caller_waiting(
         raise BooksUnbalanced("as if")
 
     monkeypatch.setattr(deciding, "execute", fail)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         with pytest.raises(NotApplied):
             await ledger.submit(entry, world.usage(ledger, entry, "e1"))
         with pytest.raises(BooksUnbalanced):
@@ -214,7 +215,7 @@ async def test_a_failed_commit_drops_reopens_and_counts_once(
     with pytest.raises(NotApplied) as refused:
         await on_top
     assert refused.value.reason == NotAppliedReason.WRITER_REOPENING
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         await ledger.writers[0].opened.wait()
     key = ledger.family(entry).usage("test", "flight")
     found = await ledger.writers[0].recorded.under(key)
@@ -248,7 +249,7 @@ async def test_a_second_writer_fences_the_first() -> None:
 
 
 async def _until_applied(world: World, ledger: Ledger, entry: Entry) -> object:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         await ledger.writers[0].opened.wait()
     ticket = await ledger.submit(entry, world.usage(ledger, entry, "kept"))
     return ticket.outcomes[0]
@@ -325,7 +326,7 @@ async def test_a_hold_expires_by_itself_as_an_entry() -> None:
     ticket = await writer.submit([hold])
     assert isinstance(ticket.outcomes[0], HoldAuthorized)
     world.clock.advance(2 * MINUTE_US)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         while (await writer.read(lambda state: len(state.holds)))[0]:
             await asyncio.sleep(0)
     held, _ = await writer.read(
@@ -344,7 +345,7 @@ async def test_an_idle_shard_posts_what_is_due_when_its_machine_was_suspended() 
     await writer.submit([hold])
     world.clock.wall_us += 60 * MINUTE_US
     rows = len(world.storage.store)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         while len(world.storage.store) == rows:
             writer._wake.set()  # as its timer does, at least once a second
             await asyncio.sleep(0)
@@ -431,7 +432,7 @@ async def test_a_shard_that_cannot_open_waits_between_attempts_and_can_be_stoppe
     again = Ledger(world.storage, world.clock)
     again.start()
     await asyncio.sleep(0.02)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         await again.stop()
     assert len(world.storage.store) - rows <= 2 * OPENINGS_MAX, "no journal full of openings"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from cli.processes import COMMAND, drawdown, environment
+from cli.processes import drawdown, environment
 
 from ledger.exports import files
 from ledger.exports.chart import BookSet
@@ -20,6 +20,7 @@ from ledger.projections.tables import ProjectionDamaged
 from tests.conftest import run_apart
 from tests.exports.exporting import exported
 from tests.exports.history import ODD_IDS
+from tests.forks import COMMAND
 from tests.projections.books import open_books
 from tests.projections.projecting import looking, project
 

@@ -36,6 +36,7 @@ from tests.crash.workload import (
     card_of,
     patient_channel,
 )
+from tests.patience import HANGS_S
 
 PAUSE_S: Final = 0.2
 FAMILY: Final = 3  # a root and its children
@@ -186,7 +187,7 @@ class _Calls:
 
 
 async def _until_answered(call: Callable[..., Awaitable[Any]], request: Any) -> Any:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(HANGS_S):
         while True:
             try:
                 return await call(request, timeout=20, wait_for_ready=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import subprocess
-import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from ledger.failpoints import VARIABLE
+from tests.forks import start
 
 SCHEMA = """
 SELECT 'table', c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod)
@@ -65,11 +65,5 @@ async def schema_of(dsn: str) -> list[tuple[str, ...]]:
 def migrate_command(dsn: str, failpoint: str = "") -> int:
     """`drawdown migrate`, as a process; its exit code."""
     variables = {"DATABASE_URL": dsn} | ({VARIABLE: failpoint} if failpoint else {})
-    return subprocess.run(
-        [sys.executable, "-m", "ledger.cli", "migrate"],
-        env=os.environ | variables,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        timeout=60,
-    ).returncode
+    with tempfile.TemporaryFile() as said:
+        return start(["migrate"], os.environ | variables, said, said).wait(60)

@@ -16,9 +16,10 @@ from ledger.failpoints import VARIABLE
 from ledger.journal.embedded import EmbeddedPostgres
 from ledger.journal.embedded_host import throwaway_root
 from ledger.verify import verify
-from tests.cli.processes import COMMAND, Server, environment
+from tests.cli.processes import Server, environment
 from tests.crash.workload import Workload
 from tests.faults.migrating import schema_of
+from tests.forks import COMMAND
 
 KILLED_AT = (4, 2)  # the n-th migration of a start: after three are there, then after four
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.core.limits import HOUR_US
 from ledger.forecast.draws import AS_RECORDED, FACTOR_MAX, Chance, Draws, level_of, seed_of
 from ledger.forecast.figures import Band, Bill, Foretold, Outlook, band, foretell
-from ledger.forecast.hours import DAY, HISTORY, HOUR_US, LEAST, WEEK, Hours, hours_of
+from ledger.forecast.hours import DAY, HISTORY, LEAST, WEEK, Hours, hours_of
 from ledger.forecast.pots import Means, Pot, means_of
 from ledger.forecast.walk import NEVER, walk
 

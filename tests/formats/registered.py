@@ -51,6 +51,7 @@ from ledger.core.packages.packaged_charges import (
     PackagedStep,
     PhasedCharge,
 )
+from ledger.core.packages.packaged_operations import PackagedOperations
 from ledger.core.packages.packaged_rules import (
     PackagedAction,
     PackagedAlternative,
@@ -366,6 +367,14 @@ RULED = Package(
         ),
     )
 )
+OPERATING = Package(
+    operations=PackagedOperations(
+        PackagedBudget(
+            "", PackagedMeasure.CHARGE, 500, "credits", products=("chat",), thresholds=(80,)
+        ),
+        3_600_000_000,
+    )
+)
 METERS = MeterSet(
     (
         MeterRule(
@@ -667,6 +676,7 @@ FORMATS: tuple[Format, ...] = (
             "with charges": CHARGED,
             "with budgets by value": BUDGETED_BY_VALUE,
             "with rules": RULED,
+            "with operations": OPERATING,
         },
         package_bytes,
         decode_package,

@@ -21,8 +21,9 @@ from bench.programs import ROOT, find_envoy
 from ledger.client import DrawdownClient
 from ledger.v1 import decision_pb2, types_pb2
 from rating.v1 import card_pb2, pricing_pb2
-from tests.crash.processes import HANGS_S, ServerProcess
+from tests.crash.processes import ServerProcess
 from tests.gateway.upstream import Upstream
+from tests.patience import HANGS_S
 
 CONFIGURATION = ROOT / "deploy" / "envoy.yaml"
 PORTS = {"front": 8080, "drawdown": 8433, "upstream": 8081, "admin": 9901}
@@ -92,7 +93,7 @@ class Front:
     @asynccontextmanager
     async def caller(self) -> AsyncIterator[Caller]:
         async with (
-            httpx.AsyncClient(base_url=self.url, timeout=30) as client,
+            httpx.AsyncClient(base_url=self.url, timeout=HANGS_S) as client,
             DrawdownClient(self.server.address, tenant="default") as ledger,
         ):
             yield Caller(self, client, ledger)

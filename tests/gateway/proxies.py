@@ -22,9 +22,10 @@ import httpx
 from bench.ports import free_port
 from bench.programs import CADDY, NGINX, ROOT, TRAEFIK, Program, find
 from ledger.client import DrawdownClient
-from tests.crash.processes import HANGS_S, ServerProcess
+from tests.crash.processes import ServerProcess
 from tests.gateway.front import Caller
 from tests.gateway.upstream import Upstream
+from tests.patience import HANGS_S
 
 PORTS = {"front": 8080, "drawdown": 9464, "upstream": 8081}
 PAY_URL = "https://pay.example"
@@ -184,7 +185,7 @@ class Proxied:
     @asynccontextmanager
     async def caller(self) -> AsyncIterator[Behind]:
         async with (
-            httpx.AsyncClient(base_url=self.url, timeout=30) as client,
+            httpx.AsyncClient(base_url=self.url, timeout=HANGS_S) as client,
             DrawdownClient(self.server.address, tenant="default") as ledger,
         ):
             yield Behind(self, client, ledger)

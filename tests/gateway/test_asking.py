@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from ledger.core.limits import INT64_MAX
+from ledger.gateway.descriptors import HITS_MAX
 from ledger.gateway.envoy import (
     authorization_pb2,
     authorization_pb2_grpc,
@@ -21,7 +22,6 @@ from ledger.gateway.envoy import (
     rate_limit_pb2,
     rate_limit_pb2_grpc,
 )
-from ledger.gateway.rate_limit import HITS_MAX
 from ledger.gateway.routes import Defaults
 from ledger.journal.memory import AppendFault
 from ledger.journal.storage import MemoryStorage
@@ -35,6 +35,7 @@ from ledger.v1 import (
     types_pb2,
 )
 from tests.api import served as api
+from tests.patience import HANGS_S
 
 GRANTED = 1_000_000
 HELD = 300
@@ -263,6 +264,85 @@ async def test_requests_of_one_operation_stay_within_its_budget(asking: Asking) 
     assert (await asking.check(asking.request(route=route))).dynamic_metadata["hold_id"]
 
 
+async def reserved(
+    asking: Asking, units: int, account: str = "acme", operation: str = "run"
+) -> str:
+    made = await asking.served.decisions.Authorize(
+        decision_pb2.AuthorizeRequest(
+            tenant="default",
+            request_id=f"{account}/{operation}",
+            account=account,
+            operation=operation,
+            operation_amount=units,
+        )
+    )
+    assert made.hold_id
+    return made.hold_id
+
+
+async def left_of(asking: Asking, hold_id: str) -> tuple[int, dict[str, int]]:
+    request = decision_pb2.GetHoldRequest(tenant="default", hold_id=hold_id)
+    hold = (await asking.served.decisions.GetHold(request)).hold
+    return hold.left, dict(hold.drawn)
+
+
+async def test_a_request_holds_of_its_operations_hold_and_leaves_it_the_rest(
+    asking: Asking,
+) -> None:
+    """The hold's id is what a filter says that the operator trusts (rules H1, H4)."""
+    whole = await reserved(asking, 1_000)
+    route = ROUTE | {"operation_hold": "metadata:agents:hold"}
+    request = asking.request(route=route)
+    request.attributes.metadata_context.filter_metadata["agents"].update({"hold": whole})
+    reply = await asking.check(request)
+    assert reply.status.code == 0
+    assert await left_of(asking, whole) == (1_000 - HELD, {})
+    assert await asking.available() == GRANTED - 1_000
+    again = await asking.check(request)  # Envoy asks twice of one request
+    assert again.dynamic_metadata["hold_id"] == reply.dynamic_metadata["hold_id"]
+    assert await left_of(asking, whole) == (1_000 - HELD, {})
+    settled = await asking.settled(reply.dynamic_metadata["hold_id"], 40)
+    assert settled == (OK, CAPTURED, "")
+    assert await left_of(asking, whole) == (1_000 - 120, {"chat": 120})
+    assert await asking.available() == GRANTED - 1_000
+
+
+async def test_no_header_of_a_client_names_a_hold_unless_the_route_says_so(asking: Asking) -> None:
+    whole = await reserved(asking, 1_000)
+    sent = {"x_drawdown_hold_id": whole, "x_operation_hold": whole, "hold_id": whole}
+    await asking.hold(**sent)
+    await asking.hold(route=ROUTE | {"operation_hold": "metadata:agents:hold"}, **sent)
+    assert await left_of(asking, whole) == (1_000, {})
+    await asking.hold(route=ROUTE | {"operation_hold": "header:x-operation-hold"}, **sent)
+    assert await left_of(asking, whole) == (1_000 - HELD, {})
+
+
+async def test_a_hold_that_is_not_for_the_request_is_a_denial(asking: Asking) -> None:
+    await asking.served.account("other")
+    await asking.served.grant("other", GRANTED)
+    others = await reserved(asking, 1_000, "other")
+    route = ROUTE | {"operation_hold": "header:x-run-hold", "operation": "header:x-step"}
+    reply = await asking.check(asking.request(route=route, x_run_hold=others))
+    assert body_of(reply) == (403, "HOLD_UNKNOWN")
+    reply = await asking.check(asking.request(route=route, x_run_hold="no id"))
+    assert body_of(reply)[0] in (400, 403)
+    own = await reserved(asking, 1_000)
+    advised = route | {"mode": "check"}
+    for each in (route, advised):
+        asked = asking.request(route=each, x_run_hold=own, x_step="elsewhere")
+        assert body_of(await asking.check(asked)) == (403, "OPERATION_DIFFERS")
+    reply = await asking.check(asking.request(route=advised, x_run_hold=own))
+    assert reply.status.code == 0
+    assert await left_of(asking, own) == (1_000, {})
+    work = await asking.hold()
+    reply = await asking.check(asking.request(route=route, x_run_hold=work))
+    assert body_of(reply) == (400, "HOLD_OTHER_WORK")
+    released = decision_pb2.ReleaseRequest(tenant="default", request_id="r", hold_id=own)
+    await asking.served.decisions.Release(released)
+    reply = await asking.check(asking.request(route=route, x_run_hold=own))
+    assert body_of(reply) == (409, "HOLD_SETTLED")
+
+
 # -- whose request it is ---------------------------------------------------------------------------
 
 
@@ -333,6 +413,7 @@ async def test_an_account_that_no_header_can_carry_is_encoded_in_it(asking: Aski
         {"up_to": "output_tokens"},
         {"up_to_minimum": "5"},
         {"operation_parent": "header:x-run"},
+        {"operation_hold": "header:"},
     ],
 )
 async def test_a_route_that_makes_no_sense_lets_nothing_through(
@@ -463,6 +544,75 @@ async def test_all_that_a_request_used_settles_its_hold_together(asking: Asking)
     assert await asking.available() == GRANTED - 120 - HELD
 
 
+def limited(
+    hits: int, request_id: str = "r-1", **entries: str
+) -> descriptor_pb2.RateLimitDescriptor:
+    """One that asks for a hold."""
+    named = {"account": "acme", "product": "chat", "request_id": request_id} | entries
+    return descriptor(hits, **named)
+
+
+async def test_a_rate_limit_that_names_its_request_holds_all_of_it_once(asking: Asking) -> None:
+    """100 x 3 + 10 x 15 = 450; the same again is the same hold, another request another one."""
+    parts = limited(100), limited(10, quantity="output_tokens")
+    first, again = await asking.settle(*parts), await asking.settle(*parts)
+    assert first == again
+    assert [each.code for each in first.statuses] == [OK, OK]
+    hold = first.dynamic_metadata["hold_id"]
+    assert dict(first.dynamic_metadata) == {"tenant": "default", "account": "acme", "hold_id": hold}
+    shown = {each.key: each.value for each in first.response_headers_to_add}
+    assert shown["x-drawdown-charge"] == "450"
+    assert "x-drawdown-hold-id" not in shown
+    assert await asking.available() == GRANTED - 450
+    assert await asking.settled(hold, 20) == (OK, CAPTURED, "")
+    assert await asking.available() == GRANTED - 60
+    ended = await asking.settle(*parts)  # nobody works twice for one payment
+    assert ended.overall_code == OVER
+    assert json.loads(ended.raw_body)["error"]["code"] == "HOLD_SETTLED"
+    other = await asking.settle(limited(100, "r-2"))
+    assert other.dynamic_metadata["hold_id"] != hold
+
+
+async def test_a_rate_limit_that_is_over_says_why_and_gives_back_what_it_held(
+    asking: Asking,
+) -> None:
+    reply = await asking.settle(limited(100), limited(GRANTED, "r-2"))
+    assert [each.code for each in reply.statuses] == [OK, OVER]
+    headers = {each.key: each.value for each in reply.response_headers_to_add}
+    assert headers["x-drawdown-reason"] == "INSUFFICIENT_CREDITS"
+    assert headers["content-type"] == "application/json; charset=utf-8"
+    short = 3 * GRANTED - (GRANTED - HELD)  # beside what the first holds
+    assert json.loads(reply.raw_body)["pay"]["short_by"] == str(short)
+    assert not reply.dynamic_metadata
+    assert await asking.available() == GRANTED
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ((limited(1), limited(1, product="jobs")), "FIELD_NOT_ALLOWED"),
+        ((limited(1), limited(1, **{"attribute.model": "m"})), "FIELD_NOT_ALLOWED"),
+        ((limited(1), limited(1, product="")), "FIELD_REQUIRED"),
+        ((limited(1), limited(HITS_MAX + 1)), "NUMBER_OUT_OF_RANGE"),
+        ((limited(HITS_MAX, unit=str(HITS_MAX)),) * 10, "OVERFLOW"),
+    ],
+)
+async def test_a_request_that_cannot_be_read_whole_does_not_run(
+    asking: Asking, parts: tuple[Any, ...], reason: str
+) -> None:
+    reply = await asking.settle(*parts)
+    assert {each.code for each in reply.statuses} == {OVER}
+    assert json.loads(reply.raw_body)["error"]["code"] == reason
+    assert await asking.available() == GRANTED
+
+
+async def test_a_descriptor_settles_or_asks_and_not_both(asking: Asking) -> None:
+    hold = await asking.hold()
+    refused = (UNKNOWN, "REFUSED", "FIELD_NOT_ALLOWED")
+    assert await asking.settled(hold, 5, request_id="r-1") == refused
+    assert await asking.settled(hold, 5) == (OK, CAPTURED, "")
+
+
 async def test_hits_that_a_descriptor_does_not_say_are_those_of_the_call_or_one(
     asking: Asking,
 ) -> None:
@@ -496,7 +646,7 @@ async def test_a_server_that_stops_leaves_what_it_cannot_settle_to_expire(asking
     call = asyncio.ensure_future(asking.settle(descriptor(5, hold_id=hold)))
     while not settlements.under_way:
         await asyncio.sleep(0.001)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_S):
         await settlements.stop(None)  # although a writer has it, and the disk does not answer
     asking.disk.set()
     await asyncio.wait([call])

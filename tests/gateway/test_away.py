@@ -19,30 +19,58 @@ import pytest
 
 from ledger.api.calls import Call, Detached
 from ledger.api.server import LedgerServer
+from ledger.auth.gateway_keys import GatewayKeys, MemoryGatewayKeys
 from ledger.client.guarded import OpenBounds
 from ledger.gateway import away, recording
 from ledger.gateway.forward_auth import ForwardAuth
-from ledger.gateway.let_in import LetIn, let_in_of
+from ledger.gateway.let_in import SIGNED, LetIn, let_in_of
 from ledger.gateway.open_spool import OpenSpool
 from ledger.journal.storage import MemoryStorage
 from ledger.v1 import decision_pb2, fail_mode_pb2, fail_mode_pb2_grpc, usage_pb2
-from tests.api.cluster import HANGS_S, cluster, member, until
+from tests.api.cluster import cluster, member, until
 from tests.api.served import Served, SystemClock
-from tests.gateway.test_asking import GRANTED, ROUTE, Asking, body_of, descriptor, headers_of
+from tests.api.test_decide_stream import Stream
+from tests.gateway.test_asking import (
+    GRANTED,
+    ROUTE,
+    Asking,
+    body_of,
+    descriptor,
+    headers_of,
+    limited,
+)
 from tests.gateway.test_several_servers import own
+from tests.patience import HANGS_S
 
-OK, UNKNOWN = 1, 0
+OK, UNKNOWN, OVER = 1, 0, 2
 BOUNDS = OpenBounds(calls=3, quantities={"input_tokens": 250})
 MODES = fail_mode_pb2.FailMode
+
+
+def capture(number: int, hold_id: str, used: int) -> decision_pb2.DecideItem:
+    """One on a stream."""
+    request = decision_pb2.CaptureRequest(
+        tenant="default",
+        request_id=f"c-{number}",
+        hold_id=hold_id,
+        quantities={"input_tokens": used},
+    )
+    return decision_pb2.DecideItem(number=number, capture=request)
+
+
+def said_by(token: str) -> LetIn:
+    """What it says, signed or not."""
+    return let_in_of(token.partition(SIGNED)[0])
 
 
 class Sides:
     """Two servers; the one that gateways ask has a spool."""
 
-    def __init__(self, near: Served, far: Served, folder: Path) -> None:
+    def __init__(self, near: Served, far: Served, spool: OpenSpool) -> None:
         self.near, self.far = near, far
-        self.folder = folder
+        self.spool = spool
         self.account = own(far)
+        self.keys = MemoryGatewayKeys()
         self.told = Counter[str]()
         self.asking = Asking(near, asyncio.Event(), [])
         self._back: LedgerServer | None = None
@@ -57,12 +85,12 @@ class Sides:
 
     async def goes(self) -> None:
         """The owner answers no more; it has its shards all the same."""
-        await self.far.server._server.stop(0)  # type: ignore[union-attr]
+        await self.far.server.hang_up(0)
 
-    async def comes_back(self) -> None:
+    async def comes_back(self, **options: Any) -> None:
         keeper = self.far.ledger.shards.keeper
         assert keeper is not None
-        self._back = LedgerServer(self.far.ledger)
+        self._back = LedgerServer(self.far.ledger, gateway_keys=self.keys, **options)
         await self._back.listen(keeper.identity.address)
         await self._back.serve()
 
@@ -70,16 +98,18 @@ class Sides:
         return await self.asking.check(self.asking.request(x_account=self.account, **headers))
 
     async def recorded(self) -> None:
-        spool = self.near.server.recorder._spool  # type: ignore[union-attr]
-        await until(lambda: not spool.kept)
+        await until(lambda: not self.spool.kept)
 
     async def used(self) -> int:
         """Tokens charged at the account, once its server can be reached again."""
-        keeper = self.far.ledger.shards.keeper
-        assert keeper is not None
-        channel = self.near.server.forwarder._channel(keeper.identity.address)
-        await asyncio.wait_for(channel.channel_ready(), HANGS_S)
-        return (GRANTED - await self.asking.available(self.account)) // 3
+        async with asyncio.timeout(HANGS_S):
+            while True:
+                try:
+                    return (GRANTED - await self.asking.available(self.account)) // 3
+                except grpc.aio.AioRpcError as error:
+                    if error.code() != grpc.StatusCode.UNAVAILABLE:
+                        raise
+                await asyncio.sleep(0.01)
 
     async def close(self) -> None:
         if self._back is not None:
@@ -90,9 +120,11 @@ class Sides:
 async def sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sides]:
     monkeypatch.setattr(recording, "ROUND_S", 0.05)
     first = MemoryStorage(SystemClock().now_us, 4)
-    told = Counter[str]()
+    told, keys = Counter[str](), MemoryGatewayKeys()
+    spool = OpenSpool(tmp_path / "spool", BOUNDS)
     options = {
-        "let_in": OpenSpool(tmp_path / "spool", BOUNDS),
+        "let_in": spool,
+        "gateway_keys": keys,
         "count_away": lambda what: told.update([what]),
     }
     async with (
@@ -101,8 +133,8 @@ async def sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     ):
         await until(lambda: len(near.ledger.owned) == len(far.ledger.owned) == 2)
         await until(lambda: own(far) != own(near))
-        made = Sides(near, far, tmp_path)
-        made.told = told
+        made = Sides(near, far, spool)
+        made.told, made.keys = told, keys
         await near.priced()
         await far.account(made.account)
         await far.grant(made.account, GRANTED)
@@ -182,7 +214,7 @@ async def test_the_usage_says_that_it_was_let_in(sides: Sides) -> None:
     await sides.recorded()
     found = await sides.near.usage.Get(
         usage_pb2.UsageServiceGetRequest(
-            tenant="default", account=sides.account, source="gateway", id=let_in_of(token).key
+            tenant="default", account=sides.account, source="gateway", id=said_by(token).key
         )
     )
     assert dict(found.entry.attributes) == {"decided_by": "fail_open"}
@@ -207,13 +239,15 @@ async def test_what_used_nothing_charges_nothing_and_its_estimate_never_comes(
     await sides.set(MODES.FAIL_MODE_OPEN)
     await sides.goes()
     token = (await sides.ask()).dynamic_metadata["hold_id"]
-    let_in = let_in_of(token)
+    let_in = said_by(token)
     await sides.asking.settle(descriptor(0, hold_id=token))
     await sides.comes_back()
     await sides.recorded()
     assert sides.told["NOTHING_USED"] == 1
-    record = sides.near.server.recorder._recording.record  # type: ignore[union-attr]
-    assert await record(let_in, {"input_tokens": 100}, is_estimate=True) == "RECORDED_BEFORE"
+    unsettled = let_in._replace(until_us=0)  # as if another server had let it in
+    assert await sides.spool.keep(unsettled, {"input_tokens": 100})
+    await sides.recorded()
+    assert sides.told["RECORDED_BEFORE"] == 1
     assert await sides.used() == 0
 
 
@@ -296,15 +330,67 @@ async def test_an_upstream_settles_it_as_it_settles_a_hold(sides: Sides) -> None
     assert (sides.told["RECORDED"], sides.told["NOTHING_USED"]) == (1, 1)
 
 
+async def test_an_upstream_settles_it_on_a_stream_as_well(sides: Sides) -> None:
+    """Also while the shard is away: its items wait for nobody there."""
+    await sides.set(MODES.FAIL_MODE_OPEN)
+    await sides.goes()
+    used, unused = [headers_of(await sides.ask())["x-drawdown-hold-id"] for _ in range(2)]
+    again = decision_pb2.CaptureRequest(
+        tenant="default", request_id="c-2", hold_id=used, quantities={"input_tokens": 41}
+    )
+    stream = Stream(sides.near)
+    await stream.send(
+        capture(1, used, 40),
+        decision_pb2.DecideItem(
+            number=2,
+            release=decision_pb2.ReleaseRequest(tenant="default", request_id="r-1", hold_id=unused),
+        ),
+    )
+    replies = await stream.until(2)
+    assert replies[1].capture.reason == "KEPT"
+    assert replies[2].WhichOneof("reply") == "release"
+    await stream.send(decision_pb2.DecideItem(number=3, capture=again), capture(4, "open_x", 1))
+    replies = await stream.until(4)
+    assert replies[3].error.reason == "CONFLICT"
+    assert replies[4].error.reason == "HOLD_UNKNOWN"
+    await stream.end()
+    await sides.comes_back()
+    await sides.recorded()
+    assert await sides.used() == 40
+
+
 async def test_a_token_that_is_none_or_another_accounts_settles_nothing(sides: Sides) -> None:
-    forged = LetIn("other", "acme", "chat", {}, "", "", "key", 1, 2).token
-    for token in ("open_x", "open_", "open_WzFd", forged):
+    keys = sides.near.server._gateway_keys
+    foreign = GatewayKeys(MemoryGatewayKeys(), SystemClock())
+    await foreign.learn()
+    work = LetIn("default", sides.account, "chat", {}, "", "", "key", 1, 2)
+    other = work._replace(tenant="other").token(keys)
+    unsigned = work.token(keys).partition(SIGNED)[0]
+    for token in ("open_x", "open_", "open_WzFd", other, unsigned, work.token(foreign)):
         reply = await sides.asking.settle(descriptor(1, hold_id=token))
         assert [each.code for each in reply.statuses] == [UNKNOWN]
         assert reply.dynamic_metadata[token]["reason"] == "HOLD_UNKNOWN"
-    mine = LetIn("default", sides.account, "chat", {}, "", "", "key", 1, 2).token
+    mine = work.token(keys)
     reply = await sides.asking.settle(descriptor(1, hold_id=mine, account="somebody"))
     assert reply.dynamic_metadata[mine]["reason"] == "HOLD_UNKNOWN"
+    assert sides.spool.kept == 0
+
+
+async def test_what_a_version_without_signatures_let_in_is_settled_from_the_disk(
+    sides: Sides,
+) -> None:
+    """Its gateway hands back a token that is not signed: it is taken for that very work alone."""
+    await sides.goes()
+    work = LetIn("default", sides.account, "chat", {}, "", "", "key", 1, 2**62)
+    assert await sides.spool.keep(work, {"input_tokens": 100}) is not None
+    [token, changed] = [
+        each.token(sides.near.server._gateway_keys).partition(SIGNED)[0]
+        for each in (work, work._replace(began_us=2))
+    ]
+    reply = await sides.asking.settle(descriptor(40, hold_id=changed))
+    assert reply.dynamic_metadata[changed]["reason"] == "HOLD_UNKNOWN"
+    reply = await sides.asking.settle(descriptor(40, hold_id=token))
+    assert reply.dynamic_metadata[token]["outcome"] == "KEPT"
 
 
 async def test_an_account_that_nobody_knows_is_not_let_in(sides: Sides) -> None:
@@ -344,6 +430,65 @@ async def test_over_http_as_well(sides: Sides) -> None:
     assert (await gateway.answer(ROUTE, headers, call)).status == 503
 
 
+def told_by(reply: Any) -> dict[str, str]:
+    """Headers that a rate limit's answer gives the client."""
+    return {each.key: each.value for each in reply.response_headers_to_add}
+
+
+async def test_a_rate_limit_of_a_closed_product_is_over(sides: Sides) -> None:
+    await sides.goes()
+    for entries in ({}, {"request_id": ""}):
+        reply = await sides.asking.settle(limited(10, account=sides.account, **entries))
+        assert [each.code for each in reply.statuses] == [reply.overall_code] == [OVER]
+        headers = told_by(reply)
+        assert headers["x-drawdown-reason"] == "LEDGER_UNAVAILABLE"
+        assert headers["x-drawdown-fail-mode"] == "closed"
+        assert headers["retry-after"] == "1"
+        assert json.loads(reply.raw_body)["error"]["code"] == "LEDGER_UNAVAILABLE"
+    assert sides.told == {"LEDGER_UNAVAILABLE": 2}
+
+
+async def test_a_rate_limit_that_holds_is_let_in_and_recorded_once(sides: Sides) -> None:
+    """Two of 100 tokens are within the 250 of the bound; the third is over."""
+    await sides.set(MODES.FAIL_MODE_OPEN)
+    await sides.goes()
+    part = limited(100, account=sides.account)
+    first, again = await sides.asking.settle(part), await sides.asking.settle(part)
+    assert first == again
+    assert first.overall_code == OK
+    assert told_by(first)["x-drawdown-decided-by"] == "fail_open"
+    said = dict(first.dynamic_metadata)
+    assert (said["fail_mode"], said["account"]) == ("open", sides.account)
+    token = said["hold_id"]
+    assert said_by(token).until_us > 0
+    other = await sides.asking.settle(limited(100, "r-2", account=sides.account))
+    assert other.overall_code == OK
+    over = await sides.asking.settle(limited(100, "r-3", account=sides.account))
+    assert over.overall_code == OVER
+    assert told_by(over)["x-drawdown-reason"] == "FAIL_OPEN_BOUND"
+    kept = await sides.asking.settle(descriptor(40, hold_id=token))
+    assert kept.dynamic_metadata[token]["outcome"] == "KEPT"
+    await sides.asking.settle(descriptor(0, hold_id=other.dynamic_metadata["hold_id"]))
+    await sides.comes_back()
+    await sides.recorded()
+    assert await sides.used() == 40
+    assert (sides.told["RECORDED"], sides.told["NOTHING_USED"]) == (1, 1)
+
+
+async def test_a_rate_limit_that_advises_keeps_nothing(sides: Sides) -> None:
+    await sides.set(MODES.FAIL_MODE_OPEN)
+    await sides.goes()
+    part = limited(100, request_id="", account=sides.account)
+    for _ in range(BOUNDS.calls):
+        reply = await sides.asking.settle(part)
+        assert reply.overall_code == OK
+        assert reply.dynamic_metadata["decided_by"] == "fail_open"
+    reply = await sides.asking.settle(part)
+    assert (reply.overall_code, told_by(reply)["x-drawdown-fail-mode"]) == (OVER, "open")
+    assert sides.told == {"ADVISED": 3, "FAIL_OPEN_BOUND": 1}
+    assert sides.spool.kept == 0
+
+
 async def test_a_spool_that_is_opened_again_knows_what_is_not_recorded(tmp_path: Path) -> None:
     def one(number: int) -> LetIn:
         return LetIn("default", "acme", "chat", {"a": "b"}, "", "", f"key-{number}", 5, 6)
@@ -368,6 +513,19 @@ async def test_a_spool_that_is_opened_again_knows_what_is_not_recorded(tmp_path:
     assert [name for name in os.listdir(tmp_path) if name.endswith(".spool")] == []
 
 
+async def test_one_key_that_comes_twice_at_once_is_kept_once(tmp_path: Path) -> None:
+    """Else one of the two counts for its account, and stays on the disk, for ever."""
+    spool = OpenSpool(tmp_path, BOUNDS)
+    work = LetIn("default", "acme", "chat", {}, "", "", "key", 1, 2)
+    both = await asyncio.gather(*[spool.keep(work, {"input_tokens": 1}) for _ in range(2)])
+    [entry] = [each for each in both if each is not None]
+    assert await spool.keep(work, {"input_tokens": 1}) is entry
+    assert (spool.kept, spool.running) == (1, 1)
+    await spool.done(entry)
+    assert (spool.kept, spool.running, spool.bytes) == (0, 0, 0)
+    await spool.close()
+
+
 async def test_no_more_than_the_disks_share_is_let_in(tmp_path: Path) -> None:
     """Room for what runs is kept free for what it will have used."""
     spool = OpenSpool(tmp_path, OpenBounds(calls=10_000), bytes_max=4_000)
@@ -383,16 +541,48 @@ async def test_no_more_than_the_disks_share_is_let_in(tmp_path: Path) -> None:
     await spool.close()
 
 
-async def test_without_a_spool_nothing_is_let_in() -> None:
+async def test_without_a_spool_nothing_is_let_in(tmp_path: Path) -> None:
     first = MemoryStorage(SystemClock().now_us, 4)
     async with cluster([first, first.seen_by_another()]) as [near, far]:
         await near.priced()
         account = own(far)
         await far.account(account)
-        sides = Sides(near, far, Path())
+        unused = OpenSpool(tmp_path, BOUNDS)  # the server has none
+        sides = Sides(near, far, unused)
         await sides.set(MODES.FAIL_MODE_OPEN)
         await sides.goes()
         assert body_of(await sides.ask()) == (503, "FAIL_OPEN_BOUND")
+        await unused.close()
+
+
+async def test_a_server_without_a_shard_goes_by_the_modes_it_knows_while_the_database_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks for new ones, and waits no longer for them than for an account's name."""
+    monkeypatch.setattr(away, "AGAIN_S", 0.0)
+    storage = MemoryStorage(SystemClock().now_us, 1)
+    spool = OpenSpool(tmp_path / "spool", BOUNDS)
+    async with (
+        member(storage.seen_by_another(), "far") as far,
+        member(storage, "near", let_in=spool) as near,
+    ):
+        assert not near.ledger.owned
+        await near.priced()
+        sides = Sides(near, far, spool)
+        await far.account(sides.account)
+        await far.grant(sides.account, GRANTED)
+        assert (await sides.ask()).status.code == 0
+        await sides.set(MODES.FAIL_MODE_OPEN)
+        assert (await sides.ask()).status.code == 0
+
+        async def hangs(*_: Any) -> Any:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(storage.configuration, "read", hangs)
+        await sides.goes()
+        async with asyncio.timeout(HANGS_S):
+            reply = await sides.ask()
+        assert (reply.status.code, reply.dynamic_metadata["fail_mode"]) == (0, "open")
 
 
 async def test_what_nobody_waited_for_any_more_does_not_run_and_charges_nothing(

@@ -19,13 +19,15 @@ from ledger.client.routing import family_shard
 from ledger.v1 import journal_pb2, journal_pb2_grpc
 from ledger.v1.fail_mode_pb2 import FAIL_MODE_OPEN
 from ledger.verify import verify
-from tests.crash.processes import HANGS_S, ServerProcess
+from tests.crash.processes import ServerProcess
 from tests.gateway.front import Caller, Front, configuration
 from tests.gateway.test_kill import GRANTED, Traffic
+from tests.patience import HANGS_S
 
 TERM = "--lease-term-ms=5000"
 USED = 100  # minor units of a request: 10 tokens out
 WHILE_STOPPED = 12
+LIMITED = 4
 SENDERS = 4
 
 
@@ -120,13 +122,19 @@ async def test_the_owner_stops_and_whoever_let_requests_in_is_killed(pair: Pair)
             assert reply.status_code == 200
             decided.append(reply.headers["x-drawdown-decided-by"])
             assert reply.headers["x-drawdown-fail-mode"] == "open"
+        for _ in range(LIMITED):  # where the rate limit is the check itself
+            reply = await caller.ask(account, "/limit/x", x_say_output=10)
+            assert reply.status_code == 200, reply.text
+            decided.append(reply.headers["x-drawdown-decided-by"])
         assert set(decided) == {"fail_open"}
-        await pair.kept(WHILE_STOPPED)
+        reply = await caller.ask(account, "/look/x")  # advice by both filters: the second says so
+        assert (reply.status_code, reply.headers["x-drawdown-fail-mode"]) == (200, "open")
+        await pair.kept(WHILE_STOPPED + LIMITED)
         pair.front.server.kill()
         pair.far.kill()
         pair.front.server.start()
         await pair.front.server.ready()
-        await pair.charged(caller, account, USED * (1 + WHILE_STOPPED))
+        await pair.charged(caller, account, USED * (1 + WHILE_STOPPED + LIMITED))
 
 
 async def test_the_owner_is_killed_amid_traffic(pair: Pair) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger.client import DrawdownClient
-from ledger.gateway import rate_limit, replies, routes
+from ledger.gateway import descriptors, replies, routes
 from ledger.gateway.sources import Kind
 from tests.docs import examples
 from tests.gateway.front import Front, configuration
@@ -63,4 +63,4 @@ def test_every_denial_that_money_lifts_and_every_entry_is_named() -> None:
     row = next(line for line in TEXT.splitlines() if line.startswith("| 402"))
     assert set(re.findall(r"`(\w+)`", row)) == replies.PAYABLE
     settling = TEXT.split("## Settling", 1)[1]
-    assert all(f"`{name}`" in settling for name in rate_limit.ENTRIES)
+    assert all(f"`{name}`" in settling for name in descriptors.ENTRIES)

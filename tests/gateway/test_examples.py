@@ -21,6 +21,7 @@ from ledger.v1 import decision_pb2
 from tests.api import served as api
 from tests.docs.examples import ROOT
 from tests.gateway.upstream import Upstream
+from tests.patience import HANGS_S
 
 GRANTED = 1_000_000
 
@@ -49,7 +50,7 @@ class Running:
             request = decision_pb2.ListHoldsRequest(tenant="default", account=account, filter=which)
             return list((await self.served.decisions.ListHolds(request)).holds)
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_S):
             while await holds(decision_pb2.HOLD_FILTER_OPEN):
                 await asyncio.sleep(0.01)
         return await holds(decision_pb2.HOLD_FILTER_SETTLED)
@@ -81,7 +82,9 @@ async def running(
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve([listening]))
         port = listening.getsockname()[1]
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", timeout=HANGS_S
+        ) as client:
             while not server.started:
                 await asyncio.sleep(0.01)
             yield Running(served, client)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from ledger.client.raw_events import RawEvent
 from ledger.gateway import cloud_events
+from ledger.gateway import http as gateway_http
 from ledger.gateway.http import HttpGateway
 from ledger.gateway.routes import Defaults
 from ledger.journal.storage import MemoryStorage
@@ -129,6 +131,43 @@ EVENT_CHARGE = 10 * 3 + 2 * 15
 # -- may it run? -----------------------------------------------------------------------------------
 
 
+async def test_a_request_holds_of_a_hold_that_a_header_of_the_gateway_names(http: Http) -> None:
+    decisions = http.served.decisions
+    request = decision_pb2.AuthorizeRequest(
+        tenant="default", request_id="r", account="acme", operation="run", operation_amount=1_000
+    )
+    whole = (await decisions.Authorize(request)).hold_id
+    query = {"mode": "hold", "key": "header:x-request-id", "operation_hold": "header:x-run-hold"}
+    for sent, left in (({}, 1_000), ({"x-run-hold": whole}, 700)):
+        reply = await http.check({"x-request-id": f"id-{left}"} | sent, **query)
+        assert reply.status_code == 200
+        named = decision_pb2.GetHoldRequest(tenant="default", hold_id=whole)
+        assert (await decisions.GetHold(named)).hold.left == left
+    assert await http.available() == GRANTED - 1_000 - 300
+    changed = query | {"operation_hold": "jwt:hold"}
+    reply = await http.check({"x-request-id": "id", "x-run-hold": whole}, **changed)
+    assert (reply.status_code, reply.headers["x-drawdown-reason"]) == (500, "ROUTE_INVALID")
+
+
+async def test_advice_with_a_hold_is_what_a_hold_of_it_would_be_told(http: Http) -> None:
+    """All but 100 units are the run's: only who names its hold is told that 300 may be used."""
+    decisions = http.served.decisions
+    request = decision_pb2.AuthorizeRequest(
+        tenant="default", request_id="r", account="acme", operation="run",
+        operation_amount=GRANTED - 100,
+    )  # fmt: skip
+    whole = (await decisions.Authorize(request)).hold_id
+    query = {"operation_hold": "header:x-run-hold"}
+    reply = await http.check(**query)
+    assert (reply.status_code, reply.headers["x-drawdown-reason"]) == (402, "INSUFFICIENT_CREDITS")
+    reply = await http.check({"x-run-hold": whole}, **query)
+    assert (reply.status_code, reply.headers["x-drawdown-available"]) == (200, str(GRANTED))
+    named = decision_pb2.GetHoldRequest(tenant="default", hold_id=whole)
+    assert (await decisions.GetHold(named)).hold.left == GRANTED - 100
+    reply = await http.check({"x-run-hold": "no id"}, **query)
+    assert reply.headers["x-drawdown-reason"] == "HOLD_UNKNOWN"
+
+
 async def test_advice_is_200_with_headers_and_holds_nothing(http: Http) -> None:
     reply = await http.check()
     assert reply.status_code == 200
@@ -209,6 +248,9 @@ async def test_a_hold_is_made_once_for_an_id_of_the_gateways(http: Http) -> None
         {"mode": "hold", "key": "fixed"},
         {"account": "jwt:sub"},
         {"quantity.input_tokens": "metadata:a:b"},
+        {"operation": "jwt:run"},
+        {"operation": "run", "operation_parent": "metadata:agents:run"},
+        {"up_to": "input_tokens", "up_to_minimum": "jwt:least|1"},
         {"deny_status": "200"},
         {"colour": "red"},
     ],
@@ -225,6 +267,30 @@ async def test_a_name_that_stands_twice_is_refused(http: Http) -> None:
     query = [*ROUTE.items(), ("product", "other")]
     reply = await http.client.get("/v1/check", params=query, headers={"x-account": "acme"})
     assert reply.status_code == 500
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_header_that_a_client_adds_to_the_gateways_own_is_not_taken_for_it(
+    http: Http, order: int
+) -> None:
+    await http.served.account("other")
+    for name, ours, theirs, status in (
+        ("x-account", "acme", "other", 403),
+        ("x-tokens", "100", "1", 400),
+    ):
+        query = ROUTE | {"quantity.input_tokens": "header:x-tokens"}
+        said = {"x-account": "acme", "x-tokens": "100", name: ours}
+        headers = [*said.items(), (name.title(), theirs)][::order]
+        reply = await http.client.get("/v1/check", params=query, headers=headers)
+        assert reply.status_code == status, name
+
+
+async def test_names_come_in_utf_8_as_every_other_gateway_sends_them(http: Http) -> None:
+    await http.served.account("acmé")
+    for sent in ("acmé".encode(), "acmé".encode("latin-1")):
+        reply = await http.client.get("/v1/check", params=ROUTE, headers={b"x-account": sent})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (402, "INSUFFICIENT_CREDITS")
+        assert reply.headers["x-drawdown-account"] == "acm%C3%A9"
 
 
 async def test_before_the_ledger_serves_everything_is_503(http: Http) -> None:
@@ -323,12 +389,31 @@ async def test_some_that_cannot_be_recorded_keep_the_others_from_nothing(http: H
     assert await http.available() == GRANTED - 2 * EVENT_CHARGE
 
 
+async def test_what_no_text_and_no_number_can_hold_keeps_the_others_from_nothing(
+    http: Http,
+) -> None:
+    odd = [event(number, **{name: "\ud800"}) for number, name in enumerate(("id", "subject"))]
+    numbers = ("1e9999999999999999999", "9" * 5_000)
+    texts = [
+        *[json.dumps(each) for each in odd],
+        *[json.dumps(event(4)).replace(": 10,", f": {number},") for number in numbers],
+        json.dumps(event(5)),
+    ]
+    reply = await http.events(f"[{','.join(texts)}]".encode())
+    assert reply.status_code == 207
+    outcomes = [each["outcome"] for each in reply.json()["results"]]
+    assert outcomes == ["INVALID"] * 4 + ["APPLIED"]
+    assert await http.available() == GRANTED - EVENT_CHARGE
+
+
 @pytest.mark.parametrize(
     ("changes", "status"),
     [
         ({"subject": "nobody"}, 404),
         ({"type": "unheard of"}, 400),
         ({"time": "yesterday"}, 400),
+        ({"time": "1970-01-01T00:00:00Z"}, 400),
+        ({"data": []}, 400),
         ({"data": {"prompt_tokens": "many"}}, 400),
         ({"id": ""}, 400),
     ],
@@ -379,3 +464,36 @@ async def test_where_nothing_can_be_recorded_all_of_it_may_be_sent_again(http: H
         await writer.stop()
     reply = await http.events([event(1), event(2)])
     assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+
+
+async def test_bodies_under_way_are_bounded_together(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory has a bound, whoever sends and before anybody is asked who it is."""
+    body = json.dumps([event(1)]).encode()
+    monkeypatch.setattr(gateway_http, "BODIES_BYTES_MAX", len(body) - 1)
+    for _ in range(2):
+        reply = await http.events(body)
+        assert reply.status_code == 503
+        assert reply.json()["error"]["code"] == "QUEUE_FULL"
+        assert reply.headers["retry-after"] == "1"
+    monkeypatch.setattr(gateway_http, "BODIES_BYTES_MAX", len(body))
+    for _ in range(2):
+        assert (await http.events(body)).status_code == 204
+    assert (await http.events(body + b" ")).status_code == 503
+
+
+async def test_who_leaves_amid_a_body_leaves_no_trace(
+    http: Http, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = http.client.base_url
+    _, writer = await asyncio.open_connection(place.host, place.port)
+    writer.write(
+        b"POST /api/v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"content-length: 1000\r\n\r\n[{"
+    )
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    assert (await http.events([event(1)])).status_code == 204
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []

@@ -39,7 +39,8 @@ def routes(configured: dict[str, Any]) -> Any:
 def accounts_from(configured: dict[str, Any], source: str) -> None:
     for route in routes(configured):
         settings = route["typed_per_filter_config"]["envoy.filters.http.ext_authz"]
-        settings["check_settings"]["context_extensions"]["account"] = source
+        if "check_settings" in settings:  # else it asks nobody
+            settings["check_settings"]["context_extensions"]["account"] = source
 
 
 @pytest.fixture

@@ -26,10 +26,11 @@ from starlette.routing import Route
 
 from ledger.client import DrawdownClient
 from ledger.verify import verify
-from tests.crash.processes import HANGS_S, ServerProcess
+from tests.crash.processes import ServerProcess
 from tests.docs import examples
 from tests.gateway.front import Caller
 from tests.gateway.litellm_environment import litellm_environment
+from tests.patience import HANGS_S
 
 PROGRAM = Path(__file__).with_name("litellm_calls.py")
 PAGE = "docs/gateway.md"

@@ -20,6 +20,7 @@ from bench.programs import BUILD, download, pinned
 from ledger.journal.storage import MemoryStorage
 from tests.api import served as api
 from tests.docs.examples import ROOT
+from tests.patience import HANGS_S
 
 CACHE = BUILD / "node"
 EXAMPLE = ROOT / "docs" / "examples" / "node"
@@ -97,7 +98,7 @@ async def test_a_node_client_holds_settles_and_gives_back() -> None:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_S):
             said, wrong = await run.communicate()
         assert run.returncode == 0, wrong.decode()
         allowed, denied, failed = map(json.loads, said.splitlines())

@@ -14,8 +14,12 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from ledger.client.guarded import OpenBounds
+from ledger.gateway.authorization import key_of
 from ledger.gateway.envoy import rate_limit_pb2
 from ledger.gateway.http import PROOF, HttpGateway
+from ledger.gateway.let_in import LetIn
+from ledger.gateway.open_spool import OpenSpool
 from ledger.journal.storage import MemoryStorage
 from ledger.telemetry.side_port import Heart, SidePort
 from rating.v1 import meter_pb2
@@ -93,6 +97,29 @@ async def test_an_envoy_without_the_scope_lets_nothing_through(ledger: Proven) -
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await asking.check(asking.request())
     assert failed.value.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_what_was_let_in_is_told_again_to_those_whom_it_concerns(tmp_path: Path) -> None:
+    """A key is no proof: gateways share one server, and ids of requests are no secrets."""
+    spool = OpenSpool(tmp_path / "spool", OpenBounds())
+    storage = MemoryStorage(SystemClock().now_us, 4)
+    async with proven(storage, tmp_path / "jwks.json", let_in=spool) as asks:
+        operator = asks.caller(tenant="*")
+        await operator.priced()
+        for account in ("acme", "other"):
+            await operator.account(account)
+            await operator.grant(account, GRANTED)
+        whole = envoy(asks, scope="decide", tenant="default")
+        request = whole.request(x_account="other")
+        work = LetIn("default", "other", "chat", {}, "", "", key_of(request.attributes), 1, 2**62)
+        assert await spool.keep(work, {"input_tokens": 100}) is not None
+        assert (await whole.check(request)).status.code == ALLOWED
+        narrow = envoy(asks, scope="decide", tenant="default", accounts=["acme"])
+        assert body_of(await narrow.check(request))[0] == 403
+        foreign = envoy(asks, scope="decide", tenant="sandbox")
+        assert body_of(await foreign.check(request))[0] == 403
+        request.attributes.request.http.headers["x-account"] = "acme"
+        assert body_of(await narrow.check(request)) == (409, "CONFLICT")
 
 
 @pytest.fixture

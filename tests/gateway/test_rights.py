@@ -12,12 +12,16 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from ledger.client.guarded import OpenBounds
 from ledger.gateway.envoy import authorization_pb2_grpc, rate_limit_pb2, rate_limit_pb2_grpc
 from ledger.gateway.http import HttpGateway
+from ledger.gateway.open_spool import OpenSpool
 from ledger.journal.storage import MemoryStorage
 from ledger.telemetry.side_port import Heart, SidePort
+from ledger.v1 import decision_pb2, fail_mode_pb2, fail_mode_pb2_grpc
 from tests.api.proven import Proven, proven
 from tests.api.served import SystemClock, refusal_of
+from tests.api.test_decide_stream import Stream
 from tests.api.test_mandates import COST, agent_of, operator_of, revoke
 from tests.gateway.test_asking import ROUTE, Asking, descriptor
 from tests.gateway.test_http import NOW
@@ -25,7 +29,9 @@ from tests.gateway.test_http import NOW
 
 @pytest.fixture
 async def family(tmp_path: Path) -> AsyncIterator[Proven]:
-    async with proven(MemoryStorage(SystemClock().now_us, 4), tmp_path / "keys.json") as found:
+    storage = MemoryStorage(SystemClock().now_us, 4)
+    spool = OpenSpool(tmp_path / "spool", OpenBounds())
+    async with proven(storage, tmp_path / "keys.json", let_in=spool) as found:
         operator = found.caller(tenant="*")
         await operator.priced()
         await operator.account("acme")
@@ -48,6 +54,71 @@ async def test_envoy_holds_and_settles_for_what_its_token_covers(family: Proven)
     foreign = asking(family, family.token(accounts=["acme/b"], scope="decide"))
     assert (await foreign.settled(held, 10))[1:] == ("REFUSED", "NOT_PERMITTED")
     assert (await envoy.settled(held, 10))[1] == "CAPTURED"
+
+
+async def let_in(family: Proven, envoy: Asking, account: str) -> str:
+    """What stands for the hold of a request that ran while the shard was away."""
+    quiet = family.server.answers._quiet
+    quiet.update(dict.fromkeys(range(4), float("inf")))  # nobody is asked
+    token = await envoy.hold(x_account=account)
+    quiet.clear()
+    assert token.startswith("open_")
+    return token
+
+
+async def test_what_ran_without_a_hold_is_settled_by_whoever_covers_its_account(
+    family: Proven,
+) -> None:
+    """By Envoy, by an upstream's Capture or Release, and on a stream."""
+    operator = family.caller(tenant="*")
+    await fail_mode_pb2_grpc.FailModeServiceStub(operator.channel).SetFailMode(
+        fail_mode_pb2.SetFailModeRequest(
+            tenant="default",
+            request_id="mode",
+            product="chat",
+            mode=fail_mode_pb2.FailMode.FAIL_MODE_OPEN,
+        )
+    )
+    envoy = asking(family, family.token(accounts=["acme/a"], scope="decide"))
+    foreign = asking(family, family.token(accounts=["acme/b"], scope="decide"))
+    names = ("limited", "captured", "released", "streamed")
+    tokens = {name: await let_in(family, envoy, "acme/a") for name in names}
+
+    def capture(name: str) -> decision_pb2.CaptureRequest:
+        return decision_pb2.CaptureRequest(
+            tenant="default",
+            request_id=name,
+            hold_id=tokens[name],
+            quantities={"input_tokens": 10},
+        )
+
+    release = decision_pb2.ReleaseRequest(
+        tenant="default", request_id="r", hold_id=tokens["released"]
+    )
+    item = decision_pb2.DecideItem(number=1, capture=capture("streamed"))
+
+    async def streamed(by: Asking) -> decision_pb2.DecideReply:
+        stream = Stream(by.served)
+        await stream.send(item)
+        replies = await stream.until(1)
+        await stream.end()
+        return replies[1]
+
+    assert (await foreign.settled(tokens["limited"], 10))[1:] == ("REFUSED", "NOT_PERMITTED")
+    for call in (
+        foreign.served.decisions.Capture(capture("captured")),
+        foreign.served.decisions.Release(release),
+    ):
+        assert (await refusal_of(call)).reason == "NOT_PERMITTED"
+    assert (await streamed(foreign)).error.reason == "NOT_PERMITTED"
+
+    assert (await envoy.settled(tokens["limited"], 10))[1] == "KEPT"
+    assert (await envoy.served.decisions.Capture(capture("captured"))).reason == "KEPT"
+    assert not (await envoy.served.decisions.Release(release)).replayed
+    assert (await streamed(envoy)).capture.reason == "KEPT"
+    reads = asking(family, family.token(accounts=["acme/a"], scope="read"))
+    refused = await refusal_of(reads.served.decisions.Capture(capture("captured")))
+    assert refused.reason == "SCOPE_MISSING"
 
 
 async def test_an_envoy_without_a_token_or_scope_is_turned_away(family: Proven) -> None:

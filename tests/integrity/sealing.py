@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -14,12 +15,24 @@ from ledger.integrity.store import PostgresSealStore
 from ledger.journal.connection import open_pool
 from ledger.journal.migrate import read_settings
 from ledger.verify import Report
+from tests.conftest import run_apart
 from tests.projections.books import open_books
 from tests.projections.projecting import looking, project
 
 SHARDS = 4
 INSTANCE = bytes(range(100, 116))
 APPEND_ONLY = ("journal", "seal", "seal_key")
+PATIENCE_S = 120
+TELLING = """
+CREATE OR REPLACE FUNCTION public.tell_sealed() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN NOTIFY sealed; RETURN NULL; END';
+CREATE OR REPLACE TRIGGER tell_sealed AFTER INSERT ON ledger.seal
+    EXECUTE FUNCTION public.tell_sealed();
+"""
+ALL_SEALED = """
+SELECT NOT EXISTS (SELECT FROM ledger.journal j WHERE NOT EXISTS (
+    SELECT FROM ledger.seal s WHERE s.shard = j.shard AND s.last_batch >= j.batch_seq))
+"""
 
 
 def key_of(seed: int) -> SealKey:
@@ -28,6 +41,26 @@ def key_of(seed: int) -> SealKey:
 
 
 KEY, NEXT_KEY, OTHER_KEY = key_of(1), key_of(2), key_of(3)
+
+
+def wait_until(database: str, sealed: str) -> None:
+    """Until the seals are such: a busy machine starts the sealer later than the server. Each seal
+    that is stored wakes it."""
+
+    async def wait() -> None:
+        connection = await asyncpg.connect(database)
+        try:
+            stored = asyncio.Event()
+            await connection.add_listener("sealed", lambda *_: stored.set())
+            await connection.execute(TELLING)
+            async with asyncio.timeout(PATIENCE_S):
+                while not await connection.fetchval(sealed):
+                    await stored.wait()
+                    stored.clear()
+        finally:
+            await connection.close()
+
+    run_apart(wait)
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,12 @@ import pytest
 
 from ledger.v1 import account_pb2, account_pb2_grpc, usage_pb2, usage_pb2_grpc
 from tests.cli.processes import Server, drawdown, environment
+from tests.integrity.sealing import ALL_SEALED, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+EACH_SHARD = """
+SELECT (SELECT count(DISTINCT shard) FROM ledger.seal) = (SELECT shards FROM ledger.settings)
+"""
 
 
 def use(address: str, *event_ids: str) -> None:
@@ -48,18 +51,14 @@ def told(*arguments: str, **variables: str) -> Any:
     return json.loads(done.stdout)
 
 
-def proof_of(address: str, out: Path, *more: str) -> None:
-    """Ask until the entry is sealed."""
-    for _ in range(300):
-        done = drawdown(
-            *("prove", f"--address={address}", "--account=acme", "--source=app", "--id=evt-1"),
-            *(f"--out={out}", *more),
-        )
-        if done.returncode == 0:
-            return
-        assert "NOT_SEALED" in done.stderr, done.stderr
-        time.sleep(0.1)
-    raise AssertionError("it was never sealed")
+def proof_of(address: str, database: str, out: Path, *more: str) -> None:
+    """As soon as the entry is sealed."""
+    wait_until(database, ALL_SEALED)
+    done = drawdown(
+        *("prove", f"--address={address}", "--account=acme", "--source=app", "--id=evt-1"),
+        *(f"--out={out}", *more),
+    )
+    assert done.returncode == 0, done.stderr
 
 
 class Proven:
@@ -76,7 +75,7 @@ class Proven:
         self.public.write_text(made["public_key"])
         server = self.serve(self.key)
         use(server.address, "evt-1", "evt-2", "evt-3")
-        proof_of(server.address, self.proof, "--reveal-identity")
+        proof_of(server.address, self.database, self.proof, "--reveal-identity")
         assert server.end() == 0
 
     def serve(self, key: Path) -> Server:
@@ -182,6 +181,7 @@ def test_a_key_is_rotated_and_everything_before_stays_provable(proven: Proven) -
     assert keys[1]["introduced_by"] == keys[0]["key_id"]
     server = proven.serve(proven.next_key)
     use(server.address, "evt-4")
+    wait_until(proven.database, ALL_SEALED)
     assert server.end() == 0
     again = told("verify", f"--mark={mark}", "--since-last", **variables)
     assert again["ok"] is True
@@ -222,6 +222,7 @@ def test_an_embedded_ledger_makes_a_key_of_its_own(tmp_path: Path) -> None:
     data_dir = throwaway_root() / f"drawdown-seal-{tmp_path.name}"
     try:
         server = Server(tmp_path / "log", f"--data-dir={data_dir}", "--no-projector")
+        wait_until(server.ready["database_url"], EACH_SHARD)
         assert server.end() == 0
         assert (data_dir / "seal-key.pem").stat().st_mode & 0o777 == 0o600
         shown = told("seal-key", "show", f"--data-dir={data_dir}")
@@ -240,6 +241,7 @@ def test_the_child_seals_with_the_text_of_a_key(proven: Proven, database: str) -
     server = Server(
         proven.folder / "text.log", "--no-projector", DATABASE_URL=database, DRAWDOWN_SEAL_KEY=text
     )
+    wait_until(database, EACH_SHARD)
     assert server.end() == 0
     assert text.splitlines()[1] not in server.log.read_text()
     report = told("verify", DATABASE_URL=database, DRAWDOWN_SEAL_KEY=text)

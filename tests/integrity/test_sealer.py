@@ -19,6 +19,7 @@ from ledger.journal.protocol import Journal, make_row
 from ledger.verify import verify
 from tests.integrity.journals import NOON_US, SHARD, Written, batch, small
 from tests.integrity.sealing import KEY, NEXT_KEY, OTHER_KEY, SHARDS, seal, seal_store
+from tests.patience import HANGS_S
 from tests.projections.books import open_books
 from tests.projections.projecting import looking, until
 
@@ -91,7 +92,7 @@ async def test_a_round_ends_though_writers_never_rest(database: str) -> None:
         sealer = Chased(store, KEY)
         await sealer.introduce()
         for round_ in (1, 2):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANGS_S):
                 made = await seal_all(database, store, sealer, SHARDS)
             assert made == (SHARDS if round_ == 1 else 1)
         check_chain(await all_seals(store, busy.shard))

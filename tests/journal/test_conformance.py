@@ -77,6 +77,21 @@ async def append_all(journal: Journal, rows: list[JournalRow]) -> None:
         await journal.append(row)
 
 
+async def test_to_prepare_writes_nothing_and_may_be_done_at_any_time(store: Store) -> None:
+    rows, journal = chain(3, shard=3), store.open(3)
+    await journal.prepare()
+    assert await journal.head() is None
+    await append_all(journal, rows[:2])
+    await journal.prepare()
+    successor = store.open(3)
+    await successor.prepare()
+    await successor.append(rows[2])
+    assert await read_all(journal) == rows
+    await journal.close()
+    await journal.prepare()
+    assert await read_all(journal) == rows
+
+
 async def test_an_empty_shard_has_no_head_and_no_rows(store: Store) -> None:
     journal = store.open()
     assert await journal.head() is None

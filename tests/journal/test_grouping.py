@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
+from msgspec.structs import astuple
 
-from ledger.journal.grouping import GROUP_BYTES_MAX, CommitGroup
+from ledger.engine.ledger import Ledger
+from ledger.journal.grouping import GROUP_BYTES_MAX, PATIENCE_S, CommitGroup
 from ledger.journal.postgres import PostgresJournal
 from ledger.journal.protocol import (
     CommitUnknown,
@@ -17,11 +20,24 @@ from ledger.journal.protocol import (
     JournalCorrupt,
     JournalRow,
 )
+from ledger.journal.sql import load
+from ledger.journal.storage import PostgresStorage
 
 from .chain import chain
 from .proxy import Cut, CuttingProxy
 
 SHARDS = 4
+LOCK_S = 4  # below the five seconds after which a lock is given up
+
+
+class Present:
+    """The machine's clocks."""
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1_000
+
+    def monotonic_us(self) -> int:
+        return time.monotonic_ns() // 1_000
 
 
 class Grouped:
@@ -78,6 +94,25 @@ async def test_what_is_ready_together_is_one_commit_with_a_row_a_shard(grouped: 
         assert [row async for row in journal.read(0)] == rows
 
 
+async def test_each_shard_has_its_connection_before_it_serves(
+    database: str, admin: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """Opening rows share commits, on the connections of few; none connects at its first call."""
+    shards = await admin.fetchval("SELECT shards FROM ledger.settings")
+    storage = await PostgresStorage.open(database, shards)
+    ledger = Ledger(storage, Present())
+    ledger.start()
+    await ledger.opened()
+    writers = await admin.fetch(
+        "SELECT application_name AS name FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name LIKE 'drawdown shard % writer'"
+    )
+    names = sorted(row["name"] for row in writers)
+    assert names == sorted(f"drawdown shard {shard} writer" for shard in range(shards))
+    await ledger.stop()
+    await storage.close()
+
+
 async def test_what_comes_while_a_commit_is_on_its_way_is_the_next(grouped: Grouped) -> None:
     rows = firsts()
     begun = asyncio.create_task(grouped.append(rows[:1]))
@@ -86,6 +121,60 @@ async def test_what_comes_while_a_commit_is_on_its_way_is_the_next(grouped: Grou
     assert await grouped.append(rows[1:]) == [None] * 3
     assert await begun == [None]
     assert await grouped.commits() == [[0], [1, 2, 3]]
+
+
+async def test_a_commit_that_is_held_up_holds_up_its_own_shards_alone(
+    grouped: Grouped, admin: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """Another process has written shard 1's place and does not commit; a second batch of shard 0
+    waits for the first, and those of 2 and 3 go on, again and again."""
+    rows = [chain(3, shard=shard) for shard in range(SHARDS)]
+    holding = admin.transaction()
+    await holding.start()
+    [theirs] = chain(1, shard=1, mark="theirs")
+    await admin.execute(load("journal")["append"], *astuple(theirs))
+    held = asyncio.create_task(grouped.append([rows[0][0], rows[1][0]]))
+    await asyncio.sleep(0.02)
+    next_of_0 = asyncio.create_task(grouped.append([rows[0][1]]))
+    began = asyncio.get_running_loop().time()
+    for number in range(3):
+        assert await grouped.append([rows[2][number], rows[3][number]]) == [None, None]
+    assert asyncio.get_running_loop().time() - began < LOCK_S
+    busy_s = time.process_time()
+    await asyncio.sleep(0.2)
+    assert time.process_time() - busy_s < 0.1  # whoever waits does not spin
+    assert not held.done()
+    assert not next_of_0.done()
+    await holding.rollback()
+    assert await held == [None, None]
+    assert await next_of_0 == [None]
+    assert await grouped.append([rows[0][2], rows[1][1], rows[2][2]]) != [None] * 3  # 2 has it
+    for journal, stored in zip(grouped.journals, (3, 2, 3, 3), strict=True):
+        found = [row async for row in journal.read(0)]
+        assert found == rows[journal.shard][:stored]
+
+
+async def test_whoever_is_cancelled_amid_a_commit_that_is_held_up_waits_for_it_the_next_time(
+    grouped: Grouped, admin: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """One statement at a time on a connection, and of a shard."""
+    rows = [chain(2, shard=shard) for shard in range(2)]
+    holding = admin.transaction()
+    await holding.start()
+    [theirs] = chain(1, shard=1, mark="theirs")
+    await admin.execute(load("journal")["append"], *astuple(theirs))
+    first = asyncio.create_task(grouped.journals[0].append(rows[0][0]))
+    second = asyncio.create_task(grouped.journals[1].append(rows[1][0]))
+    await asyncio.sleep(0.02)
+    first.cancel()
+    await asyncio.wait([first])
+    again = asyncio.create_task(grouped.append([rows[0][0]]))
+    await asyncio.sleep(2 * PATIENCE_S)
+    assert not again.done()
+    await holding.rollback()
+    await second
+    [answer] = await again
+    assert isinstance(answer, JournalConflict)  # it was written
 
 
 async def test_a_large_batch_waits_for_nobody(grouped: Grouped) -> None:

@@ -58,6 +58,18 @@ async def rows_of(journal: PostgresJournal) -> list[JournalRow]:
     return [row async for row in journal.read(0)]
 
 
+async def test_a_journal_that_cannot_be_prepared_is_unavailable_and_connects_later(
+    proxied: PostgresJournal, proxy: CuttingProxy
+) -> None:
+    [first] = chain(1)
+    proxy.arm(Cut.BEFORE_SERVER, b"journal_capacity")
+    with pytest.raises(JournalUnavailable, match="shard 0"):
+        await proxied.prepare()
+    await proxied.prepare()
+    await proxied.append(first)
+    assert await rows_of(proxied) == [first]
+
+
 @pytest.mark.parametrize("cut", list(Cut))
 async def test_a_connection_lost_during_a_commit_leaves_its_outcome_unknown(
     proxied: PostgresJournal, journal: PostgresJournal, proxy: CuttingProxy, cut: Cut
@@ -186,13 +198,11 @@ async def test_what_is_append_only_can_be_changed_by_nobody(
     assert await rows_of(journal) == [row]
 
 
-async def test_partitions_are_made_ahead_of_need_by_the_application(
-    database: str, admin: asyncpg.Connection[asyncpg.Record]
-) -> None:
-    """At batch 1,800,001 the third million gets its place; the new partition is protected too."""
-    last = make_row(
+async def store_unchained(admin: asyncpg.Connection[asyncpg.Record], batch_seq: int) -> JournalRow:
+    """A batch far on in shard 0, with none before it."""
+    row = make_row(
         shard=0,
-        batch_seq=1_800_000,
+        batch_seq=batch_seq,
         recorded_at_us=1,
         first_event=9,
         event_count=1,
@@ -205,10 +215,18 @@ async def test_partitions_are_made_ahead_of_need_by_the_application(
         "shard, batch_seq, recorded_at, first_event, event_count, format, codec, prev_hash, hash, "
         "payload"
     )
-    values = [getattr(last, name) for name in last.__struct_fields__][:10]
+    values = [getattr(row, name) for name in row.__struct_fields__][:10]
     await admin.execute(
         f"INSERT INTO ledger.journal ({columns}) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)", *values
     )
+    return row
+
+
+async def test_partitions_are_made_ahead_of_need_by_the_application(
+    database: str, admin: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """At batch 1,800,001 the third million gets its place; the new partition is protected too."""
+    last = await store_unchained(admin, 1_800_000)
     assert await admin.fetchval("SELECT ledger.journal_capacity()") == 1_999_999
     journal = PostgresJournal(database, 0)
     try:
@@ -223,6 +241,17 @@ async def test_partitions_are_made_ahead_of_need_by_the_application(
         assert storage == b"e"
     finally:
         await journal.close()
+
+
+async def test_who_prepares_has_the_next_partition_before_the_first_batch(
+    database: str, admin: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    await store_unchained(admin, 1_800_000)
+    journal = PostgresJournal(database, 0)
+    await journal.prepare()
+    assert await admin.fetchval("SELECT ledger.journal_capacity()") == 2_999_999
+    assert await admin.fetchval("SELECT count(*) FROM ledger.journal") == 1
+    await journal.close()
 
 
 async def test_without_a_partition_the_error_says_what_to_do(

@@ -23,6 +23,7 @@ from ledger.v1 import usage_pb2, usage_pb2_grpc
 from ledger.verify import verify
 from tests.crash.processes import ServerProcess, discard
 from tests.crash.workload import AGAIN, EVENTS_A_BATCH, RECORDED, Workload, batch_of
+from tests.patience import HANGS_S
 
 EXTRA = 1_000_000  # number of a batch that the workload does not reach
 BATCHES = 10
@@ -75,7 +76,7 @@ async def loaded(dsn: str, log: Path, through: str = "") -> AsyncIterator[Worklo
         await progress(workload)
         assert server.running, "it went on by itself"
         workload.stopping = True
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_S):
             await asyncio.gather(*senders)
         await workload.check()
         report = await verify(dsn)
@@ -89,7 +90,7 @@ async def loaded(dsn: str, log: Path, through: str = "") -> AsyncIterator[Worklo
 
 async def progress(workload: Workload) -> None:
     """Some more batches are acknowledged whole."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANGS_S):
         await workload.reached(len(workload.completed) + BATCHES)
 
 
@@ -108,7 +109,7 @@ async def acknowledged(workload: Workload, number: int) -> None:
     known: dict[int, int] = {}
     counted: set[int] = set()
     replayed: set[int] = set()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANGS_S):
         while len(replayed) < EVENTS_A_BATCH:
             for index, result in enumerate(await ask(workload.address, number)):
                 if result.outcome in AGAIN:

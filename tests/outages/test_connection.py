@@ -14,6 +14,7 @@ from ledger.journal.codec import PRIVATE_FORMAT
 from ledger.v1 import usage_pb2
 from tests.crash.workload import Workload
 from tests.journal.proxy import Cut, CuttingProxy
+from tests.patience import HANGS_S
 
 from .outage import loaded, progress
 
@@ -31,7 +32,7 @@ async def test_connections_lost_amid_commits_are_unknown_and_service_resumes(
         for cut in [*Cut] * ROUNDS:
             before = workload.told[UNKNOWN]
             proxy.arm(cut, USAGE, WRITER)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(HANGS_S):
                 await proxy.struck.wait()
                 if cut is not Cut.BEFORE_SERVER:
                     await proxy.answered.wait()
@@ -43,7 +44,7 @@ async def test_a_slow_answer_is_waited_for(database: str, tmp_path: Path) -> Non
     """No deadline of ours cancels a commit: what comes late is acknowledged late."""
     async with proxied(database, tmp_path / "log") as (proxy, workload):
         proxy.hold(USAGE, WRITER)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_S):
             await proxy.answered.wait()
         await asyncio.sleep(HELD_S)  # how long is the test's input
         proxy.release.set()

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 
 from tests.crash.workload import AGAIN
+from tests.patience import HANGS_S
 
 from .limits import full_at, space_again
 from .outage import EXTRA, acknowledged, administrator, ask, heard, loaded, own_postgres
@@ -30,7 +31,7 @@ async def test_tables_that_cannot_grow_lose_nothing_and_service_resumes(tmp_path
         await _grow_the_journal(postgres.dsn)
         await asyncio.to_thread(full_at, postgres, WAL_SEGMENT_BYTES)
         number, outcomes = EXTRA, {"recorded"}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_S):
             while outcomes == {"recorded"}:  # until a page is full and a file has to grow
                 number += 1
                 outcomes = await heard(workload.address, number)

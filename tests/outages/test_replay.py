@@ -10,7 +10,7 @@ import grpc
 
 from ledger.v1 import usage_pb2, usage_pb2_grpc
 from ledger.verify import verify
-from tests.crash.processes import HANGS_S, ServerProcess
+from tests.crash.processes import ServerProcess
 from tests.crash.workload import (
     ACCOUNTS,
     AGAIN,
@@ -21,6 +21,7 @@ from tests.crash.workload import (
     account_name,
     patient_channel,
 )
+from tests.patience import HANGS_S
 
 from .outage import administrator
 
@@ -101,7 +102,7 @@ async def _call(stub: usage_pb2_grpc.UsageServiceAsyncStub, number: int) -> list
     ]
     request = usage_pb2.IngestRequest(tenant=TENANT, source="long", product="chat", events=events)
     first: dict[int, tuple[int, bool]] = {}
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(HANGS_S):
         while len(first) < EVENTS_A_CALL:
             try:
                 reply = await stub.Ingest(request)

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from ledger.v1 import usage_pb2
+from tests.patience import HANGS_S
 
 from .outage import altered, loaded, own_postgres
 
@@ -25,7 +26,7 @@ async def test_a_cancelled_wait_for_a_standby_is_unknown_and_service_resumes(
         altered(postgres.dsn, "synchronous_standby_names", "missing") as admin,
     ):
         cancelled = 0
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_S):
             while not workload.told[usage_pb2.INGEST_OUTCOME_UNKNOWN]:
                 cancelled += await admin.fetchval(CANCEL_WRITERS)
                 await asyncio.sleep(0.01)

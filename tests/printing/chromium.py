@@ -78,12 +78,10 @@ def _fetch(folder: Path) -> None:
     node, npm = _node(fresh)
     _run([*npm, "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", str(fresh)], node)
     [package] = fresh.glob("*.tgz")
-    with tarfile.open(package) as packed:
-        packed.extractall(fresh, filter="data")
+    _unpack(package, fresh)
     _run([str(node), "-e", UNPACK, str(fresh / "package" / "bin"), str(fresh)], node)
     for name in ("al2023.tar", "fonts.tar"):
-        with tarfile.open(fresh / name) as packed:
-            packed.extractall(fresh, filter="data")
+        _unpack(fresh / name, fresh)
         (fresh / name).unlink()
     (fresh / "fonts.conf").write_text(FONTS.format(folder=folder))
     (fresh / "chromium").chmod(0o755)
@@ -91,6 +89,14 @@ def _fetch(folder: Path) -> None:
     for each in ("package", "node"):
         shutil.rmtree(fresh / each, ignore_errors=True)
     fresh.rename(folder)
+
+
+def _unpack(archive: Path, into: Path) -> None:
+    with tarfile.open(archive) as packed:
+        data_only = getattr(tarfile, "data_filter", None)  # since Python 3.11.4
+        if data_only is not None:
+            packed.extraction_filter = data_only
+        packed.extractall(into)
 
 
 def _node(fresh: Path) -> tuple[Path, list[str]]:

@@ -254,29 +254,30 @@ class History:
                         )
                     )
 
-    async def write(self, dsn: str) -> None:
-        """Append every batch that holds something to shard 0 of a fresh database."""
-        journal = PostgresJournal(dsn, 0)
-        last = None
-        try:
-            for recorded_at, events in self.core.batches:
-                if not events:
-                    continue
-                last = make_row(
-                    shard=0,
-                    batch_seq=last.batch_seq + 1 if last else 1,
-                    recorded_at_us=recorded_at,
-                    first_event=last.next_event if last else 0,
-                    event_count=len(events),
-                    format=1,
-                    codec=1,
-                    prev_hash=last.hash if last else GENESIS_HASH,
-                    payload=CODEC.encode(events),
-                    private=NO_NAMES,
-                )
-                await journal.append(last)
-        finally:
-            await journal.close()
+
+async def write_batches(batches: list[tuple[int, list[Any]]], dsn: str) -> None:
+    """Append every batch that holds something to shard 0 of a fresh database."""
+    journal = PostgresJournal(dsn, 0)
+    last = None
+    try:
+        for recorded_at, events in batches:
+            if not events:
+                continue
+            last = make_row(
+                shard=0,
+                batch_seq=last.batch_seq + 1 if last else 1,
+                recorded_at_us=recorded_at,
+                first_event=last.next_event if last else 0,
+                event_count=len(events),
+                format=1,
+                codec=1,
+                prev_hash=last.hash if last else GENESIS_HASH,
+                payload=CODEC.encode(events),
+                private=NO_NAMES,
+            )
+            await journal.append(last)
+    finally:
+        await journal.close()
 
 
 class Move(NamedTuple):

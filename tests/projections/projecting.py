@@ -13,6 +13,7 @@ import asyncpg
 
 from ledger.projections.projector import ShardProjector
 from ledger.projections.store import ProjectionStore
+from tests.patience import HANGS_S
 
 SHARDS = 4
 TABLES = {
@@ -87,7 +88,7 @@ async def everything(dsn: str, schema: str = "projection") -> dict[str, list[Any
 
 async def until(connection: asyncpg.Connection, query: str, *arguments: object) -> Any:
     """Ask until the answer is true."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_S):
         while True:
             found = await connection.fetchval(query, *arguments)
             if found:

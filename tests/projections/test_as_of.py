@@ -19,7 +19,7 @@ from ledger.projections.as_of import books_of
 from ledger.projections.changes import PENDING, POSTED, RELEASED
 from ledger.projections.past import NOTHING, Leg, Past, Point, effect, shifts
 from tests.core.core_world import CREDITS, TENANT, USD
-from tests.projections.histories import ACCOUNTS, LONER, Balance, History, Truth
+from tests.projections.histories import ACCOUNTS, LONER, Balance, History, Truth, write_batches
 from tests.projections.projecting import looking, project
 
 EVERY = 8
@@ -59,7 +59,7 @@ async def test_every_balance_of_the_past_is_what_the_journal_says(
     history.open()
     history.go_on(700)
     history.clock()
-    await history.write(database)
+    await write_batches(history.core.batches, database)
     await project(database)
     async with looking(database) as connection:
         assert await connection.fetchval("SELECT count(*) FROM projection.book_snapshots") > 20
@@ -114,7 +114,7 @@ async def test_what_usage_gives_back_in_cash_lowers_the_limit_of_then(database: 
     assert history.ask(c.ReverseUsage, LONER, used, (10,), 0, e.EndedGrants.ONWARD) is not None
     history.clock()
     history.note()
-    await history.write(database)
+    await write_batches(history.core.batches, database)
     await project(database)
     pool = await open_pool(database, application_name="test")
     try:
@@ -153,7 +153,7 @@ async def test_a_reversal_before_its_month_begins_counts_in_it(database: str) ->
         assert history.ask(c.ReverseUsage, LONER, used, (1,), 0) is not None
         entries.append(history.core.state.entry_seq - 1)
     history.core.advance(SECOND_US)
-    await history.write(database)
+    await write_batches(history.core.batches, database)
     await project(database)
     pool = await open_pool(database, application_name="test")
     try:

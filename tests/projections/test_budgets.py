@@ -14,6 +14,7 @@ from ledger.core.commands import (
     RemoveBudget,
     SetBudget,
     SetOperationBudget,
+    SetOperationPolicy,
     Subscribe,
 )
 from ledger.core.events import (
@@ -196,6 +197,33 @@ async def test_tables_of_budgets_of_a_package(database: str) -> None:
         ("calls", 2, 50), ("calls", None, None),
     ]  # fmt: skip
     assert int(posted[0]["posted"]) == 2
+
+
+async def test_tables_of_budgets_by_a_policy_of_operations(database: str) -> None:
+    """They stand as those that were set by hand (rule H4)."""
+    async with open_books(database) as books:
+        acme = await books.account("acme")
+        account = acme.number
+        await books.grant(acme, 1_000_000, lifetime_us=9 * DAY_US)
+        terms = BudgetTerms(BudgetMeasure.REQUESTS, 2)
+        shape = Shape("chat", (), ("input_tokens", "output_tokens"))
+        run = b"r" * 16
+        for command in (
+            SetOperationPolicy(books.key(acme), account, terms),
+            DebitWork(books.key(acme), account, shape, (10, 10), operation=b"c" * 16 + run),
+            SetOperationPolicy(books.key(acme), account, None),
+            DebitWork(books.key(acme), account, shape, (10, 10), operation=b"d" * 16),
+        ):
+            (outcome,) = await books.ask(acme, command)
+            assert not isinstance(outcome, Refusal), outcome
+        await project(database)
+    report = await verify(database)
+    assert report.ok, report.findings
+    async with looking(database) as connection:
+        rows = await connection.fetch("SELECT name, version FROM projection.budgets")
+        assert [(row["name"], row["version"]) for row in rows] == [(run.hex(), 1)]
+        windows = await connection.fetch("SELECT posted FROM projection.budget_windows")
+        assert [int(row["posted"]) for row in windows] == [1]
 
 
 async def test_tables_of_an_operations_budget(database: str) -> None:

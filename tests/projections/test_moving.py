@@ -17,7 +17,7 @@ from ledger.projections.as_of import History as Looking
 from ledger.projections.earnings import Earnings, Figure, GroupBy
 from ledger.projections.past import Point
 from tests.core.core_world import CREDITS, TENANT, USD
-from tests.projections.histories import History, Live
+from tests.projections.histories import History, Live, write_batches
 from tests.projections.projecting import project
 from tests.projections.test_as_of import explains
 
@@ -80,7 +80,7 @@ async def test_balances_and_usage_of_before_a_move_show_the_tree_of_then(
             getattr(history, random.choice(("use", "use", "use", "move", "share")))()
         history.note()
         history.core.advance(HOUR_US)
-    await history.write(database)
+    await write_batches(history.core.batches, database)
     await project(database)
     pool = await open_pool(database, application_name="test")
     try:

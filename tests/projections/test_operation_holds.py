@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.core.commands import CaptureHold, Command, DebitWork, ReleaseHold, ReserveOperation
-from ledger.core.events import HoldDebited, OperationReserved
+from ledger.core.commands import (
+    AuthorizeHold,
+    CaptureHold,
+    Command,
+    DebitWork,
+    ReleaseHold,
+    ReserveOperation,
+)
+from ledger.core.events import HoldDebited, OperationPartHeld, OperationReserved
 from ledger.core.outcomes import Refusal
 from ledger.verify import verify
 from tests.projections.books import CHAT, open_books
@@ -56,3 +63,54 @@ async def test_tables_of_a_hold_that_calls_draw_from(database: str) -> None:
     assert tuple(held) == (2_000, 2_000, 4, 2)
     assert list(map(tuple, drawn)) == [(hold, 600)] * 4
     assert denied == 90_000
+
+
+async def test_tables_of_calls_holds_that_are_parts_of_one(database: str) -> None:
+    """What a part takes is held once, and what is left of it is held for the operation again."""
+    async with open_books(database) as books:
+        acme = await books.account("acme")
+        await books.grant(acme, 10_000, paid=500)
+
+        async def ask(command: Command) -> Any:
+            (outcome,) = await books.ask(acme, command)
+            assert not isinstance(outcome, Refusal), outcome
+            return outcome
+
+        def holding(lifetime: int = 0) -> AuthorizeHold:
+            return AuthorizeHold(books.key(acme), acme.number, CHAT, WORK, lifetime, hold=whole)
+
+        def capturing(hold: int, *quantities: int, keep_open: bool = False) -> CaptureHold:
+            return CaptureHold(
+                books.key(acme), acme.number, hold, CHAT.quantity_names, quantities, 0,
+                keep_open=keep_open,
+            )  # fmt: skip
+
+        whole = (
+            await ask(ReserveOperation(books.key(acme), acme.number, 1_500, 0, b"o" * 16))
+        ).hold
+        first, second, third = [(await ask(holding())).hold for _ in range(3)]
+        await project(database)  # what becomes of them is of another transaction
+        await ask(capturing(first, 50, 0, keep_open=True))  # 150
+        await ask(ReleaseHold(books.key(acme), acme.number, second))
+        await ask(capturing(third, 20, 0))  # 60, of what it has of the operation
+        await project(database)
+        fourth = await ask(holding())
+        assert isinstance(fourth, OperationPartHeld)
+        await ask(ReleaseHold(books.key(acme), acme.number, first))
+        await ask(ReleaseHold(books.key(acme), acme.number, whole))
+        await ask(capturing(fourth.hold, 10, 0))
+    await project(database)
+    report = await verify(database)
+    assert report.ok, report.findings
+    async with looking(database) as connection:
+        holds = await connection.fetch(
+            "SELECT amount, captured, captures, state FROM projection.holds ORDER BY number"
+        )
+    # The operation's is over while the fourth call holds 600 of it: those left it for a call.
+    assert list(map(tuple, holds)) == [
+        (1_500, 150 + 60 + 600, 0, 2),
+        (600, 150, 1, 2),
+        (600, 0, 0, 2),
+        (600, 60, 1, 1),
+        (600, 30, 1, 1),
+    ]

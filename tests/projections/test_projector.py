@@ -59,6 +59,8 @@ def test_every_event_is_projected_or_known_to_have_no_row() -> None:
         core_events.QuoteExpired,
         core_events.MinimumsAwaited,
         core_events.OperationJoined,
+        core_events.OperationPolicySet,
+        core_events.PackageOperationsSet,
         core_events.RerateShared,  # what each account is given or bears of it has one
     }
     named = {core_events.UsageRecorded, *fold.HANDLERS, *without_rows}

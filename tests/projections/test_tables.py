@@ -35,6 +35,7 @@ from ledger.projections.tables import Position, ProjectionDamaged, Tables
 from ledger.simulation.database import Database, DiskFaults, SimulatedJournal
 from ledger.simulation.projection import ProjectionDatabase, SimulatedTables
 from tests.journal.proxy import Cut, CuttingProxy
+from tests.patience import HANGS_S
 
 SHARD, TENANT, CREDITS = 0, 1, 1
 ACCOUNT, GRANT, HOLD, BOOK, FUNDING = 101, 201, 301, 401, 402
@@ -413,7 +414,7 @@ async def test_the_lock_ends_with_its_connection_and_nothing_stands(sides: Sides
 
 async def until_locked(tables: Tables) -> None:
     """The server hears of a connection that ended a little later."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS_S):
         while True:
             async with tables.transaction():
                 if await tables.lock() is not None:

@@ -43,6 +43,7 @@ from ledger.v1 import (
     peer_pb2,
     recurring_pb2,
     report_pb2,
+    runway_pb2,
     seat_pb2,
     sizing_pb2,
     statement_pb2,
@@ -91,6 +92,7 @@ FILES: list[FileDescriptor] = [
         peer_pb2,
         recurring_pb2,
         report_pb2,
+        runway_pb2,
         seat_pb2,
         sizing_pb2,
         statement_pb2,
@@ -125,10 +127,12 @@ WITHOUT_REQUEST_ID = {
     "ReverseUsage",
     "GetExposure",
     "GetOperationBudget",
+    "GetOperationPolicy",
     "Get",
     "Check",
     "CheckMany",
     "ExplainDecision",
+    "ExplainRecorded",
     "List",
     "ListChanges",
     "Forecast",
@@ -179,6 +183,7 @@ WITHOUT_REQUEST_ID = {
     "Rerate",  # `job` is its identity
     "Explain",
     "ExplainDifference",
+    "GetAlerts",
     "GetQuote",
     "ListQuotes",
     "GetProof",
@@ -338,7 +343,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 88
+    assert len(mutations) == 91
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name

@@ -19,6 +19,7 @@ from rating_evaluator import SubsetExceedsParent, own_quantity, winner
 
 from rating.card import Meter, PriceRow, RateCard, Rounding, is_plain, validate
 from rating.compile import CompiledCard, Plan
+from rating.hours import DAY_US
 from rating.model_lines import Facts, Standing
 from rating.models import (
     CostPlus,
@@ -37,7 +38,6 @@ from rating.row_functions import SCOPES
 from rating.versions import CardVersion, CardVersions
 
 EVENTS_A_WORLD = 60
-DAY_US = 86_400_000_000
 WINDOWS_US = {
     Scope.DAY: DAY_US,
     Scope.MONTH: 30 * DAY_US,

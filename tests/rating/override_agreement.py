@@ -11,10 +11,11 @@ from __future__ import annotations
 import sys
 from fractions import Fraction
 
-from agreement import DAY_US, EVENTS_A_WORLD, PRICES, QUANTITIES, Event, World
+from agreement import EVENTS_A_WORLD, PRICES, QUANTITIES, Event, World
 from model_evaluator import SlowRow
 
 from rating.card import PriceRow, RateCard, is_plain
+from rating.hours import DAY_US
 from rating.models import CostPlus, Formula, Graduated, Percentage, Scope, Volume
 from rating.overridden import OverriddenVersions
 from rating.overrides import (

@@ -13,6 +13,7 @@ import pytest
 
 import ledger
 import rating
+from tests.sources import tree_of
 
 LEDGER = Path(ledger.__path__[0])
 SIMULATED = [
@@ -81,11 +82,7 @@ def is_set(node: ast.AST) -> bool:
 @pytest.mark.parametrize("path", SIMULATED, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_simulated_module_brings_no_chance_of_its_own(path: Path) -> None:
     place = f"{path.parent.name}/{path.name}"
-    found = [
-        (line, what)
-        for line, what in faults(ast.parse(path.read_text()))
-        if (place, what) not in ALLOWED
-    ]
+    found = [(line, what) for line, what in faults(tree_of(path)) if (place, what) not in ALLOWED]
     assert found == [], "hand it in, or keep an order"
 
 

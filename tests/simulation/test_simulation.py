@@ -34,52 +34,20 @@ OF_METERS = {commands.MeteredUsage, commands.ReportGauge}  # tests/core/test_lev
 OF_OUTCOMES = {commands.ReportOutcome, commands.ConfirmOutcome, commands.RejectOutcome}
 """tests/core/test_machine and test_outcome_charges draw them."""
 OF_TREES = {commands.MoveAccount}  # tests/core/test_machine and test_moving draw it
-OF_BUDGETS = {commands.SetBudget, commands.RemoveBudget}  # tests/core/test_machine draws them
-OF_OPERATIONS = {commands.ReserveOperation}  # tests/core/test_operation_holds draws it
+OF_POLICIES = {commands.SetOperationPolicy}  # tests/core/test_operation_policies draws it
 OF_CAPS = {commands.UpdateSharing, commands.SetCap, commands.RemoveCap}
 """tests/core/test_cap_properties draws them."""
-OF_PACKAGES = {commands.Subscribe, commands.ChangePackage, commands.CancelSubscription}
-"""tests/core/test_packages draws them."""
-OF_CHARGES = {
-    commands.StartCharge,
-    commands.ChangeQuantity,
-    commands.ChangeTerms,
-    commands.EndCharge,
-}  # tests/core/test_machine and test_charge_properties draw them
 OF_CONTRACTS = {commands.SignContract, commands.AmendContract, commands.EndContract}
 """tests/core/test_contracts draws them."""
-OF_SEATS = {
-    commands.StartSeatPlan,
-    commands.AddSeats,
-    commands.RemoveSeats,
-    commands.ReassignSeat,
-    commands.SuspendSeat,
-    commands.ResumeSeat,
-    commands.EndSeatPlan,
-    commands.ChangeSeatTerms,
-}
-"""tests/core/test_seat_properties draws them."""
 OF_STATEMENTS = {commands.SetStatements, commands.EndStatement, commands.CloseStatement}
 """tests/core/test_statements draws them."""
 OF_JOBS = {commands.RepriceUsage}  # a job's; tests/core/test_repricing draws it
-OF_MANDATES = {commands.RequestTopUp}  # tests/core/test_mandate_purchases draws it
+OF_RUNWAYS = {commands.SetRunwayAlert, commands.RemoveRunwayAlert, commands.ReportRunway}
+"""tests/core/test_runways draws them."""
 SEEDS = 100
 DRAWN_WITHIN = 64
-ELSEWHERE = (
-    OF_METERS
-    | OF_OUTCOMES
-    | OF_TREES
-    | OF_BUDGETS
-    | OF_OPERATIONS
-    | OF_CAPS
-    | OF_PACKAGES
-    | OF_CHARGES
-    | OF_CONTRACTS
-    | OF_JOBS
-    | OF_SEATS
-    | OF_MANDATES
-)
-ELSEWHERE |= OF_STATEMENTS
+ELSEWHERE = OF_METERS | OF_OUTCOMES | OF_TREES | OF_CAPS | OF_CONTRACTS | OF_JOBS
+ELSEWHERE |= OF_STATEMENTS | OF_RUNWAYS | OF_POLICIES
 """What worlds do not draw."""
 JOBS = 2
 
@@ -183,7 +151,7 @@ def test_worlds_of_plain_usage_alone_are_left() -> None:
         for scenario in map(draw, range(200))
         if not any(ENTRIES[operation.kind].topic for operation in scenario.operations)
     ]
-    assert 45 <= len(plain) <= 120
+    assert 36 <= len(plain) <= 120
 
 
 def test_a_swapped_function_is_the_one_of_a_mutated_module() -> None:

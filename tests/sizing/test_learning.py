@@ -22,6 +22,7 @@ from ledger.sizing.learned import Learned
 from ledger.sizing.learning import Learner
 from ledger.sizing.rules import FORTNIGHT_US, SizingRule, SizingSet, SizingVersion
 from ledger.sizing.sketches import Sketch
+from tests.patience import HANGS_S
 from tests.projections.books import AGENT, CHAT, Books, open_books
 from tests.projections.projecting import SHARDS, looking, project
 
@@ -138,7 +139,7 @@ def start_learner(dsn: str) -> subprocess.Popen[bytes]:
 
 
 async def until(connection: asyncpg.Connection, question: str) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANGS_S):
         while not await connection.fetchval(question):
             await asyncio.sleep(0.02)
 

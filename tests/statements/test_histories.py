@@ -19,7 +19,7 @@ from ledger.statements.folding import Folding, Wanted
 from ledger.statements.places import Closed
 from ledger.statements.reading import Ended, read
 from tests.core.core_world import CREDITS, TENANT, USD
-from tests.projections.histories import CHILD, LONER, PARENT, History
+from tests.projections.histories import CHILD, LONER, PARENT, History, write_batches
 from tests.projections.projecting import project
 
 THIRD = 14
@@ -103,7 +103,7 @@ async def test_statements_of_a_life(database: str, seed: int) -> None:
     life.open()
     life.pass_days(120)
     batches = life.core.batches
-    await life.write(database)
+    await write_batches(life.core.batches, database)
     await project(database)
     ended = ended_in(batches)
     assert len(ended[PARENT]) >= 3

@@ -13,15 +13,15 @@ from ledger.statements.folding import Folding, Wanted
 from ledger.statements.reading import read
 from tests.core.core_world import TENANT
 from tests.core.replaying import walked
+from tests.projections.histories import write_batches
 from tests.projections.projecting import project
-from tests.statements.journals import write
 
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_any_span_of_any_account(database: str, seed: int) -> None:
     core = walked(seed, 250)
     random = Random(seed)
-    await write(core.batches, database)
+    await write_batches(core.batches, database)
     await project(database)
     opened = [
         event for _, events in core.batches for event in events

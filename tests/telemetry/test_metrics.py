@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ledger.engine.observer import CheckpointFigures
 from ledger.telemetry.side_port import Heart, SidePort
 from ledger.telemetry.telemetry import Telemetry
+from tests.patience import HANGS_S
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def side_port(telemetry: Telemetry, problems: dict[str, str]) -> Iterator[SidePo
 
 def get(side_port: SidePort, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://{side_port.address}{path}", timeout=10) as reply:
+        with urllib.request.urlopen(f"http://{side_port.address}{path}", timeout=HANGS_S) as reply:
             return reply.status, reply.read().decode()
     except urllib.error.HTTPError as error:
         with error:

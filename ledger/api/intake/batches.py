@@ -134,7 +134,8 @@ class Seats:
                 return UNKNOWN
         self.named = entry.seat
         family = self._ledger.family(entry)
-        seat = (entry.number, family.usage_after, family, entry.shard)
+        number = self._ledger.number_of(entry)
+        seat = (number, family.usage_after, family, entry.shard)
         if lasting and entry.account_id == name:
             self.by_id[name] = seat
         return seat

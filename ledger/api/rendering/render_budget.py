@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ledger.api.assets import Assets
 from ledger.core.budgets.budget_values import OTHERS
 from ledger.core.budgets.budgets import Budget
+from ledger.core.budgets.operation_terms import OperationPolicy, PackageOperationPolicy
 from ledger.core.events import (
     BudgetSet,
     BudgetTerms,
@@ -74,6 +75,7 @@ class OperationView(NamedTuple):
     below: int
     idle: int
     ends_at: int
+    policy: int
 
 
 def operation_view(budget: Budget, now: int) -> OperationView:
@@ -86,6 +88,7 @@ def operation_view(budget: Budget, now: int) -> OperationView:
         len(operation.below),
         operation.idle,
         operation.seen_at + operation.idle,
+        operation.policy,
     )
 
 
@@ -99,6 +102,21 @@ def render_operation(
         operations_below=view.below,
         idle_us=view.idle,
         ends_at_us=view.ends_at,
+        policy_version=view.policy,
+    )
+
+
+def render_operation_policy(
+    assets: Assets, policy: OperationPolicy, account: str
+) -> pb.OperationPolicy:
+    """What each operation of an account may use."""
+    terms = policy.terms
+    return pb.OperationPolicy(
+        budget=render_budget(assets, "", terms, 0, None) if terms is not None else None,
+        idle_us=policy.idle,
+        version=policy.version,
+        account=account,
+        package=policy.package if isinstance(policy, PackageOperationPolicy) else "",
     )
 
 

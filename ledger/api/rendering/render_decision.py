@@ -95,14 +95,16 @@ def limit_said(event: object) -> Limit | None:
 def render_limit(limit: Limit, shard: int, names: Mapping[int, str]) -> pb.DecidingLimit:
     """A limit; `names` has the account whose it is."""
     kind = _IDS.get(limit.kind, "")
+    by_operation = limit.kind == LimitKind.OPERATION
     return pb.DecidingLimit(
         kind=pb.LimitKind.ValueType(limit.kind),
         account=names[limit.account],
         id=mint(kind, shard, limit.account, limit.number) if kind and limit.number else "",
         name=limit.name,
         left=limit.left,
-        value=limit.value,
+        value=limit.value if not by_operation else (),
         shared=limit.shared,
+        policy_version=int(limit.value[0]) if by_operation and limit.value else 0,
     )
 
 
@@ -113,7 +115,7 @@ def render_exceeded(limit: Limit, names: Mapping[int, str]) -> pb.BudgetExceeded
         name=limit.name,
         left=limit.left,
         resets_at_us=limit.retry_at,
-        value=limit.value,
+        value=limit.value if limit.kind != LimitKind.OPERATION else (),
         shared=limit.shared,
     )
 

@@ -50,6 +50,7 @@ class HoldDetails(NamedTuple):
     quote: int = 0
     operation: bytes = b""
     drawn: Mapping[str, int] | None = None
+    part_of: int = 0
 
 
 class HoldPage(NamedTuple):
@@ -130,6 +131,7 @@ def _open(state: State, hold: Hold) -> HoldDetails:
         hold.quote,
         hold.operation[:KEY_BYTES],
         dict(hold.drawn) if hold.drawn is not None else None,
+        hold.part_of,
     )
 
 
@@ -192,6 +194,7 @@ def render_hold(assets: Assets, hold: HoldDetails, shard: int, names: Mapping[in
         covers_operation=hold.drawn is not None,
         operation_key=hold.operation.hex(),
         drawn=hold.drawn or {},
+        operation_hold_id=mint(HOLD, shard, hold.account, hold.part_of) if hold.part_of else "",
         slices=[
             pb.HeldSlice(
                 pot=types_pb2.Pot.ValueType(piece.pot),

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 from ledger.api.assets import Assets
 from ledger.api.ids import LEASE, mint
 from ledger.core.events import LeaseLapse
+from ledger.core.identity import KEY_BYTES
 from ledger.core.state import HOLD_EXPIRED, NEVER, Account, Hold, SettledHold, State
 from ledger.v1 import lease_pb2 as pb
 
@@ -44,6 +45,7 @@ class LeaseDetails(NamedTuple):
     unreported: int
     granted_at_us: int
     renewals: int
+    operation: bytes
 
 
 class Exposure(NamedTuple):
@@ -127,6 +129,7 @@ def _open(hold: Hold) -> LeaseDetails | None:
         0,
         lease.granted_at,
         lease.renewals,
+        hold.operation[:KEY_BYTES],
     )
 
 
@@ -157,6 +160,7 @@ def _settled(hold: SettledHold) -> LeaseDetails | None:
         lease.unreported,
         lease.granted_at,
         0,
+        hold.operation[:KEY_BYTES],
     )
 
 
@@ -188,6 +192,7 @@ def render_lease(
         unreported=lease.unreported,
         granted_at_us=lease.granted_at_us,
         renewals=lease.renewals,
+        operation_key=lease.operation.hex(),
     )
 
 

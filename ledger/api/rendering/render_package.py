@@ -10,7 +10,12 @@ from msgspec.structs import replace
 
 from ledger.api.ids import GRANT, mint
 from ledger.api.rendering.render_override import override_faults_of, override_of, render_override
-from ledger.api.rendering.render_packaged_budget import packaged_budget_of, render_packaged_budget
+from ledger.api.rendering.render_packaged_budget import (
+    packaged_budget_of,
+    packaged_operations_of,
+    render_packaged_budget,
+    render_packaged_operations,
+)
 from ledger.api.rendering.render_packaged_charge import packaged_charge_of, render_packaged_charge
 from ledger.api.rendering.render_packaged_rule import packaged_rule_of, render_packaged_rule
 from ledger.core.catalog import Asset
@@ -130,6 +135,9 @@ def package_of(message: pb.PackageVersion) -> tuple[Package, list[CardFault]]:
                 for at, each in enumerate(message.rules)
             ]
         ),
+        packaged_operations_of("operations", message.operations, faults)
+        if message.HasField("operations")
+        else None,
     )
     return package, [*faults, *validate(package)]
 
@@ -332,6 +340,7 @@ def render_package(
         budgets=[render_packaged_budget(each, scales) for each in package.budgets],
         charges=[render_packaged_charge(each, scales) for each in package.charges],
         rules=[render_packaged_rule(each, scales) for each in package.rules],
+        operations=render_packaged_operations(package.operations, scales),
         effective_from_us=found.effective_from_us,
         version=found.version,
         published_at_us=found.published_at_us,

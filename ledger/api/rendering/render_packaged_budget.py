@@ -6,8 +6,19 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ledger.api.assets import Assets
-from ledger.api.rendering.render_budget import render_set, render_window, values_of
-from ledger.core.events import BudgetRemoved, BudgetSet, BudgetValues, Event
+from ledger.api.rendering.render_budget import (
+    render_budget,
+    render_set,
+    render_window,
+    values_of,
+)
+from ledger.core.events import (
+    BudgetRemoved,
+    BudgetSet,
+    BudgetValues,
+    Event,
+    PackageOperationsSet,
+)
 from ledger.core.packages.packaged_budgets import (
     MEASURES,
     WINDOW_UNITS,
@@ -19,7 +30,9 @@ from ledger.core.packages.packaged_budgets import (
     PackagedWindowKind,
     budget_terms,
 )
+from ledger.core.packages.packaged_operations import PackagedOperations
 from ledger.v1 import budget_pb2 as pb
+from ledger.v1 import package_pb2
 from rating.faults import CardFault
 
 _MEASURES: Final = {int(number): each for each, number in MEASURES.items()}
@@ -81,6 +94,38 @@ def render_packaged_budget(budget: PackagedBudget, scales: Mapping[str, int]) ->
             pb.BudgetValueLimit(value=each.value, limit=each.limit) for each in budget.value_limits
         ],
     )
+
+
+def packaged_operations_of(
+    path: str, given: package_pb2.PackageOperations, faults: list[CardFault]
+) -> PackagedOperations:
+    """What each operation may use as it was asked for; what is not known is added to the faults."""
+    return PackagedOperations(
+        packaged_budget_of(f"{path}.budget", given.budget, faults), given.idle_us
+    )
+
+
+def render_packaged_operations(
+    operations: PackagedOperations | None, scales: Mapping[str, int]
+) -> package_pb2.PackageOperations | None:
+    """It as it was published."""
+    if operations is None:
+        return None
+    return package_pb2.PackageOperations(
+        budget=render_packaged_budget(operations.budget, scales), idle_us=operations.idle_us
+    )
+
+
+def render_operations_set(
+    assets: Assets, events: Iterable[Event]
+) -> package_pb2.PackageOperations | None:
+    """What a decision has each operation get by the package; None = it leaves that as it is."""
+    for each in events:
+        if isinstance(each, PackageOperationsSet):
+            terms = each.terms
+            budget = render_budget(assets, "", terms, 0, None) if terms is not None else None
+            return package_pb2.PackageOperations(budget=budget, idle_us=each.idle)
+    return None
 
 
 def render_budgets_set(assets: Assets, events: Iterable[Event]) -> list[pb.Budget]:

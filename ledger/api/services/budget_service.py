@@ -18,6 +18,7 @@ from ledger.api.rendering.render_budget import (
     operation_view,
     render_budget,
     render_operation,
+    render_operation_policy,
     render_set,
     render_standing,
     render_value,
@@ -27,9 +28,22 @@ from ledger.api.rendering.render_budget import (
 from ledger.api.requests import asset_number
 from ledger.core.budgets.budgeting import budget_of
 from ledger.core.budgets.budgets import Budget
-from ledger.core.budgets.operations import covering
-from ledger.core.commands import Names, RemoveBudget, SetBudget, SetOperationBudget
-from ledger.core.events import BudgetMeasure, BudgetSet, BudgetTerms, OperationBudgetSet
+from ledger.core.budgets.operation_cover import covering, policy_owner
+from ledger.core.budgets.operation_terms import OperationPolicy
+from ledger.core.commands import (
+    Names,
+    RemoveBudget,
+    SetBudget,
+    SetOperationBudget,
+    SetOperationPolicy,
+)
+from ledger.core.events import (
+    BudgetMeasure,
+    BudgetSet,
+    BudgetTerms,
+    OperationBudgetSet,
+    OperationPolicySet,
+)
 from ledger.core.limits import (
     ATTRIBUTE_NAME_BYTES_MAX,
     ATTRIBUTE_VALUE_BYTES_MAX,
@@ -197,7 +211,7 @@ class BudgetService:
             if account is None:
                 return None
             now = _now(state, account, clock_us)
-            budgets = covering(state.families[account.root], account, operation, now)
+            budgets = covering(state, account, operation, now)
             return operation_view(budgets[0], now) if budgets else None
 
         view, reached = await edge.writer(entry).read(
@@ -209,6 +223,73 @@ class BudgetService:
         names = await edge.names([view.budget.account])
         response = render_operation(edge.assets, view, names[view.budget.account])
         response.position = position_of(entry.shard, reached)
+        return response
+
+    async def set_operation_policy(
+        self, request: pb.SetOperationPolicyRequest, call: Call
+    ) -> pb.SetOperationPolicyResponse:
+        """Say what each operation may use, or that none is given a budget any more."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(request_id=request.request_id)
+        check.between("expected_version", request.expected_version, 0)
+        check.between("idle_us", request.idle_us, 0, OPERATION_IDLE_MAX_US)
+        given = request.HasField("budget")
+        if given:
+            _check_terms(check, request.budget)
+        check.done()
+        _refuse_of_values(request.budget)
+        entry = await edge.account(tenant, request.account)
+        command = SetOperationPolicy(
+            edge.ledger.family(entry).request(request.request_id),
+            entry.number,
+            self._terms(request.budget, entry) if given else None,
+            request.idle_us if given else 0,
+            request.expected_version,
+            Names("", request.request_id),
+            call.trace,
+        )
+        named = {"account": request.account, "budget.asset": request.budget.asset}
+        answer = answer_of(await call.submit(edge.ledger, entry, command), named)
+        event = answer.event
+        assert isinstance(event, OperationPolicySet), event
+        with rendering(answer.position):
+            policy = OperationPolicy(event.version, event.terms, event.idle)
+            rendered = render_operation_policy(edge.assets, policy, entry.account_id)
+        return pb.SetOperationPolicyResponse(
+            policy=rendered, position=answer.position, replayed=answer.replayed
+        )
+
+    async def get_operation_policy(
+        self, request: pb.GetOperationPolicyRequest, call: Call
+    ) -> pb.GetOperationPolicyResponse:
+        """The account's own policy of operations, and that which counts for it."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        entry = await edge.account(tenant, request.account)
+
+        def find(state: State) -> tuple[OperationPolicy | None, tuple[int, OperationPolicy] | None]:
+            account = state.accounts.get(entry.number)
+            if account is None:
+                return None, None
+            owner = policy_owner(account)
+            standing = owner.gives if owner is not None else None
+            counts = (owner.number, standing) if owner is not None and standing else None
+            return account.operation_policy, counts
+
+        (own, counts), reached = await edge.writer(entry).read(
+            find, minimum(request.min_position, entry.shard), (entry.number,)
+        )
+        response = pb.GetOperationPolicyResponse(
+            own=render_operation_policy(edge.assets, own or OperationPolicy(0), entry.account_id),
+            position=position_of(entry.shard, reached),
+        )
+        if counts is not None:
+            names = await edge.names([counts[0]])
+            response.standing.CopyFrom(
+                render_operation_policy(edge.assets, counts[1], names[counts[0]])
+            )
         return response
 
     async def list(

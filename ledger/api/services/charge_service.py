@@ -223,6 +223,7 @@ class ChargeService:
         rows, standing = await fees_of(
             history.pool, tenant, entry.shard, entry.number, after - 1, charge, size + 1
         )
+        await edge.assets.read(tenant)
         shown = rows[:size]
         more = len(rows) > size
         return pb.ListFeesResponse(

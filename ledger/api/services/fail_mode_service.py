@@ -38,6 +38,7 @@ class FailModeService:
         check.done()
         mode = pb.FailMode.Name(request.mode).removeprefix(_PREFIX)
         await ledger.apply_published(tenant)
+        await ledger.configurations.read(tenant)  # nothing is applied here without a shard
         latest = ledger.configurations.fail_modes.get(tenant, {}).get(request.product)
         if latest is not None and latest.mode == mode:
             return pb.SetFailModeResponse(fail_mode=_render(latest), replayed=True)
@@ -59,8 +60,10 @@ class FailModeService:
         check.done()
         listing = f"fail_modes/{tenant}"
         after = page_after(listing, request.page_token)
-        await self._edge.ledger.apply_published(tenant)
-        found = fail_modes_of(self._edge.ledger.configurations, tenant)
+        ledger = self._edge.ledger
+        await ledger.apply_published(tenant)
+        await ledger.configurations.read(tenant)
+        found = fail_modes_of(ledger.configurations, tenant)
         more = len(found) > after + size
         return pb.ListFailModesResponse(
             fail_modes=found[after : after + size],

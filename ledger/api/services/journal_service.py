@@ -71,6 +71,7 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     e.HoldSized: pb.MUTATION_KIND_AUTHORIZE,
     e.OperationHeld: pb.MUTATION_KIND_AUTHORIZE,
     e.OperationReserved: pb.MUTATION_KIND_AUTHORIZE,
+    e.OperationPartHeld: pb.MUTATION_KIND_AUTHORIZE,
     e.SizedOperationHeld: pb.MUTATION_KIND_AUTHORIZE,
     e.HoldUpTo: pb.MUTATION_KIND_AUTHORIZE,
     e.PolicyHeld: pb.MUTATION_KIND_AUTHORIZE,
@@ -78,18 +79,20 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     e.UsageDebited: pb.MUTATION_KIND_DEBIT,
     e.PolicyDebited: pb.MUTATION_KIND_DEBIT,
     e.HoldDebited: pb.MUTATION_KIND_DEBIT,
-    e.HoldDebitDenied: pb.MUTATION_KIND_DEBIT,
+    e.HoldDebitDenied: pb.MUTATION_KIND_AUTHORIZE,  # likewise
     e.DecisionPolicySet: pb.MUTATION_KIND_SET_DECISION_POLICY,
     e.BudgetDenied: pb.MUTATION_KIND_AUTHORIZE,
     e.BudgetSet: pb.MUTATION_KIND_SET_BUDGET,
     e.GroupedBudgetSet: pb.MUTATION_KIND_SET_BUDGET,
     e.OperationBudgetSet: pb.MUTATION_KIND_SET_OPERATION_BUDGET,
+    e.OperationPolicySet: pb.MUTATION_KIND_SET_OPERATION_POLICY,
     e.BudgetRemoved: pb.MUTATION_KIND_REMOVE_BUDGET,
     e.SharingUpdated: pb.MUTATION_KIND_UPDATE_SHARING,
     e.CapSet: pb.MUTATION_KIND_SET_CAP,
     e.CapRemoved: pb.MUTATION_KIND_REMOVE_CAP,
     e.HoldReleased: pb.MUTATION_KIND_RELEASE,
     e.LeaseGranted: pb.MUTATION_KIND_ACQUIRE_LEASE,
+    e.OperationLeaseGranted: pb.MUTATION_KIND_ACQUIRE_LEASE,
     e.LeaseRenewed: pb.MUTATION_KIND_RENEW_LEASE,
     e.LeaseReturned: pb.MUTATION_KIND_GIVE_BACK_LEASE,
     e.LeaseRecalled: pb.MUTATION_KIND_RECALL_LEASE,
@@ -141,6 +144,8 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     e.ContractSigned: pb.MUTATION_KIND_SIGN_CONTRACT,
     e.ContractAmended: pb.MUTATION_KIND_AMEND_CONTRACT,
     e.ContractEnded: pb.MUTATION_KIND_END_CONTRACT,
+    e.RunwayAlertSet: pb.MUTATION_KIND_SET_RUNWAY_ALERT,
+    e.RunwayAlertRemoved: pb.MUTATION_KIND_REMOVE_RUNWAY_ALERT,
     e.TopUpRuleSet: pb.MUTATION_KIND_SET_TOP_UP_RULE,
     e.TopUpRuleRemoved: pb.MUTATION_KIND_REMOVE_TOP_UP_RULE,
     e.TopUpConfirmed: pb.MUTATION_KIND_CONFIRM_TOP_UP,
@@ -160,6 +165,7 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
 
 _OF_ACCOUNTS: Final = (
     e.DecisionPolicySet,
+    e.OperationPolicySet,
     e.MandateGranted,
     e.BuyingMandateGranted,
     e.MandateRevoked,
@@ -434,14 +440,16 @@ class JournalService(ProofCalls):
     async def get_routing(self, request: pb.GetRoutingRequest, call: Call) -> pb.GetRoutingResponse:
         """The shard map. Of ourselves we say "as you asked", unless there are others."""
         tenant = await self._edge.tenant(request.tenant)
-        shards = self._edge.ledger.shards
+        ledger = self._edge.ledger
+        shards = ledger.shards
+        await ledger.configurations.read(tenant)
         return pb.GetRoutingResponse(
             hash=PLACEMENT_HASH,
             shards=[
                 pb.ShardRoute(shard=shard, address=shards.address(shard))
                 for shard in range(len(shards.writers))
             ],
-            fail_modes=fail_modes_of(self._edge.ledger.configurations, tenant),
+            fail_modes=fail_modes_of(ledger.configurations, tenant),
         )
 
     async def trial_balance(

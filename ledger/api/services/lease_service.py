@@ -26,7 +26,7 @@ from ledger.api.rendering.render_lease import (
     render_lease,
 )
 from ledger.api.replies import Outcomes
-from ledger.api.requests import seated
+from ledger.api.requests import check_operation, seated
 from ledger.core.commands import (
     AcquireLease,
     LeasedUsage,
@@ -71,12 +71,15 @@ class LeaseService:
         check = Checked()
         check.ids(request_id=request.request_id, holder=request.holder)
         check.one_of("on_lapse", request.on_lapse, LAPSES)
+        check_operation(check, request)
         check.done()
         entry = await edge.account(tenant, request.account)
         edge.remember(entry)
         shape = seated(edge.shapes, shape, entry)
+        family = edge.ledger.family(entry)
+        operation, parent = request.operation, request.operation_parent
         command = AcquireLease(
-            edge.ledger.family(entry).request(request.request_id),
+            family.request(request.request_id),
             entry.number,
             shape,
             request.holder,
@@ -84,8 +87,9 @@ class LeaseService:
             request.minimum,
             request.term_us,
             LAPSES[request.on_lapse],
-            Names("", request.request_id),
+            Names("", request.request_id, operation, parent),
             call.trace,
+            family.operation(operation, parent),
         )
         ticket = await call.submit(edge.ledger, entry, command)
         answer = answer_of(ticket, {"account": request.account})

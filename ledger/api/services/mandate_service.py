@@ -37,7 +37,6 @@ from ledger.auth.refusals import AuthRefused
 from ledger.client.mandate_words import (
     DIGEST_SEPARATOR,
     SEPARATOR,
-    US_A_SECOND,
     Less,
     WordsInvalid,
     account_below,
@@ -52,7 +51,7 @@ from ledger.core.events import (
     PurchaseRequested,
     PurchaseTerms,
 )
-from ledger.core.limits import PAYMENT_WAIT_US
+from ledger.core.limits import PAYMENT_WAIT_US, SECOND_US
 from ledger.core.mandates.mandating import mandate_above, refuse_mandate
 from ledger.core.outcomes import Refusal
 from ledger.core.state import State
@@ -241,7 +240,7 @@ class MandateService:
             raise invalid([fault])
         ends = (request.expires_at_us or view.mandate.terms.expires_at, own)
         until = min([each for each in ends if each], default=0)
-        until -= until % US_A_SECOND
+        until -= until % SECOND_US
         if until < 0 or (request.expires_at_us and until <= edge.now_us(tenant)):
             message = "a token ends later than now, with a whole second"
             fault = Fault("NUMBER_OUT_OF_RANGE", "expires_at_us", str(until), message)

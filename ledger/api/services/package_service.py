@@ -30,7 +30,11 @@ from ledger.api.rendering.render_package import (
     render_term,
     subscription_of,
 )
-from ledger.api.rendering.render_packaged_budget import budgets_removed, render_budgets_set
+from ledger.api.rendering.render_packaged_budget import (
+    budgets_removed,
+    render_budgets_set,
+    render_operations_set,
+)
 from ledger.api.rendering.render_packaged_charge import render_charge_changes
 from ledger.core.commands import CancelSubscription, ChangePackage, Command, Names, Subscribe
 from ledger.core.events import (
@@ -147,6 +151,10 @@ class PackageService:
             if budget.asset:
                 is_money = budget.measure is PackagedMeasure.COST
                 named.append((f"budgets[{place}].asset", budget.asset, is_money))
+        if package.operations is not None and package.operations.budget.asset:
+            each_of = package.operations.budget
+            is_money = each_of.measure is PackagedMeasure.COST
+            named.append(("operations.budget.asset", each_of.asset, is_money))
         for place, charge in enumerate(package.charges):
             named.append((f"charges[{place}].asset", charge.asset, False))
         for place, rule in enumerate(package.rules):
@@ -379,6 +387,7 @@ class PackageService:
             budgets_set=render_budgets_set(edge.assets, events),
             budgets_removed=budgets_removed(events),
             charges=render_charge_changes(edge.assets, charges),
+            operations=render_operations_set(edge.assets, events),
         )
 
     async def preview_subscribers(

@@ -180,6 +180,7 @@ class ReportService:
             standing = await history.reach(tenant, shard, least, WAIT_S)
             if standing.entries < least:
                 raise behind(history, shard, standing, least, "min_position", min_position)
+        await self._edge.assets.read(tenant)
         return Earnings(history.pool)
 
     # -- messages --------------------------------------------------------------------------------

@@ -219,6 +219,7 @@ class StatementService:
             entries = reading.standing.entries
         found = [each for each in reversed(ended) if not before or each.statement < before]
         shown = found[:size]
+        await edge.assets.read(tenant)
         rendering = StatementRendering(edge.assets, entry.shard, {entry.number: entry.account_id})
         return pb.StatementServiceListResponse(
             statements=[rendering.summary(entry.number, each) for each in shown],
@@ -302,6 +303,7 @@ class StatementService:
         self, entry: Entry, statement: Statement, ended: Ended | None
     ) -> pb.Statement:
         names = await self._edge.names(accounts_of(statement))
+        await self._edge.assets.read(entry.tenant)
         names[entry.number] = entry.account_id
         return StatementRendering(self._edge.assets, entry.shard, names).statement(statement, ended)
 

@@ -37,9 +37,8 @@ from ledger.core.limits import (
     PERIOD_GRACE_MAX_US,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.periods import billing_period
+from ledger.core.periods import billing_period, refuse_zone
 from ledger.core.state import NEVER, Account, FixedCharge, Grant, State, inherited_zone
-from rating.zones import is_zone
 
 
 def decide_create(
@@ -238,13 +237,9 @@ def _invalid_policy(state: State, tenant: int, policy: AccountPolicy) -> Refusal
             str(policy.overdraft_grace),
             "a grace is from 0 to 2^63 - 1 us, or absent",
         )
-    if policy.zone and not is_zone(policy.zone):
-        return Refusal(
-            Reason.ZONE_UNKNOWN,
-            "policy.zone",
-            policy.zone,
-            "name a zone of the IANA time zone database, as Europe/Berlin, or none",
-        )
+    refusal = refuse_zone("policy.zone", policy.zone)
+    if refusal is not None:
+        return refusal
     if not 0 <= policy.billing_anchor <= ANCHOR_MAX_US:
         return Refusal(
             Reason.ANCHOR_INVALID,

@@ -4,7 +4,8 @@ The counts follow the entry as one of their own, `BudgetsCounted`: usage is of m
 which count alike, and where no budget applies, which is usual, it costs no byte and one look-up.
 Usage, captures, ratings from suspense and re-rates count what they charge; reversals take back what
 they give back, in the window of their event. A hold pends with its estimate in the window of its
-authorisation, where its captures count too. A budget counts from its own entry on: what was
+authorisation, where its captures count too; that of a call which is a part of its operation's
+counts where that one does, and pends in its stead. A budget counts from its own entry on: what was
 recorded before is neither counted nor taken back. One that counts each value of attributes by
 itself counts in the counter of the value, which an entry of its own opens first. Reads state,
 changes nothing.
@@ -17,14 +18,22 @@ from typing import Final
 
 from ledger.core.budgets.budget_values import OTHERS, Values
 from ledger.core.budgets.budgeting import (
+    counts_on,
     estimate_of,
-    is_promotional,
     net_of,
     quantity_of,
     taken_by,
 )
 from ledger.core.budgets.budgets import Budget
-from ledger.core.budgets.operations import counted_in, covering, is_idle, joining
+from ledger.core.budgets.counted_before import (
+    counts_by_hold,
+    given_back_of,
+    span_of,
+    units_of,
+)
+from ledger.core.budgets.operation_cover import covering, joining
+from ledger.core.budgets.operations import counted_in, is_idle
+from ledger.core.commands import Original
 from ledger.core.events import (
     AccountClosedOut,
     BudgetCrossed,
@@ -33,14 +42,16 @@ from ledger.core.events import (
     BudgetsCounted,
     BudgetValueOpened,
     Event,
-    GivenBack,
     HoldAuthorized,
     HoldDebited,
     HoldExpired,
+    HoldRefilled,
     HoldReleased,
     LeaseGranted,
     LeaseRenewed,
     OperationHeld,
+    OperationLeaseGranted,
+    OperationPartHeld,
     OperationReserved,
     OutcomeRejected,
     PlanDeclared,
@@ -48,6 +59,7 @@ from ledger.core.events import (
     Slice,
     SuspenseRated,
     UsageCaptured,
+    UsageLeased,
     UsageRecorded,
     UsageRerated,
     UsageReversed,
@@ -63,6 +75,7 @@ COUNTED: Final = (
     UsageReversed,
     UsageRerated,
     HoldAuthorized,
+    HoldRefilled,
     HoldReleased,
     HoldExpired,
     OutcomeRejected,
@@ -71,19 +84,27 @@ COUNTED: Final = (
 )
 """The events that move budgets, and whatever derives from them."""
 
+_SAYING: Final = (UsageRecorded, OperationHeld, SizedOperationHeld, OperationLeaseGranted)
+"""Those of them that say their operation."""
+
+
+def know_operation(state: State, event: Event, entry: int, out: list[Event]) -> None:
+    """Append what an entry that was just applied makes known of its operation, once: what it is
+    below, and the budget that a policy gives it."""
+    if isinstance(event, COUNTED):
+        account, operation = state.accounts[event.account], operation_of(state, event)
+        out.extend(joining(state, account, operation, entry, state.now))
+
 
 def count_budgets(
     state: State,
     event: Event,
     entry: int,
-    hold: int,
     out: list[Event],
-    counted_at: int = 0,
-    operation: bytes = b"",
+    original: Original | None = None,
 ) -> None:
-    """Append what an entry that was just applied counts, if any budget applies to it. `hold`: what
-    a reversal gives back had been captured of it, 0 = of none; `counted_at`: or when it counted,
-    where its own entry says so; `operation`: that of which usage is given back."""
+    """Append what an entry that was just applied counts, if any budget applies to it. `original`:
+    the usage that a reversal gives back."""
     account = state.accounts[event.account]
     family = state.families[account.root]
     if not family.budgets:
@@ -101,18 +122,19 @@ def count_budgets(
         _lease(state, account, event, entry, moves, opened)
     elif isinstance(event, OperationReserved):
         number = event.hold
-        _join(state, account, event.operation, entry, out)
         _reserved(state, account, event, entry, moves, opened)
+    elif isinstance(event, HoldRefilled):
+        _refilled(state, account, event, entry, out)
     elif isinstance(event, HoldAuthorized):
         number = event.hold
-        _join(state, account, operation_of(event), entry, out)
+        if isinstance(event, OperationPartHeld):
+            _taken_over(state, account, event, entry, out)
         _hold(state, account, event, entry, moves, opened)
     elif isinstance(event, UsageRecorded):
         number = event.hold if not event.late else 0
-        _join(state, account, event.operation, entry, out)
         _usage(state, account, event, number, entry, moves, opened)
     elif isinstance(event, UsageReversed | UsageRerated):
-        _correction(state, account, event, hold, counted_at, entry, moves, opened, operation)
+        _correction(state, account, event, original, entry, moves, opened)
     out.extend(opened)
     if moves:
         out.append(BudgetsCounted(account.number, entry, tuple(moves), number))
@@ -171,20 +193,11 @@ def _given_up(state: State, account: Account, entry: int, hold: int, out: list[E
 # -- what each kind counts -------------------------------------------------------------------------
 
 
-def _join(state: State, account: Account, operation: bytes, entry: int, out: list[Event]) -> None:
-    """What a call says of its operation, once."""
-    if operation:
-        family = state.families[account.root]
-        joined = joining(family, account, operation, entry, state.now)
-        if joined is not None:
-            out.append(joined)
-
-
-def operation_of(event: Event) -> bytes:
-    """The operation that an entry says it is part of, and that one's parent."""
-    if isinstance(event, UsageRecorded | OperationHeld | SizedOperationHeld):
+def operation_of(state: State, event: Event) -> bytes:
+    """The operation that an entry that was applied is part of, and that one's parent."""
+    if isinstance(event, _SAYING):
         return event.operation
-    return b""
+    return state.holds[event.hold].operation if isinstance(event, LeaseRenewed) else b""
 
 
 def _applying(
@@ -220,14 +233,17 @@ def _hold(
 ) -> None:
     """Its estimate pends in the window of its authorisation."""
     plan = state.declared[event.plan]
-    family = state.families[account.root]
-    covered = covering(family, account, operation_of(event), state.now)
+    covered = covering(state, account, operation_of(state, event), state.now)
     budgets = _applying(state, account, plan, covered=covered)
     if not budgets:
         return
     shape = state.catalog.shape(plan.product, plan.attributes, plan.quantity_names)
     bound = state.catalog.card((account.tenant, plan.rate_card)).declared(shape, plan)
     charge = sum([each for each in event.charges if each > 0])
+    whole: Hold | None = None
+    taken_over: tuple[int, ...] = ()
+    if isinstance(event, OperationPartHeld) and any(event.taken):
+        whole, taken_over = state.holds[event.of], event.taken
     for budget in budgets:
         terms = budget.terms
         amount = estimate_of(
@@ -235,9 +251,60 @@ def _hold(
             event.effective_at,
         )  # fmt: skip
         if amount > 0:
-            place = _place(state, budget, plan, event.effective_at, entry, opened)
+            at = event.effective_at  # that of a part, too, where nothing of its operation's pends
+            if whole is not None and whole.number in budget.held:
+                span, pending = budget.held[whole.number]
+                units = min(pending, taken_by(state, budget, whole, taken_over))
+                if amount <= units or counts_on(budget, span, state.now):
+                    span = _kept(state, budget, span)
+                    moves.append(BudgetMove(budget.number, *span, 0, amount))
+                    continue
+            place = _place(state, budget, plan, at, entry, opened)
             if place is not None:
                 moves.append(BudgetMove(*place, 0, amount))
+
+
+def _taken_over(
+    state: State, account: Account, event: OperationPartHeld, entry: int, out: list[Event]
+) -> None:
+    """What a call's hold has of its operation's pends there no more."""
+    if not any(event.taken):
+        return
+    family, whole = state.families[account.root], state.holds[event.of]
+    moves: list[BudgetMove] = []
+    for number in family.budgeted_holds.get(event.of, ()):
+        budget = family.budgets[number]
+        span, pending = budget.held[event.of]
+        units = min(pending, taken_by(state, budget, whole, event.taken))
+        if units:
+            moves.append(BudgetMove(number, *_kept(state, budget, span), 0, -units))
+    if moves:
+        out.append(BudgetsCounted(account.number, entry, tuple(moves), event.of))
+
+
+def _refilled(
+    state: State, account: Account, event: HoldRefilled, entry: int, out: list[Event]
+) -> None:
+    """What a call's hold leaves to its operation's pends by that one, where it has pended: in no
+    budget more than before."""
+    family, whole = state.families[account.root], state.holds[event.hold]
+    less: list[BudgetMove] = []
+    more: list[BudgetMove] = []
+    for number in family.budgeted_holds.get(event.part, ()):
+        budget = family.budgets[number]
+        span, pending = budget.held[event.part]
+        if budget.of is not None:  # that of a value: an operation's hold is of none
+            continue
+        if not budget.reserves(whole.asset) or budget.held.get(event.hold, (span,))[0] != span:
+            continue
+        units = min(pending, taken_by(state, budget, whole, event.units))
+        if units:
+            kept = _kept(state, budget, span)
+            less.append(BudgetMove(number, *kept, 0, -units))
+            more.append(BudgetMove(number, *kept, 0, units))
+    if less:
+        out.append(BudgetsCounted(account.number, entry, tuple(less), event.part))
+        out.append(BudgetsCounted(account.number, entry, tuple(more), event.hold))
 
 
 def _reserved(
@@ -252,8 +319,7 @@ def _reserved(
     they are of; each call counts everywhere else by itself."""
     plan = state.declared[event.plan]
     budgets = [budget for node in account.line() for budget in node.budgets]
-    family = state.families[account.root]
-    budgets.extend(covering(family, account, event.operation, state.now))
+    budgets.extend(covering(state, account, event.operation, state.now))
     for budget in budgets:
         if not budget.reserves(plan.asset):
             continue
@@ -276,7 +342,8 @@ def _lease(
     plan = state.declared[event.plan]
     family = state.families[account.root]
     pending_in = list(family.budgeted_holds.get(event.hold, ()))
-    for budget in _applying(state, account, plan):
+    covered = covering(state, account, operation_of(state, event), state.now)
+    for budget in _applying(state, account, plan, covered=covered):
         amount = _escrow(state, budget, event.slices, plan.asset)
         place = None
         if amount:
@@ -321,7 +388,7 @@ def _usage(
     pending_in = list(family.budgeted_holds.get(hold, ())) if hold else []
     stays = isinstance(event, UsageCaptured | HoldDebited)
     drawn = _operation_hold(state, account, hold)
-    covered = covering(family, account, event.operation, state.now)
+    covered = covering(state, account, event.operation, state.now)
     for budget in _applying(state, account, plan, covered=covered):
         posted = _posted(state, budget, event, plan)
         counter = _pends_in(family, budget, pending_in)
@@ -334,11 +401,15 @@ def _usage(
             elif stays:
                 pending = min(pending, max(0, posted))
             here = 0 if _is_of_another(plan, counter) else posted
+            if isinstance(event, HoldDebited) and posted > pending:
+                here = posted if counts_on(counter, counter.held[hold][0], state.now) else 0
             if here or pending:
                 moves.append(BudgetMove(counter.number, *span, here, -pending))
             posted -= here
         if posted:
-            at = _instant(state, account, budget, hold, event.effective_at)
+            at = event.effective_at
+            if not isinstance(event, HoldDebited):  # it was asked whether it fits in that of now
+                at = _instant(state, account, budget, hold, at)
             place = _place(state, budget, plan, at, entry, opened)
             if place is not None:
                 moves.append(BudgetMove(*place, posted))
@@ -400,15 +471,25 @@ def _correction(
     state: State,
     account: Account,
     event: UsageReversed | UsageRerated,
-    hold: int,
-    counted_at: int,
+    original: Original | None,
     entry: int,
     moves: list[BudgetMove],
     opened: list[BudgetValueOpened],
-    operation: bytes,
 ) -> None:
-    """What is given back lowers the window of its event; a re-rate counts as it is posted."""
+    """What is given back lowers the window in which its event counted; a re-rate counts as it is
+    posted."""
     plan = state.declared[event.plan]
+    usage = original.event if original is not None else None
+    hold, counted_at, operation = 0, 0, b""
+    counted: tuple[BudgetMove, ...] = ()
+    if original is not None and isinstance(usage, UsageRecorded):
+        operation = usage.operation
+        if isinstance(usage, UsageLeased):
+            counted_at = usage.counted_at
+        elif counts_by_hold(usage):
+            hold = usage.hold
+            if isinstance(event, UsageReversed) and event.original == original.locator:
+                counted = original.counted
     line, covered = account.line(), []
     if isinstance(event, UsageReversed):
         line = state.line_at(account, event.original)
@@ -422,9 +503,9 @@ def _correction(
         if isinstance(event, UsageReversed):
             if event.original < budget.created_by:  # it was not counted
                 continue
-            posted = -_given_back(state, budget, event, plan)
+            posted = -given_back_of(state, budget, event, plan)
         elif plan.asset == budget.terms.asset:
-            posted = _units(state, budget, event.given_back, event)
+            posted = units_of(state, budget, event.given_back, event)
         else:
             posted = 0
         if not posted:
@@ -441,42 +522,11 @@ def _correction(
         else:  # a re-rate gives back of usage of all values: it lowers none
             place = None
         if place is not None:
+            span = span_of(counted, place[0])
+            if span is not None:
+                counter = state.families[account.root].budgets[place[0]]
+                place = (counter.number, *_kept(state, counter, span))
             moves.append(BudgetMove(*place, posted))
-
-
-def _given_back(state: State, budget: Budget, event: UsageReversed, plan: PlanDeclared) -> int:
-    terms = budget.terms
-    measure = terms.measure
-    if measure == BudgetMeasure.COST:
-        cost = event.cost
-        if cost is None or state.declared[cost.plan].asset != terms.asset:
-            return 0
-        return cost.total
-    if measure == BudgetMeasure.REQUESTS:
-        return event.whole if event.key else 0
-    if measure == BudgetMeasure.QUANTITY:
-        if not event.key:  # of a part that was rated later: the whole is said by the one with a key
-            return 0
-        return quantity_of(terms.quantity, plan.quantity_names, event.quantities)
-    if plan.asset != terms.asset:
-        return 0
-    return -_units(state, budget, event.given_back, None)
-
-
-def _units(
-    state: State, budget: Budget, given_back: Sequence[GivenBack], drawn: UsageRerated | None
-) -> int:
-    """Units drawn less those given back, by the measure of a charge."""
-    measure = budget.terms.measure
-    if measure == BudgetMeasure.NET_CHARGE:
-        units = net_of(state, drawn.slices) if drawn is not None else 0
-        return units - sum(
-            [each.amount for each in given_back if not is_promotional(state, each.drawn)]
-        )
-    if measure == BudgetMeasure.CHARGE:
-        units = sum([piece.amount for piece in drawn.slices]) if drawn is not None else 0
-        return units - sum([each.amount for each in given_back])
-    return 0
 
 
 # -- where it counts -------------------------------------------------------------------------------
@@ -528,8 +578,14 @@ def _instant(state: State, account: Account, budget: Budget, hold: int, at: int)
         found = state.holds.get(hold) or state.settled_hold(account, hold)
         if found is not None and found.drawn is not None and not budget.reserves(found.asset):
             return at  # it never pended there: each call counts by itself
-        if found is not None and found.authorized_at >= budget.created_at:
-            return found.authorized_at
+        if found is None:
+            return at
+        counted_at = found.authorized_at
+        if found.counted_at != counted_at and budget.reserves(found.asset):
+            counted_at = found.counted_at
+        for each in (counted_at, found.authorized_at):
+            if each >= budget.created_at:
+                return each
     return at
 
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from ledger.core.admission import known_account, open_account
 from ledger.core.budgets.budget_faults import OF_AN_ASSET, terms_fault, values_fault
 from ledger.core.budgets.budgets import Budget
-from ledger.core.budgets.operations import covering
+from ledger.core.budgets.operation_cover import covering
 from ledger.core.catalog import Bound
 from ledger.core.commands import RemoveBudget, SetBudget
 from ledger.core.events import (
@@ -27,13 +27,14 @@ from ledger.core.events import (
     GrantKind,
     GroupedBudgetSet,
     Slice,
+    WindowKind,
 )
 from ledger.core.limits import BUDGETS_A_LINE_MAX, INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.pricing.costs import cost_of
 from ledger.core.shapes import Shape
 from ledger.core.state import Account, Hold, State
-from ledger.core.windows import Counter, showing
+from ledger.core.windows import Counter, Span, showing
 
 _CHANGEABLE: Final = ("limit", "hard", "thresholds")
 
@@ -301,7 +302,7 @@ def first_exceeded(
                 state, account, terms, bound, shape, quantities, charge, slices, now
             )
             if drawn is not None:
-                amount -= _pending_of(state, budget, drawn, amount)
+                amount -= pending_of(state, budget, drawn, amount, now)
             if amount <= 0:
                 continue
             if budget.values is not None:
@@ -312,20 +313,20 @@ def first_exceeded(
             posted, pending = budget.counter.within(terms.window, now)
             left = terms.limit - posted - pending
             if drawn is not None:
-                left = min(left, _left_then(budget, drawn.hold, now))
+                left = min(left, left_then(budget, drawn.hold, now))
             if amount > left:
                 _, resets_at = showing(
                     terms.window, budget.counter, now, node.anchors, node.calendar
                 )
                 return Exceeded(budget, max(0, left), resets_at)
         node = node.parent
-    for budget in covering(state.families[account.root], account, operation, now):
+    for budget in covering(state, account, operation, now):
         terms = budget.terms
         if not terms.hard or not budget.applies(bound.use):
             continue
         amount = estimate_of(state, account, terms, bound, shape, quantities, charge, slices, now)
         if drawn is not None:
-            amount -= _pending_of(state, budget, drawn, amount)
+            amount -= pending_of(state, budget, drawn, amount, now)
         left = terms.limit - sum(budget.counter.within(terms.window, now))
         if amount > 0 and amount > left:
             return Exceeded(budget, max(0, left), 0)
@@ -347,15 +348,28 @@ def taken_by(state: State, budget: Budget, hold: Hold, taken: tuple[int, ...]) -
     return sum([units for piece, units in pieces if not is_promotional(state, piece.book)])
 
 
-def _pending_of(state: State, budget: Budget, drawn: Drawn, amount: int) -> int:
+def pending_of(state: State, budget: Budget, drawn: Drawn, amount: int, now: int) -> int:
     """The part of an amount that pends in the budget already, by the hold that it is drawn of."""
     pends = budget.held.get(drawn.hold.number)
     if pends is None:
         return 0
-    return min(pends[1], amount, taken_by(state, budget, drawn.hold, drawn.taken))
+    units = min(pends[1], taken_by(state, budget, drawn.hold, drawn.taken))
+    if amount > units and not counts_on(budget, pends[0], now):
+        return 0
+    return min(units, amount)
 
 
-def _left_then(budget: Budget, hold: Hold, now: int) -> int:
+def counts_on(budget: Budget, span: Span, now: int) -> bool:
+    """Whether the window in which a hold of an operation pends is kept, so that what its calls draw
+    beyond it counts and is refused there. Else it would count in no window: such a call counts as
+    a whole in the present one, and has to fit there (rule H5)."""
+    window = budget.terms.window
+    if window.kind == WindowKind.SLIDING:
+        return span[1] > now - window.length
+    return span[1] > now or any(cell.since == span[0] < span[1] for cell in budget.counter.cells)
+
+
+def left_then(budget: Budget, hold: Hold, now: int) -> int:
     """What is left of the window in which a hold pends: what is drawn of it counts there, also
     where that is over by now and still kept."""
     pends = budget.held.get(hold.number)
@@ -377,7 +391,7 @@ def first_not_reserving(
     """The first hard budget that does not allow a hold of so many units for an operation with all
     its calls; None = all do. Those that count something else are asked for each call."""
     budgets = [budget for node in account.line() for budget in node.budgets]
-    budgets.extend(covering(state.families[account.root], account, operation, now))
+    budgets.extend(covering(state, account, operation, now))
     for budget in budgets:
         terms = budget.terms
         if not terms.hard or not budget.reserves(asset):

@@ -9,12 +9,17 @@ from __future__ import annotations
 from ledger.core.admission import open_account
 from ledger.core.budgets.budgeting import fixed_field, invalid_budget
 from ledger.core.budgets.budgets import Budget
-from ledger.core.budgets.operations import is_full, is_idle
+from ledger.core.budgets.operations import idle_ones, is_idle, no_room, own_budget
 from ledger.core.commands import SetOperationBudget
-from ledger.core.events import Event, OperationBudgetEnded, OperationBudgetSet, WindowKind
+from ledger.core.events import (
+    BudgetTerms,
+    Event,
+    OperationBudgetEnded,
+    OperationBudgetSet,
+    WindowKind,
+)
 from ledger.core.family import Family
 from ledger.core.limits import (
-    OPERATION_BUDGETS_ENDED_MAX,
     OPERATION_BUDGETS_MAX,
     OPERATION_IDLE_DEFAULT_US,
     OPERATION_IDLE_MAX_US,
@@ -49,9 +54,9 @@ def decide_set_operation_budget(
     refusal = _invalid(state, account, command) or _not_changed(account, budget, command)
     if refusal is not None:
         return refusal
-    ended = _ended(family, command.operation, now)
+    ended = idle_ones(family, command.operation, now)
     if budget is None:
-        refusal = _no_room(family, len(ended), known is not None)
+        refusal = no_room_for(family, len(ended), known is not None)
         if refusal is not None:
             return refusal
     for each in ended:
@@ -71,19 +76,17 @@ def decide_set_operation_budget(
     return made
 
 
-def own_budget(family: Family, operation: bytes) -> Budget | None:
-    """The budget that an operation has itself."""
-    budget = family.operations.get(operation)
-    return budget if budget is not None and _root_of(budget) == operation else None
-
-
 def _root_of(budget: Budget) -> bytes:
     assert budget.operation is not None
     return budget.operation.root
 
 
 def _invalid(state: State, account: Account, command: SetOperationBudget) -> Refusal | None:
-    terms = command.terms
+    return terms_invalid(state, account, command.terms, command.idle)
+
+
+def terms_invalid(state: State, account: Account, terms: BudgetTerms, idle: int) -> Refusal | None:
+    """Why no operation may have such a budget, if none may."""
     if terms.window.kind != WindowKind.LIFETIME:
         return Refusal(
             Reason.BUDGET_INVALID,
@@ -91,11 +94,11 @@ def _invalid(state: State, account: Account, command: SetOperationBudget) -> Ref
             terms.window.kind.name,
             "the budget of an operation has one window, its lifetime; leave the window out",
         )
-    if not 0 <= command.idle <= OPERATION_IDLE_MAX_US:
+    if not 0 <= idle <= OPERATION_IDLE_MAX_US:
         return Refusal(
             Reason.BUDGET_INVALID,
             "idle_us",
-            str(command.idle),
+            str(idle),
             f"a budget stands idle for up to {OPERATION_IDLE_MAX_US} us; 0 = a day",
         )
     return invalid_budget(state, account, terms, None)
@@ -120,30 +123,10 @@ def _not_changed(
     )
 
 
-def _ended(family: Family, operation: bytes, now: int) -> list[Budget]:
-    """Budgets that stand idle: some of the longest idle ones, all where there is no room, and that
-    of the operation itself."""
-    full = len(family.operation_budgets) >= OPERATION_BUDGETS_MAX or is_full(family)
-    found: list[Budget] = []
-    for place, budget in enumerate(family.operation_budgets.values()):
-        if place >= OPERATION_BUDGETS_ENDED_MAX and not full:
-            break
-        if is_idle(budget, now):
-            found.append(budget)
-            if len(found) == OPERATION_BUDGETS_ENDED_MAX:
-                break
-    own = own_budget(family, operation)
-    if own is not None and is_idle(own, now) and own not in found:
-        found.append(own)
-    return found
-
-
-def _no_room(family: Family, ended: int, known: bool) -> Refusal | None:
-    if len(family.operation_budgets) - ended >= OPERATION_BUDGETS_MAX:
-        most = OPERATION_BUDGETS_MAX
-    elif is_full(family) and not ended and not known:
-        most = OPERATIONS_KNOWN_MAX
-    else:
+def no_room_for(family: Family, ended: int, known: bool) -> Refusal | None:
+    """Why an operation may not have a budget, too."""
+    most = no_room(family, ended, known)
+    if not most:
         return None
     return Refusal(
         Reason.OPERATIONS_LIMIT,

@@ -8,30 +8,47 @@ of its budget. Numbers of operations are limited, and a budget that stands idle 
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
+from heapq import nsmallest
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from ledger.core.events.operations import OperationJoined
 from ledger.core.identity import KEY_BYTES
-from ledger.core.limits import OPERATIONS_KNOWN_MAX
+from ledger.core.limits import (
+    OPERATION_BUDGETS_ENDED_MAX,
+    OPERATION_BUDGETS_MAX,
+    OPERATIONS_KNOWN_MAX,
+)
 
 if TYPE_CHECKING:
     from ledger.core.account import Account
     from ledger.core.budgets.budgets import Budget
+    from ledger.core.budgets.operation_terms import OperationPolicy, PackageOperationPolicy
     from ledger.core.family import Family
+
+
+def giving(
+    own: OperationPolicy | None, packaged: PackageOperationPolicy | None
+) -> OperationPolicy | None:
+    """What an account gives: its own counts, else that of its package; None = it goes by that of
+    the account above it."""
+    return own if own is not None and own.terms is not None else packaged
 
 
 class Operation:
     """What the budget of an operation covers, and since when it stands idle."""
 
-    __slots__ = ("above", "below", "idle", "root", "seen_at")
+    __slots__ = ("above", "below", "ends_at", "idle", "policy", "root", "seen_at")
 
     def __init__(self, root: bytes, idle: int, seen_at: int) -> None:
         self.root = root
         self.idle = idle
         self.seen_at = seen_at
+        self.ends_at = 0  # by which its family orders it; 0 = not, for a hold pends
         # Operations that have joined -> the locator from which on it covers them.
         self.below: dict[bytes, int] = {}
         self.above: Budget | None = None  # the budget that covers it, too
+        self.policy = 0  # version of the policy that gave it; 0 = it was set by hand
 
 
 def is_idle(budget: Budget, now: int) -> bool:
@@ -41,19 +58,27 @@ def is_idle(budget: Budget, now: int) -> bool:
     return not budget.held and operation.seen_at + operation.idle <= now
 
 
-def covering(family: Family, account: Account, operation: bytes, now: int) -> list[Budget]:
-    """The budgets that cover a call of an operation: its own, then those above it, once it has
-    joined what it says is its parent's. `operation`: its digest, and behind it that of its parent,
-    as an entry has it."""
-    if not operation or not family.operations:
-        return []
-    own = _own(family, operation[:KEY_BYTES])
-    above = _to_join(family, account, operation, now) or _above(family, operation[:KEY_BYTES])
-    found = [] if own is None else [own]
-    if above is not None:
-        found.extend(line_of(above))
-    line = account.line()
-    return [each for each in found if each.account in line and not is_idle(each, now)]
+def order_end(family: Family, budget: Budget) -> None:
+    """Keep the order in which the budgets of operations end, after something changed when one
+    does."""
+    forget_end(family, budget)
+    operation = budget.operation
+    assert operation is not None
+    if not budget.held:
+        operation.ends_at = operation.seen_at + operation.idle
+        insort(family.operation_ends, (operation.ends_at, budget.number))
+
+
+def forget_end(family: Family, budget: Budget) -> None:
+    """Take one out of that order."""
+    operation = budget.operation
+    assert operation is not None
+    if operation.ends_at:
+        ends, place = family.operation_ends, (operation.ends_at, budget.number)
+        at = bisect_left(ends, place)
+        assert ends[at] == place, f"budget {budget.number} is not where it ends"
+        del ends[at]
+        operation.ends_at = 0
 
 
 def counted_in(family: Family, operation: bytes, original: int) -> list[Budget]:
@@ -74,43 +99,28 @@ def counted_in(family: Family, operation: bytes, original: int) -> list[Budget]:
     return found
 
 
-def joining(
-    family: Family, account: Account, operation: bytes, entry: int, now: int
-) -> OperationJoined | None:
-    """What a call says of an operation that its parent's budget is to cover from the entry at
-    `entry` on; None = it says nothing new, or no more may be known."""
-    budget = _to_join(family, account, operation, now)
-    if budget is None or is_full(family):
-        return None
-    return OperationJoined(account.number, budget.number, operation[:KEY_BYTES], entry)
-
-
-def joins_no_more(family: Family, account: Account, operation: bytes, now: int) -> bool:
-    """Whether the operation of a call would have to be known to be covered, and may not be."""
-    return is_full(family) and _to_join(family, account, operation, now) is not None
-
-
-def _to_join(family: Family, account: Account, operation: bytes, now: int) -> Budget | None:
+def to_join(family: Family, account: Account, operation: bytes, now: int) -> Budget | None:
     """The nearest budget of its parent that goes on and is for the account, where the operation
-    stands below none that goes on, nor would be below itself."""
+    stands below none that goes on, nor would be below itself by one of its own that does."""
     known = family.operations
     if len(operation) <= KEY_BYTES or not known:
         return None
     digest = operation[:KEY_BYTES]
-    above = _above(family, digest)
+    above = above_of(family, digest)
     if above is not None and not all(is_idle(each, now) for each in line_of(above)):
         return None
     named = known.get(operation[KEY_BYTES:])
     if named is None:
         return None
-    own, line = _own(family, digest), account.line()
+    own, line = own_budget(family, digest), account.line()
     for budget in line_of(named):
         if budget.account in line and not is_idle(budget, now):
-            return None if own is not None and own in line_of(budget) else budget
+            goes_on = own is not None and not is_idle(own, now)
+            return None if goes_on and own in line_of(budget) else budget
     return None
 
 
-def _own(family: Family, digest: bytes) -> Budget | None:
+def own_budget(family: Family, digest: bytes) -> Budget | None:
     """The budget that an operation has itself."""
     budget = family.operations.get(digest)
     if budget is None or budget.operation is None or budget.operation.root != digest:
@@ -118,7 +128,7 @@ def _own(family: Family, digest: bytes) -> Budget | None:
     return budget
 
 
-def _above(family: Family, digest: bytes) -> Budget | None:
+def above_of(family: Family, digest: bytes) -> Budget | None:
     """The budget that an operation has joined."""
     budget = family.operations.get(digest)
     if budget is None or budget.operation is None:
@@ -137,6 +147,47 @@ def line_of(budget: Budget) -> list[Budget]:
         line.append(operation.above)
 
 
+def knows_no_more(family: Family, digest: bytes) -> bool:
+    """Whether an operation is not known, and may not be."""
+    return is_full(family) and digest not in family.operations
+
+
 def is_full(family: Family) -> bool:
     """Whether as many operations of the family are known as may be."""
     return len(family.operations) >= OPERATIONS_KNOWN_MAX
+
+
+def idle_ones(family: Family, operation: bytes, now: int) -> list[Budget]:
+    """Budgets that stand idle, to be ended: some of the longest idle ones, all where there is no
+    room, and that of the operation itself."""
+    if len(family.operation_budgets) >= OPERATION_BUDGETS_MAX or is_full(family):
+        found = _longest_idle(family, now)
+    else:
+        first = islice(family.operation_budgets.values(), OPERATION_BUDGETS_ENDED_MAX)
+        found = [budget for budget in first if is_idle(budget, now)]
+    own = own_budget(family, operation)
+    if own is not None and is_idle(own, now) and own not in found:
+        found.append(own)
+    return found
+
+
+def _longest_idle(family: Family, now: int) -> list[Budget]:
+    """The first of all that stand idle, by when each was last seen. No others are looked at: each
+    call of an operation without a budget asks it, also where the idle time is long."""
+    ends = family.operation_ends
+    over = ends[: bisect_left(ends, (now + 1, 0))]
+    idle = [family.operation_budgets[number] for _, number in over]
+    return nsmallest(OPERATION_BUDGETS_ENDED_MAX, idle, key=_seen)
+
+
+def _seen(budget: Budget) -> tuple[int, int]:
+    assert budget.operation is not None
+    return budget.operation.seen_at, budget.number
+
+
+def no_room(family: Family, ended: int, known: bool) -> int:
+    """How many may be, where no operation more may have a budget once so many have ended; 0 = one
+    may."""
+    if len(family.operation_budgets) - ended >= OPERATION_BUDGETS_MAX:
+        return OPERATION_BUDGETS_MAX
+    return OPERATIONS_KNOWN_MAX if is_full(family) and not ended and not known else 0

@@ -13,12 +13,23 @@ from collections.abc import Sequence
 from typing import Final
 
 from ledger.core.budgets.budgets import Budget
-from ledger.core.budgets.lanes import EACH, NUMBER, PLACE, RUN, USED, Lane, Layout
+from ledger.core.budgets.lanes import (
+    EACH,
+    PLACE,
+    RUN,
+    USED,
+    Drawn,
+    Kind,
+    Lane,
+    Layout,
+    layout_of,
+)
 from ledger.core.catalog import Bound
 from ledger.core.events import BudgetMeasure, BudgetsTallied, GrantKind, WindowKind
+from ledger.core.funding.caps import Cap
 from ledger.core.limits import INT64_MAX
 from ledger.core.shapes import Shape
-from ledger.core.state import Account, Grant
+from ledger.core.state import Account, Family, Grant, State
 from ledger.core.windows import Cell, Span
 
 _CHARGE: Final = int(BudgetMeasure.CHARGE)
@@ -67,14 +78,13 @@ class Tally:
         self.posted.append(0)
         return len(self.posted) - 1
 
-    def begin_lane(self, lane: Lane, amounts: list[int]) -> int:
+    def begin_lane(self, layout: Layout, row: int, amounts: list[int]) -> int:
         """The same of all budgets of a lane, which have counted these."""
-        layout = lane.layout
         if layout is not self.layout:
             self.layout = layout
             self.places = [self.window(*window) for window in layout.windows]
         place = len(self.posted)
-        self.budgets.extend(lane.kept[NUMBER::EACH])
+        self.budgets.extend(layout.kept[row + layout.numbers : row + layout.size])
         self.counted_in.extend(self.places)
         self.posted.extend(amounts)
         return place
@@ -117,7 +127,7 @@ class Tallies:
         self.plain: dict[Account, None] = {}  # whose budgets it has counted one by one
         # Of the event that is looked at: what counts where.
         self.found: list[tuple[Budget, Cell, int]] = []
-        self.lanes: list[Lane] = []
+        self.lanes: list[Account] = []  # those whose lanes it counts in
         self.amounts: list[int] = []
 
     def count(
@@ -144,31 +154,32 @@ class Tallies:
         amounts.clear()
         node: Account | None = account
         while node is not None:
-            budgets: Sequence[Budget] = node.budgets
-            lane = node.lane
-            if lane is not None:
-                layout = lane.layout
-                if layout.since <= at < layout.end and now < layout.end:
-                    kept, place = lane.kept, USED
-                    for measure, asset, quantity in layout.measures:
-                        if measure == _REQUESTS:
-                            amount = 1
-                        elif measure == _QUANTITY:
-                            names = shape.quantity_names
-                            amount = quantities[names.index(quantity)] if quantity in names else 0
-                        elif measure == _NET_CHARGE and grant.kind == _PROMOTIONAL:
-                            amount = 0
-                        else:
-                            amount = total if asset == bound.asset else 0
-                        if amount and kept[place] + amount >= kept[place + 1]:
-                            return False
-                        amounts.append(amount)
-                        place += EACH
-                    lanes.append(lane)
-                    budgets = [budgets[each] for each in lane.rest] if lane.rest else _NO_BUDGETS
-                else:
-                    lane.finish()
-                    node.lane = None
+            layout = node.layout
+            if layout is None:
+                budgets: Sequence[Budget] = node.budgets
+            elif layout.since <= at < layout.end and now < layout.end:
+                kept, place = layout.kept, node.row + USED
+                for measure, asset, quantity in layout.measures:
+                    if measure == _REQUESTS:
+                        amount = 1
+                    elif measure == _QUANTITY:
+                        names = shape.quantity_names
+                        amount = quantities[names.index(quantity)] if quantity in names else 0
+                    elif measure == _NET_CHARGE and grant.kind == _PROMOTIONAL:
+                        amount = 0
+                    else:
+                        amount = total if asset == bound.asset else 0
+                    if amount and kept[place] + amount >= kept[place + 1]:
+                        return False
+                    amounts.append(amount)
+                    place += EACH
+                lanes.append(node)
+                budgets = _NO_BUDGETS
+                if layout.rest:
+                    budgets = [node.budgets[each] for each in layout.rest]
+            else:
+                node.end_lane()
+                budgets = node.budgets
             for budget in budgets:
                 if not budget.for_all and not budget.applies(bound.use):
                     continue
@@ -222,19 +233,21 @@ class Tallies:
     def _post(self, tally: Tally) -> None:
         """What the event counts in lanes."""
         run, amounts, start = self.run, self.amounts, 0
-        for lane in self.lanes:
-            kept, size = lane.kept, len(lane.layout.measures)
+        for account in self.lanes:
+            layout, row = account.layout, account.row
+            assert layout is not None
+            kept, size = layout.kept, len(layout.measures)
             of_lane = amounts[start : start + size] if len(amounts) > size else amounts
             start += size
-            place = USED
+            place = row + USED
             for amount in of_lane:
                 kept[place] += amount
                 place += EACH
-            if kept[RUN] != run:
-                kept[RUN] = run
-                kept[PLACE] = tally.begin_lane(lane, of_lane)
+            if kept[row + RUN] != run:
+                kept[row + RUN] = run
+                kept[row + PLACE] = tally.begin_lane(layout, row, of_lane)
             else:
-                place, posted = kept[PLACE], tally.posted
+                place, posted = kept[row + PLACE], tally.posted
                 for amount in of_lane:
                     posted[place] += amount
                     place += 1
@@ -263,12 +276,13 @@ class Tallies:
         entries = [tally.entry() for tally in self.families.values()]
         return [each for each in entries if each is not None]
 
-    def lay(self, now: int) -> None:
+    def lay(self, state: State) -> None:
         """Lay in lanes what the run, which is over, has counted one by one."""
+        now = state.now
         for account in self.plain:
-            budgets, lane = account.budgets, account.lane
-            if lane is None or any(is_plain(budgets[each], now) for each in lane.rest):
-                lay(account, now)
+            budgets, layout = account.budgets, account.layout
+            if layout is None or any(is_plain(budgets[each], now) for each in layout.rest):
+                lay(account, state.families[account.root], now)
 
 
 def is_plain(budget: Budget, now: int) -> bool:
@@ -286,25 +300,55 @@ def is_plain(budget: Budget, now: int) -> bool:
     )
 
 
-def lay(account: Account, now: int) -> None:
-    """Lay the budgets of an account that are plain in a lane."""
-    if account.lane is not None:
-        account.lane.finish()
-        account.lane = None
-    budgets = account.budgets
+def cap_is_plain(cap: Cap, now: int) -> bool:
+    """Whether a cap may stand in a lane: it counts in the one window that is open now, below a
+    ceiling that is a number of units, and sets nothing aside."""
+    terms = cap.terms
+    if not cap.windowed or terms.window.kind == _SLIDING or terms.denominator or terms.reserved:
+        return False
+    cell = cap.cell(now)
+    return cell is not None and 0 <= cell.posted <= INT64_MAX
+
+
+def lay(account: Account, family: Family, now: int) -> None:
+    """Lay the budgets of an account that are plain in a lane, and its caps if all are."""
+    account.end_lane()
+    budgets, caps = account.budgets, account.caps
     plain = [place for place, budget in enumerate(budgets) if is_plain(budget, now)]
     if not plain:
         return
     laid = [budgets[place] for place in plain]
-    account.lane = Lane(
-        [(budget.measure, budget.asset, budget.terms.quantity) for budget in laid],
-        [budget.met for budget in laid if budget.met is not None],
-        [min(budget.alarm, INT64_MAX) for budget in laid],
-        [budget.number for budget in laid],
+    cells = [budget.met for budget in laid if budget.met is not None]
+    alarms = [min(budget.alarm, INT64_MAX) for budget in laid]
+    drawn: tuple[Drawn, ...] | None = None
+    if all(cap_is_plain(cap, now) for cap in caps):
+        drawn = tuple([_drawn(cap) for cap in caps])
+        met = [cap.met for cap in caps if cap.met is not None]
+        cells += met
+        alarms += [_most(cap, cell) for cap, cell in zip(caps, met, strict=True)]
+    kind = Kind(
+        tuple([(budget.measure, budget.asset, budget.terms.quantity) for budget in laid]),
         tuple([place for place in range(len(budgets)) if place not in plain]),
+        drawn,
+        tuple([(cell.since, cell.end) for cell in cells]),
     )
+    layout = layout_of(family.layouts, kind)
+    lane = Lane(account, layout, cells, alarms, [budget.number for budget in laid])
     for place, budget in enumerate(laid):
-        budget.lane, budget.laid = account.lane, place
+        budget.lane, budget.laid = lane, place
+    for place, cap in enumerate(caps if drawn is not None else (), len(laid)):
+        cap.lane, cap.laid = lane, place
+
+
+def _drawn(cap: Cap) -> Drawn:
+    """What a cap counts draws of."""
+    return cap.grant.number if cap.grant is not None else 0, cap.owner.number, cap.asset
+
+
+def _most(cap: Cap, cell: Cell) -> int:
+    """Units that may be drawn in its window beside those that are held."""
+    limit = cap.terms.limit
+    return INT64_MAX if limit < 0 else min(INT64_MAX, max(-1, limit - cell.pending))
 
 
 def open_cell(budget: Budget, at: int, now: int) -> Cell | None:

@@ -15,7 +15,7 @@ from ledger.core.limits import (
     RAMP_STEPS_MAX,
 )
 from ledger.core.outcomes import Reason, Refusal
-from rating.zones import is_zone
+from ledger.core.periods import refuse_anchor, refuse_zone
 
 
 def invalid_alone(terms: ChargeTerms) -> Refusal | None:
@@ -58,21 +58,7 @@ def _invalid_period(terms: ChargeTerms) -> Refusal | None:
             f"a period is from 1 to {PERIOD_UNITS_MAX} weeks, months, quarters or years; 0 = it is "
             "charged once",
         )
-    if not 0 <= terms.anchor <= ANCHOR_MAX_US:
-        return Refusal(
-            Reason.ANCHOR_INVALID,
-            "terms.anchor_us",
-            str(terms.anchor),
-            f"an anchor is an instant up to {ANCHOR_MAX_US}; 0 = the start",
-        )
-    if terms.zone and not is_zone(terms.zone):
-        return Refusal(
-            Reason.ZONE_UNKNOWN,
-            "terms.zone",
-            terms.zone,
-            "name a zone of the IANA time zone database, as Europe/Berlin, or none",
-        )
-    return None
+    return refuse_anchor("terms.anchor_us", terms.anchor) or refuse_zone("terms.zone", terms.zone)
 
 
 def _invalid_trial(terms: ChargeTerms) -> Refusal | None:

@@ -215,7 +215,8 @@ def change_quantity(
     made so many changes of the charge `before`."""
     amount, weighed, weighed_to = 0, "", 0
     if timing == Timing.NOW and charge.runs(state.now):
-        weighed, weighed_to, amount = _weighed_anew(state, charge, charge.terms, quantity, out)
+        weighed, weighed_to, amount = _weighed_anew(state, charge, charge.terms, quantity)
+        _fee_of_more(state, charge, charge.terms, quantity, amount, out)
     changed = ChargeChanged(
         command.key if command is not None else b"",
         charge.account.number,
@@ -235,10 +236,10 @@ def change_quantity(
 
 
 def _weighed_anew(
-    state: State, charge: FixedCharge, terms: ChargeTerms, quantity: int, out: list[Event]
+    state: State, charge: FixedCharge, terms: ChargeTerms, quantity: int
 ) -> tuple[str, int, int]:
     """What the running period weighs up to where other terms or another quantity count, that
-    instant, and the fee of what it costs more or less by them, which is appended."""
+    instant, and what it costs more or less by them."""
     so_far, weighed_to = charge.weighed, 0
     if terms.prorate_changes:
         weighed_to = state.now
@@ -251,19 +252,34 @@ def _weighed_anew(
     if terms.billing == ChargeBilling.ADVANCE:
         until = charge.charged_to
         total = so_far + weight(terms, charge.begun, quantity, weighed_to, until)
-        amount = _recharge(state, charge, terms, total, until, quantity, out)
+        amount = _more(charge, terms, total, until)
     return str(so_far), weighed_to, amount
+
+
+def _fee_of_more(
+    state: State,
+    charge: FixedCharge,
+    terms: ChargeTerms,
+    quantity: int,
+    amount: int,
+    out: list[Event],
+) -> None:
+    """Append the fee of what the running period costs more or less from now on."""
+    if amount:
+        fee(
+            state, charge, terms, charge.begun, state.now, charge.period_end, quantity,
+            charge.charged + amount, amount, state.now, out, settled=False,
+        )  # fmt: skip
 
 
 def reprice(
     state: State, charge: FixedCharge, terms: ChargeTerms, quantity: int, out: list[Event]
 ) -> None:
-    """Append that so many are charged otherwise from now on, and behind it the fee of what the
-    running period costs more or less by that."""
-    fees: list[Event] = []
+    """Append that so many are charged otherwise from now on; the fee of what the running period
+    costs more or less by that follows as that is applied."""
     weighed, weighed_to, amount = "", 0, 0
     if charge.runs(state.now):
-        weighed, weighed_to, amount = _weighed_anew(state, charge, terms, quantity, fees)
+        weighed, weighed_to, amount = _weighed_anew(state, charge, terms, quantity)
     out.append(
         ChargeRepriced(
             charge.account.number,
@@ -276,7 +292,17 @@ def reprice(
             amount,
         )
     )
-    out.extend(fees)
+
+
+def fee_with(state: State, event: ChargeRepriced | ChargeEnded, out: list[Event]) -> None:
+    """Append the fee of a package's charge that changes or ends, as that is applied: what else the
+    decision takes back and charges has been drawn by then, and is not drawn twice (rule B1)."""
+    charge = state.charges[event.charge]
+    if isinstance(event, ChargeRepriced):
+        _fee_of_more(state, charge, event.terms, event.quantity, event.amount, out)
+    elif not event.key and event.timing == Timing.NOW:
+        amount = settle_until(state, charge, event.ends_at, out)
+        assert amount == event.amount, (charge.number, amount, event.amount)
 
 
 def decide_change_terms(
@@ -353,45 +379,45 @@ def settle_until(state: State, charge: FixedCharge, at: int, out: list[Event]) -
     period; returns what that adds to its fees. All is earned then."""
     now, before = state.now, len(out)
     amount = 0
-    if charge.recurs and charge.runs(max(at, charge.period_start)):
-        until = charge.charged_to
-        if charge.terms.proration in _LAST:
-            until = max(at, charge.weighed_to, charge.period_start)
-        counted_to = max(charge.weighed_to, until)
-        total = charge.weighed + _weight(charge, charge.counted, charge.weighed_to, counted_to)
-        if charge.terms.billing == ChargeBilling.ARREARS or until != charge.charged_to:
-            amount = _recharge(
-                state, charge, charge.terms, total, until, charge.counted, out, ended=until
-            )
+    last = _last_part(charge, at)
+    if last is not None:
+        weighed, until = last
+        amount = _more(charge, charge.terms, weighed, until)
+        if amount or not charge.settled:
+            end = min(until, now)
+            fee(
+                state, charge, charge.terms, charge.begun, end, end, charge.counted,
+                charge.charged + amount, amount, now, out, settled=True,
+            )  # fmt: skip
     if len(out) == before and charge.unearned:
         out.append(recognised(state, charge, now, now, ends=True))
     return amount
 
 
-def _recharge(
-    state: State,
-    charge: FixedCharge,
-    terms: ChargeTerms,
-    weighed: int,
-    until: int,
-    quantity: int,
-    out: list[Event],
-    *,
-    ended: int = 0,
-) -> int:
-    """The fee of what the running period costs now, less what was charged; none where that is the
-    same. Returns its amount. `ended`: where the charge ends."""
-    number, length = charge.begun, until - charge.charged_from
-    total = cost(terms, number, weighed, length, charge.full)
-    amount = total - charge.charged
-    if amount or (ended and not charge.settled):
-        start = min(ended or state.now, state.now)
-        end = start if ended else charge.period_end
-        fee(
-            state, charge, terms, number, start, end, quantity, total, amount, state.now, out,
-            settled=ended > 0,
-        )  # fmt: skip
-    return amount
+def owed_until(charge: FixedCharge, at: int) -> int:
+    """What settling the period that runs as of an instant adds to its fees."""
+    last = _last_part(charge, at)
+    return _more(charge, charge.terms, *last) if last is not None else 0
+
+
+def _last_part(charge: FixedCharge, at: int) -> tuple[int, int] | None:
+    """What the period that runs weighs where it ends then, by the proration of a last one, and
+    until when it is charged; None where it costs what was charged."""
+    if not charge.recurs or not charge.runs(max(at, charge.period_start)):
+        return None
+    until = charge.charged_to
+    if charge.terms.proration in _LAST:
+        until = max(at, charge.weighed_to, charge.period_start)
+    if charge.terms.billing != ChargeBilling.ARREARS and until == charge.charged_to:
+        return None
+    counted_to = max(charge.weighed_to, until)
+    return charge.weighed + _weight(charge, charge.counted, charge.weighed_to, counted_to), until
+
+
+def _more(charge: FixedCharge, terms: ChargeTerms, weighed: int, until: int) -> int:
+    """What the running period costs by that weight, less what was charged."""
+    length = until - charge.charged_from
+    return cost(terms, charge.begun, weighed, length, charge.full) - charge.charged
 
 
 def _weight(charge: FixedCharge, quantity: int, start: int, end: int) -> int:
@@ -526,6 +552,8 @@ __all__ = [
     "decide_change_terms",
     "decide_end_charge",
     "decide_start_charge",
+    "fee_with",
+    "owed_until",
     "post_charge",
     "reprice",
     "seats_of",

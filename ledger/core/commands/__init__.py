@@ -46,7 +46,7 @@ from ledger.core.commands.leases import (
     ReturnLease,
 )
 from ledger.core.commands.mandates import GrantMandate, RequestTopUp, RevokeMandate
-from ledger.core.commands.operations import SetOperationBudget
+from ledger.core.commands.operations import SetOperationBudget, SetOperationPolicy
 from ledger.core.commands.outcomes import ConfirmOutcome, RejectOutcome, ReportOutcome
 from ledger.core.commands.packages import CancelSubscription, ChangePackage, Subscribe
 from ledger.core.commands.payments import (
@@ -66,6 +66,7 @@ from ledger.core.commands.recurring import (
     ResumeRecurring,
     StartRecurring,
 )
+from ledger.core.commands.runways import RemoveRunwayAlert, ReportRunway, SetRunwayAlert
 from ledger.core.commands.seats import (
     AddSeats,
     ChangeSeatTerms,
@@ -149,12 +150,14 @@ __all__ = [
     "ReleaseHold",
     "RemoveBudget",
     "RemoveCap",
+    "RemoveRunwayAlert",
     "RemoveSeats",
     "RemoveTopUpRule",
     "RenewLease",
     "ReopenAccount",
     "ReportGauge",
     "ReportOutcome",
+    "ReportRunway",
     "RepriceUsage",
     "RequestTopUp",
     "ReserveOperation",
@@ -167,7 +170,9 @@ __all__ = [
     "SetCap",
     "SetDecisionPolicy",
     "SetOperationBudget",
+    "SetOperationPolicy",
     "SetPriceOverrides",
+    "SetRunwayAlert",
     "SetStatements",
     "SetTopUpRule",
     "SignContract",
@@ -260,6 +265,7 @@ Command: TypeAlias = (
     | EndCommitment
     | SetBudget
     | SetOperationBudget
+    | SetOperationPolicy
     | RemoveBudget
     | SetDecisionPolicy
     | GrantMandate
@@ -267,6 +273,9 @@ Command: TypeAlias = (
     | RequestTopUp
     | SetTopUpRule
     | RemoveTopUpRule
+    | SetRunwayAlert
+    | RemoveRunwayAlert
+    | ReportRunway
     | ConfirmTopUp
     | DeclineTopUp
     | SetStatements

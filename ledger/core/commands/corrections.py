@@ -6,7 +6,14 @@ import msgspec
 
 from ledger.core.commands.base import NO_NAMES, Names
 from ledger.core.commands.usage import RecordUsage
-from ledger.core.events import EndedGrants, Event, PlanDeclared, UsageConverted, UsageMetered
+from ledger.core.events import (
+    BudgetMove,
+    EndedGrants,
+    Event,
+    PlanDeclared,
+    UsageConverted,
+    UsageMetered,
+)
 
 
 class Original(msgspec.Struct, frozen=True, gc=False):
@@ -14,7 +21,8 @@ class Original(msgspec.Struct, frozen=True, gc=False):
 
     `locator` is batch << 20 | index, `entry_seq` its number in the shard, `plan` the declaration
     that it names, if it names one, `conversion` what stands right behind usage that was converted,
-    `cost_plan` the declaration of its cost card, `metered` what its meters counted over levels.
+    `cost_plan` the declaration of its cost card, `metered` what its meters counted over levels,
+    `counted` what usage of a hold counted in budgets.
     """
 
     locator: int
@@ -24,6 +32,7 @@ class Original(msgspec.Struct, frozen=True, gc=False):
     conversion: UsageConverted | None = None
     cost_plan: PlanDeclared | None = None
     metered: UsageMetered | None = None
+    counted: tuple[BudgetMove, ...] = ()
 
 
 class ReverseUsage(msgspec.Struct, gc=False):

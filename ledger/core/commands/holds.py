@@ -37,6 +37,7 @@ class AuthorizeHold(msgspec.Struct, gc=False):
     alternatives: tuple[Alternative, ...] = ()  # that may run in its stead, the cheapest
     sizing: Sizing | None = None
     operation: bytes = b""
+    hold: int = 0  # of an operation, of which it is made first
 
 
 class ReserveOperation(msgspec.Struct, gc=False):

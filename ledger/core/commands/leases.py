@@ -24,6 +24,7 @@ class AcquireLease(msgspec.Struct, gc=False):
     on_lapse: LeaseLapse
     names: Names = NO_NAMES
     trace: bytes = b""
+    operation: bytes = b""  # that its work is part of, and that one's parent
 
 
 class RenewLease(msgspec.Struct, gc=False):

@@ -1,4 +1,4 @@
-"""Operations: a budget over one user action with all its calls."""
+"""Operations: a budget over one user action with all its calls, and one for each by a policy."""
 
 from __future__ import annotations
 
@@ -16,6 +16,19 @@ class SetOperationBudget(msgspec.Struct, gc=False):
     account: int
     operation: bytes
     terms: BudgetTerms
+    idle: int = 0  # microseconds; 0 = the default
+    expected_version: int = 0
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class SetOperationPolicy(msgspec.Struct, gc=False):
+    """Say what each operation of the account, and of those below it, may use that has no budget of
+    its own; None = nothing any more. `expected_version` 0 = whatever it is."""
+
+    key: bytes
+    account: int
+    terms: BudgetTerms | None
     idle: int = 0  # microseconds; 0 = the default
     expected_version: int = 0
     names: Names = NO_NAMES

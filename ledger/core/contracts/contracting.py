@@ -29,7 +29,13 @@ from ledger.core.contracts.contract_terms import (
     overlapping,
     version_asked,
 )
-from ledger.core.contracts.contracts import Contract, ContractState, DueContract, named
+from ledger.core.contracts.contracts import (
+    Contract,
+    ContractState,
+    DueContract,
+    ended_within,
+    named,
+)
 from ledger.core.events import (
     CommitmentEnding,
     Committed,
@@ -60,6 +66,7 @@ from ledger.core.limits import (
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.packages.package_budgets import end_budgets
 from ledger.core.packages.package_charges import end_charges
+from ledger.core.packages.package_operations import end_operations
 from ledger.core.packages.package_rules import end_rules
 from ledger.core.packages.package_seats import end_seats
 from ledger.core.packages.package_terms import (
@@ -209,8 +216,8 @@ def _begin(
     """Have the account have the contract's package from its start on, in periods of its own; the
     package that it had ends, what that granted stays (rule P5).
 
-    What a contract that has ended granted for the period that runs counts in the first period: to
-    sign again mints nothing.
+    What a contract that has ended granted for the period that runs counts in the first period,
+    whatever the account had since: to sign again mints nothing.
     """
     name, package, version = contract
     found = version_of(state.catalog.packages[account.tenant, package], version)
@@ -219,11 +226,12 @@ def _begin(
     terms = begun(found, package, before.phased if before is not None else ())
     part = period_from(account, terms, window.start, window.start)
     minted: tuple[Minted, ...] = ()
-    if before is not None and before.contract and window.start < before.period_end:
-        minted = before.minted
+    afresh = True
+    if before is not None and window.start < before.period_end and ended_within(account, before):
+        minted, afresh = before.minted, False
     part = clipped(part, window.end)._replace(minted=minted)
     policy = before.policy if before is not None and not before.over else ()
-    term = begin(state, account, package, terms, part, policy, out, next_override)
+    term = begin(state, account, package, terms, part, policy, out, next_override, afresh=afresh)
     revision = before.revision if before is not None else 0
     if before is not None and not before.over:
         revision += 1
@@ -455,11 +463,12 @@ def _leave(
     subscription = account.subscription
     if subscription is None or subscription.over or not subscription.contract:
         return
+    end_charges(state, account, at, out)
     set_policy(state, account, None, subscription.policy, out)
     set_prices(state, account, None, at, out)
     end_rules(account, out)
+    end_operations(account, out)
     end_seats(account, out)
-    end_charges(state, account, at, out)
     end_budgets(account, out)
     out.append(
         SubscriptionCancelled(

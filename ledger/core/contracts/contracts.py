@@ -15,6 +15,7 @@ from ledger.core.events import Committed, ContractRollover
 from ledger.core.holdings import NEVER
 
 if TYPE_CHECKING:
+    from ledger.core.packages.subscriptions import Subscription
     from ledger.core.state import Account
 
 
@@ -113,3 +114,17 @@ def begun(contract: Contract) -> bool:
 def has_begun_one(account: Account) -> bool:
     """Whether an account has, or had, a contract of its own."""
     return any(begun(each) for each in account.contracts)
+
+
+def ended_within(account: Account, before: Subscription) -> bool:
+    """Whether the period that a subscription stands in, or a part of it that is over, was of a
+    contract: what that granted for it counts for whoever signs again (rule P3)."""
+    if before.contract:
+        return True
+    since = before.period_end - before.full
+    for each in account.contracts:
+        if each.state == ContractState.ENDED and each.starts_at <= each.ended_at:
+            early = each.ended_at < each.ends_at
+            if since < each.ended_at < before.period_end or (early and each.ended_at == since):
+                return True
+    return False

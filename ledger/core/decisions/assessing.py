@@ -63,6 +63,7 @@ class Assessment:
         "card_version",
         "charge",
         "charges",
+        "counted_at",
         "denied",
         "mandate",
         "opened",
@@ -73,7 +74,7 @@ class Assessment:
         "uses_debt",
     )
 
-    def __init__(self, bound: Bound, priced: Priced, available: int) -> None:
+    def __init__(self, bound: Bound, priced: Priced, available: int, counted_at: int = 0) -> None:
         charges, charge = estimated(bound.plan, priced)
         self.bound = bound
         self.priced = priced
@@ -82,6 +83,7 @@ class Assessment:
         self.charge = charge
         self.charges = charges
         self.available = available
+        self.counted_at = counted_at  # when what is drawn counts towards caps; 0 = now
         self.denied = ""  # "" = allowed, else the reason
         self.budget: Exceeded | None = None  # the budget that does not allow it, where one does not
         self.mandate: MandateDenial | None = None  # the mandate that does not
@@ -151,7 +153,7 @@ def _assess(
 ) -> Assessment | Refusal:
     """Who would pay what was priced, and whether all mandates and budgets allow it (D4, H4)."""
     found = payable(state, account, bound, priced, now, overdraw, hold)
-    if isinstance(found, Refusal) or not state.families[account.root].budgets:
+    if isinstance(found, Refusal) or not state.families[account.root].may_bound:
         return found
     denial = first_mandate_denying(account, bound.asset, bound.use, found.charge, now)
     if denial is not None:
@@ -187,7 +189,7 @@ def assess_reserve(
     priced = Priced(None, account.calendar.start_of(now))
     priced.charges, priced.total = (amount,), amount
     found = payable(state, account, bound, priced, now)
-    if isinstance(found, Refusal) or not state.families[account.root].budgets:
+    if isinstance(found, Refusal) or not state.families[account.root].may_bound:
         return found
     denial = first_mandate_denying(account, bound.asset, None, 0, now)
     if denial is not None:
@@ -214,7 +216,8 @@ def payable(
     _, total = estimated(bound.plan, priced)
     if total > INT64_MAX:
         return overflow(state, bound, total)
-    available = applicable(account, bound.asset, bound.use, now)
+    counted_at = hold.counted_at if hold is not None else 0
+    available = applicable(account, bound.asset, bound.use, now, counted_at)
     ended = grace_ended(account, bound.asset, now)
     seated = None
     if account.seats is not None:
@@ -222,7 +225,7 @@ def payable(
     own = seated is None or seated.account
     if (account.policy.holds_overdraft or overdraw is not None) and not ended and own:
         available += overdraft_headroom(account, bound.asset, overdraw)
-    found = Assessment(bound, priced, available)
+    found = Assessment(bound, priced, available, counted_at)
     charges = found.charges
     held: list[Slice] = []
     if hold is not None and hold.asset == bound.asset and not priced.suspense:
@@ -255,14 +258,15 @@ def payable(
             committed -= paid_by_commitments(state, held)
         drawn = draw(
             state, account, bound.asset, bound.use, left, now, period, found.opened, False,
-            committed=committed, counted_at=hold.authorized_at if hold is not None else 0,
-            overdraw=overdraw,
+            committed=committed, counted_at=counted_at, overdraw=overdraw,
         )  # fmt: skip
         slices = merged(state, held, drawn.slices) if held else drawn.slices
         found.uses_debt = any(piece.pot != Pot.GRANT for piece in slices)
         found.slices = tuple(slices)
         if drawn.left:
             found.denied = Reason.INSUFFICIENT_CREDITS if own else Reason.SEAT_EXHAUSTED
+            if hold is not None:  # what of it was to be overage of another month pays nothing
+                found.available = min(found.available, total - drawn.left)
     return found
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ledger.core.admission import known_account, outcome_expected
-from ledger.core.budgets.operations import joining, joins_no_more
+from ledger.core.budgets.operation_cover import Said, joining, joins_no_more
 from ledger.core.commands import AuthorizeHold, DebitWork, Sizing
 from ledger.core.decisions.affording import Afforded, afford
 from ledger.core.decisions.assessing import Assessment, assess, within_wholes
 from ledger.core.decisions.holds import authorized, hold_refused, lifetime_invalid, said_of
+from ledger.core.decisions.operation_draws import paying_hold
 from ledger.core.decisions.rule_faults import alternatives_invalid
 from ledger.core.decisions.ruling import rule
 from ledger.core.decisions.shortfall import limit_of
@@ -57,8 +58,17 @@ def decide_authorize(
     refusal = operation_refused(state, account, operation)
     if refusal is not None:
         return refusal
+    whole: Hold | None = None
+    if command.hold:
+        paying = paying_hold(
+            state, account, command.hold, operation, command.shape, most, state.now
+        )
+        if isinstance(paying, Refusal):
+            return paying
+        whole = paying
+        operation = operation or whole.operation
     afforded = assess_up_to(
-        state, account, command.shape, most, up_to, state.now, command.quote, operation
+        state, account, command.shape, most, up_to, state.now, command.quote, operation, whole
     )
     if isinstance(afforded, Refusal):
         return afforded
@@ -72,7 +82,7 @@ def decide_authorize(
     if (account.rules is not None or command.alternatives) and not command.quote:
         ruled = rule(
             state, account, command.shape, most, up_to, command.alternatives,
-            lifetime, afforded, state.now, operation,
+            lifetime, afforded, state.now, operation, whole,
         )  # fmt: skip
         if ruled is not None:
             (found, quantities, limit), _, up_to, lifetime, ruling, _ = ruled
@@ -80,7 +90,7 @@ def decide_authorize(
         return deny(
             state, account, found, most, out, command.key, command.trace,
             command.lifetime, command.quote, up_to, operation=operation, ruling=ruling,
-            sizing=sizing,
+            sizing=sizing, hold=command.hold,
         )  # fmt: skip
     return authorized(
         state,
@@ -97,6 +107,7 @@ def decide_authorize(
         ruling,
         sizing,
         operation,
+        whole=command.hold,
     )
 
 
@@ -105,14 +116,14 @@ def operation_refused(state: State, account: Account, operation: bytes) -> Refus
     more operations."""
     if not operation:
         return None
-    if not joins_no_more(state.families[account.root], account, operation, state.now):
+    if not joins_no_more(state, account, operation, state.now):
         return None
     return Refusal(
         Reason.OPERATIONS_LIMIT,
         "operation",
         str(OPERATIONS_KNOWN_MAX),
-        "as many operations of the family are known to be below others as may be; make calls "
-        "part of those that are known, or let budgets of operations end sooner",
+        "as many operations of the family have a budget, or are known to be below others, as may "
+        "be; make calls part of those that are known, or let budgets of operations end sooner",
     )
 
 
@@ -214,16 +225,14 @@ def deny(
         debit,
         operation,
     )
-    joined = None
+    joined: list[Said] = []
     if operation:
-        family = state.families[account.root]
         place = state.batch_length + len(out)
-        joined = joining(family, account, operation, place, state.now)
+        joined = joining(state, account, operation, place, state.now)
     if ruling is None and sizing is None:
         denied = WorkDenied(*figures) if not hold else HoldDebitDenied(*figures, None, hold)
         out.append(denied)
-        if joined is not None:
-            out.append(joined)
+        out.extend(joined)
         return denied
     requested = None
     if ruling is not None and ruling.missing:
@@ -238,6 +247,5 @@ def deny(
     out.append(denied)
     if requested is not None:
         out.append(requested)
-    if joined is not None:
-        out.append(joined)
+    out.extend(joined)
     return denied

@@ -9,15 +9,14 @@ from __future__ import annotations
 from ledger.core.admission import (
     in_future,
     known_account,
-    outcome_expected,
     refuse_closed,
     refuse_frozen,
     unusable,
 )
-from ledger.core.catalog import Bound
 from ledger.core.commands import CaptureHold
 from ledger.core.decisions.charging import charge_usage
 from ledger.core.decisions.holds import hold_settled, is_of_request, unknown_hold
+from ledger.core.decisions.operation_draws import draw_refused, operation_differs
 from ledger.core.drawing.paying import post
 from ledger.core.events import (
     Event,
@@ -26,14 +25,12 @@ from ledger.core.events import (
     UsageModeled,
     UsageRecorded,
 )
-from ledger.core.funding.following import returned_by
+from ledger.core.funding.following import refill, returned_by
 from ledger.core.identity import KEY_BYTES
-from ledger.core.mandates.mandating import first_mandate_denying
 from ledger.core.opening import declare
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.pricing.contracted import bound_for
 from ledger.core.pricing.quoted import ByQuote, price_by_quote
-from ledger.core.seats.seat_draws import refuse_seat, turn_of
 from ledger.core.shapes import Shape
 from ledger.core.state import HOLD_EXPIRED, QUOTE_OPEN, Account, Grant, Hold, State
 
@@ -63,6 +60,10 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         product, attributes, operation = settled.product, settled.attributes, settled.operation
         drawn = settled.drawn
     if drawn is not None:
+        if hold is not None:  # one that comes late draws nothing of it
+            refusal = operation_differs(state, account, hold, command.operation, state.now)
+            if refusal is not None:
+                return refusal
         operation = command.operation or operation
     elif command.operation and command.operation[:KEY_BYTES] != operation[:KEY_BYTES]:
         return Refusal(
@@ -89,7 +90,7 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
     else:
         bound = bound_for(state, account, shape, at, command.quantities)
         if drawn is not None:
-            refusal = draw_refused(state, account, shape, bound, at)
+            refusal = draw_refused(state, account, shape, bound, at, state.now)
             if refusal is not None:
                 return refusal
     quoted = by.priced if by is not None else None
@@ -135,6 +136,7 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
     returned: list[tuple[Grant, int]] = []
     if hold is not None and not command.keep_open:
         returned = returned_by(state, hold, charge.taken)
+        refill(state, hold, charge.taken, out)
     post(state, account, bound, priced, payment, captured, out, returned)
     return captured
 
@@ -166,37 +168,6 @@ def _other_work(
         command.product,
         f"the hold is for {product!r} with its attributes; leave them out, or reserve for an "
         "operation, of which any product may be drawn",
-    )
-
-
-def draw_refused(
-    state: State, account: Account, shape: Shape, bound: Bound, at: int
-) -> Refusal | None:
-    """Why work of that kind may not be drawn of a hold of an operation, whatever it costs: nobody
-    has authorised that."""
-    if bound.terms.outcome is not None:
-        return outcome_expected(shape.product)
-    denial = first_mandate_denying(account, bound.asset, bound.use, 0, state.now)
-    if denial is not None and denial.reason in (Reason.MANDATE_PRODUCT, Reason.MANDATE_ATTRIBUTES):
-        return Refusal(
-            denial.reason,
-            "product",
-            shape.product,
-            "the mandate is not for such work: record what has happened as usage of its own",
-        )
-    if account.seats is None:
-        return None
-    refusal = refuse_seat(account, shape, at)
-    if refusal is not None:
-        return refusal
-    seated = turn_of(account, bound.asset, bound.use, at, False)
-    if seated is None or seated.account:
-        return None
-    return Refusal(
-        Reason.HOLD_OTHER_WORK,
-        "hold_id",
-        shape.product,
-        "the seat's plan leaves out what the account has, which the hold is of; leave the hold out",
     )
 
 

@@ -77,7 +77,7 @@ def charge_usage(
     if hold is not None and hold.asset == bound.asset:
         from_hold(state, hold, priced, held, taken, priced.total)
     borne = cost.total if cost is not None else 0
-    since = hold.authorized_at if hold is not None else 0
+    since = hold.counted_at if hold is not None else 0
     payment = pay(state, account, bound, priced, at, out, held=held, cost=borne, counted_at=since)
     draws = row_draws(bound.plan, priced, payment.used, payment.slices)
     provider = provider_cost(state, account, cost, out) if cost is not None else None

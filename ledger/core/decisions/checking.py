@@ -12,11 +12,18 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ledger.core.admission import refuse_new
-from ledger.core.budgets.operations import covering
+from ledger.core.budgets.operation_cover import covering
 from ledger.core.catalog import Bound, CardKey, Catalog
+from ledger.core.commands import Sizing
 from ledger.core.decisions.affording import Afforded
-from ledger.core.decisions.authorizing import assess_up_to, operation_refused
+from ledger.core.decisions.authorizing import (
+    assess_up_to,
+    operation_refused,
+    parts_within,
+    range_of,
+)
 from ledger.core.decisions.holds import holds_limit
+from ledger.core.decisions.operation_draws import advised_hold
 from ledger.core.decisions.ruling import Ruled, rule
 from ledger.core.decisions.shortfall import limit_of
 from ledger.core.drawing.drawdown import grace_ended, in_turn, may_pay, overdraft_headroom
@@ -36,11 +43,13 @@ COST_ASSESSED: Final = 12
 
 class Work(NamedTuple):
     """Something that may be asked for: a shape and how much, in the shape's order; `up_to`: as much
-    of one quantity as is affordable."""
+    of one quantity as is affordable; `sizing`: the quantities were learned, for the account asked
+    about."""
 
     shape: Shape
     quantities: tuple[int, ...]
     up_to: UpTo | None = None
+    sizing: Sizing | None = None
 
 
 class Asked:
@@ -66,7 +75,8 @@ class Answered:
     `allowed`: 0 = denied for its reason in `denied`, 1 = by grants, 2 = with debt, 3 = so much as
     `amounts` says of the quantity that may be less, 4 = downgraded, 5 = deferred, 6 = denied until
     a top-up; charge and price are those of what may run. `limits` are what denies it or allows no
-    more.
+    more. `sized` is what was decided for where it was learned. `taken` is what a hold of an
+    operation would pay of the charges.
     `spent` is about what they took to find, in microseconds.
     """
 
@@ -78,7 +88,9 @@ class Answered:
         "charges",
         "denied",
         "limits",
+        "sized",
         "spent",
+        "taken",
         "version",
     )
 
@@ -91,6 +103,8 @@ class Answered:
         self.bounds: list[Bound | None] = []
         self.limits: list[Limit | None] = []
         self.amounts: list[int] = []  # 0 = none may be less, or it is denied
+        self.sized: list[Work | None] = []
+        self.taken: list[int] = []
         self.spent = 0
 
 
@@ -106,9 +120,16 @@ class Checker:
         return state.catalog is self._catalog
 
     def answer(
-        self, state: State, account: Account, asked: Asked, now: int, operation: bytes = b""
+        self,
+        state: State,
+        account: Account,
+        asked: Asked,
+        now: int,
+        operation: bytes = b"",
+        hold: int = 0,
     ) -> Answered:
-        """What Authorize would say to each piece of work now, were it part of `operation`."""
+        """What Authorize would say to each piece of work now, were it part of `operation`, and that
+        hold of an operation to pay first."""
         found, work = Answered(account.version), asked.work
         refusal = holds_limit(account) or operation_refused(state, account, operation)
         refusal = refusal or refuse_new(account)
@@ -117,16 +138,30 @@ class Checker:
                 _refused(found, refusal)
             return found
         ruled = account.rules is not None
-        alone = not ruled and account.seats is None
+        alone = not ruled and account.seats is None and not hold
         alone = alone and not _is_budgeted(state, account, operation, now)
-        flat = self._prices(state, account, asked, now) if alone else [None] * len(work)
+        none: list[Flat | None] = [None] * len(work)
+        flat = self._prices(state, account, asked, now) if alone else none
         means = _Means(account, now)
-        for each, price_of in zip(work, flat, strict=True):
+        for asked_for, price_of in zip(work, flat, strict=True):
+            each = _within(state, account, asked_for, now)
+            if isinstance(each, Refusal):
+                _refused(found, each)
+                continue
             if price_of is None or not _read_off(found, account, means, price_of, each):
                 found.spent += COST_ASSESSED
+                part_of, whole = operation, None
+                if hold:
+                    paying = advised_hold(
+                        state, account, hold, operation, each.shape, each.quantities, now
+                    )
+                    if isinstance(paying, Refusal):
+                        _refused(found, paying)
+                        continue
+                    part_of, whole = operation or paying.operation, paying
                 afforded = assess_up_to(
                     state, account, each.shape, each.quantities, each.up_to, now,
-                    operation=operation,
+                    operation=part_of, hold=whole,
                 )  # fmt: skip
                 if isinstance(afforded, Refusal):
                     _refused(found, afforded)
@@ -135,7 +170,7 @@ class Checker:
                     if ruled and afforded.found.bound.terms.outcome is None:
                         decided = rule(
                             state, account, each.shape, each.quantities, each.up_to, (), 0,
-                            afforded, now, operation,
+                            afforded, now, part_of, whole,
                         )  # fmt: skip
                     if decided is not None:
                         _decided(found, state, account, decided, each, now)
@@ -153,20 +188,35 @@ class Checker:
         return known
 
 
+def _within(state: State, account: Account, work: Work, now: int) -> Work | Refusal:
+    """The work as it is decided on: parts that were learned cut to what is left of their whole."""
+    if work.sizing is None:
+        return work
+    quantities, up_to = parts_within(state, account, work.shape, work.quantities, now), work.up_to
+    if up_to is not None:
+        ranged = range_of(work.shape, quantities, up_to.quantity, up_to.minimum)
+        if isinstance(ranged, Refusal):
+            return ranged
+        up_to = ranged
+    return work._replace(quantities=quantities, up_to=up_to)
+
+
 def _is_budgeted(state: State, account: Account, operation: bytes, now: int) -> bool:
     """Whether a budget of the account, of one above it or of the operation may say no."""
     family = state.families[account.root]
-    if not family.budgets:
+    if not family.may_bound:
         return False
     if any(budget.terms.hard for node in account.line() for budget in node.budgets):
         return True
-    return any(budget.terms.hard for budget in covering(family, account, operation, now))
+    return any(budget.terms.hard for budget in covering(state, account, operation, now))
 
 
 def _flat(state: State, account: Account, work: Work, now: int) -> Flat | None:
     """The price of the work, if it is the same for all who have the account's card now."""
     if not work.quantities or min(work.quantities) < 0 or not any(work.quantities):
         return None
+    if work.sizing is not None:
+        return None  # it is another quantity for each account
     bound, plan = state.catalog.step(account.card_key, work.shape, now, work.quantities)
     if bound.withheld is not None:
         return None  # it depends on what the account has
@@ -256,6 +306,8 @@ def _read_off(found: Answered, account: Account, means: _Means, flat: Flat, work
     found.bounds.append(bound)
     found.limits.append(limit)
     found.amounts.append(work.up_to.maximum if work.up_to is not None and not denied else 0)
+    found.sized.append(None)
+    found.taken.append(0)
     found.spent += COST_ALONE
     return True
 
@@ -285,6 +337,8 @@ def _assessed(
     found.bounds.append(assessed.bound)
     found.limits.append(limit)
     found.amounts.append(amount)
+    found.sized.append(work if work.sizing is not None else None)
+    found.taken.append(sum(assessed.taken))
 
 
 def _decided(
@@ -304,3 +358,5 @@ def _refused(found: Answered, refusal: Refusal) -> None:
     found.bounds.append(None)
     found.limits.append(None)
     found.amounts.append(0)
+    found.sized.append(None)
+    found.taken.append(0)

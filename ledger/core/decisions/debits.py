@@ -16,9 +16,8 @@ from ledger.core.decisions.authorizing import (
     operation_refused,
     range_of,
 )
-from ledger.core.decisions.capturing import draw_refused
 from ledger.core.decisions.charging import from_hold
-from ledger.core.decisions.operation_holds import operation_hold
+from ledger.core.decisions.operation_draws import paying_hold
 from ledger.core.decisions.ruling import rule
 from ledger.core.drawing.drawdown import Overdraw, draw
 from ledger.core.drawing.paying import (
@@ -40,7 +39,6 @@ from ledger.core.events import (
 )
 from ledger.core.opening import declare, open_revenue, used_book
 from ledger.core.outcomes import Known, Refusal
-from ledger.core.pricing.contracted import bound_for
 from ledger.core.pricing.costs import bearing, cost_of, provider_cost
 from ledger.core.pricing.rerates import row_draws
 from ledger.core.shapes import Shape
@@ -68,15 +66,13 @@ def decide_debit(state: State, command: DebitWork, out: list[Event]) -> Event | 
     hold: Hold | None = None
     operation = command.operation
     if command.hold:
-        found_hold = operation_hold(state, account, command.hold)
-        if isinstance(found_hold, Refusal):
-            return found_hold
-        hold = found_hold
+        paying = paying_hold(
+            state, account, command.hold, operation, command.shape, command.quantities, state.now
+        )
+        if isinstance(paying, Refusal):
+            return paying
+        hold = paying
         operation = operation or hold.operation
-        bound = bound_for(state, account, command.shape, state.now, command.quantities)
-        refusal = draw_refused(state, account, command.shape, bound, state.now)
-        if refusal is not None and not refusal.reason.startswith("MANDATE"):
-            return refusal
     afforded = assess_up_to(
         state, account, command.shape, command.quantities, up_to, state.now,
         operation=operation, hold=hold,
@@ -196,7 +192,7 @@ def _slices(
         committed -= paid_by_commitments(state, held)
     drawn = draw(
         state, account, found.asset, found.bound.use, left, now, priced.period, out, False,
-        committed=committed, counted_at=hold.authorized_at if hold is not None else 0,
+        committed=committed, counted_at=hold.counted_at if hold is not None else 0,
         overdraw=overdraw,
     )  # fmt: skip
     assert not drawn.left, "more than this was found to be affordable"

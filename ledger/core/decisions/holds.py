@@ -25,6 +25,7 @@ from ledger.core.events import (
     HoldUpTo,
     Limit,
     OperationHeld,
+    OperationPartHeld,
     OperationReserved,
     PolicyHeld,
     Ruling,
@@ -32,8 +33,8 @@ from ledger.core.events import (
     SizedOperationHeld,
     UpTo,
 )
-from ledger.core.funding.following import follow_up, returned_by
-from ledger.core.holdings import Estimate
+from ledger.core.funding.following import follow_up, refill, returned_by
+from ledger.core.holds import Estimate
 from ledger.core.limits import (
     HOLD_LIFETIME_BATCH_MAX_US,
     HOLD_LIFETIME_DEFAULT_US,
@@ -59,11 +60,12 @@ def authorized(
     sizing: Sizing | None = None,
     operation: bytes = b"",
     reserves: bool = False,
+    whole: int = 0,
 ) -> HoldAuthorized:
     """Append the hold of what was found, with the books that it opens. `up_to`: it is for as much
     as is affordable, where `limit` allows no more. `ruling`: what a policy had to say.
     `sizing`: its estimate is learned. `operation`: that it is part of; `reserves`: or that it is
-    for, with all its calls."""
+    for, with all its calls; `whole`: that one's hold, of which this one is made first."""
     out.extend(found.opened)
     now = state.now
     terms = found.bound.terms
@@ -86,10 +88,12 @@ def authorized(
         trace,
         quote,
     )
-    if sizing is not None and operation:
-        hold: HoldAuthorized = SizedOperationHeld(
-            *figures, up_to, limit, ruling, *said_of(sizing), operation
+    if whole:
+        hold: HoldAuthorized = OperationPartHeld(
+            *figures, up_to, limit, ruling, operation, whole, found.taken
         )
+    elif sizing is not None and operation:
+        hold = SizedOperationHeld(*figures, up_to, limit, ruling, *said_of(sizing), operation)
     elif reserves:
         hold = OperationReserved(*figures, up_to, limit, ruling, operation)
     elif operation:
@@ -197,6 +201,7 @@ def decide_release(state: State, command: ReleaseHold, out: list[Event]) -> Even
     if isinstance(hold, Refusal):
         return hold
     released = HoldReleased(command.key, command.account, command.hold, command.trace)
+    refill(state, hold, (), out)
     out.append(released)
     follow_up(state, returned_by(state, hold, ()), out)
     return released
@@ -211,6 +216,7 @@ def expire_hold(state: State, hold: Hold, out: list[Event]) -> None:
         charged = _charge_estimate(state, hold, estimate, out)
         if charged:
             return
+    refill(state, hold, (), out)
     out.append(HoldExpired(hold.account.number, hold.number))
     follow_up(state, returned_by(state, hold, ()), out)
 
@@ -255,6 +261,7 @@ def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Eve
         cost=charge.cost,
     )
     returned = returned_by(state, hold, charge.taken)
+    refill(state, hold, charge.taken, out)
     post(state, account, bound, priced, payment, charged, out, returned)
     return True
 

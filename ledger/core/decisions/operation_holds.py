@@ -1,7 +1,8 @@
 """Deciding holds of operations: units for a whole user action with all its calls (rules H1, H4).
 
 Such a hold is of no product: calls of any product are drawn from it, each priced by itself as usage
-of its time, by captures or by debits that name it. It is extended, released and expires like any
+of its time, by captures or by debits that name it, and holds of calls are made of it
+(`operation_draws`). It is extended, released and expires like any
 hold. Reads state, changes nothing.
 """
 
@@ -13,12 +14,12 @@ from ledger.core.admission import known_account, unusable
 from ledger.core.commands import ReserveOperation
 from ledger.core.decisions.assessing import Assessment, assess_reserve
 from ledger.core.decisions.authorizing import deny, operation_refused
-from ledger.core.decisions.holds import authorized, hold_refused, lifetime_invalid, open_hold
+from ledger.core.decisions.holds import authorized, hold_refused, lifetime_invalid
 from ledger.core.events import RESERVED_QUANTITY, Event
 from ledger.core.limits import HOLD_LIFETIME_MAX_US
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.pricing.contracted import as_contracted
-from ledger.core.state import Account, Hold, State
+from ledger.core.state import Account, State
 
 _NAMES: Final = (RESERVED_QUANTITY,)
 
@@ -70,17 +71,3 @@ def try_reserve(
             "no version of the account's rate card is in force, so that it has no asset to hold",
         )
     return assess_reserve(state, account, bound, amount, now, operation)
-
-
-def operation_hold(state: State, account: Account, number: int) -> Hold | Refusal:
-    """The account's hold if it is open and of an operation, else why nothing may be drawn of it."""
-    hold = open_hold(state, account, number)
-    if isinstance(hold, Refusal) or hold.drawn is not None:
-        return hold
-    return Refusal(
-        Reason.HOLD_OTHER_WORK,
-        "hold_id",
-        str(number),
-        f"the hold is for {hold.product!r} alone: capture it; debits are drawn of a hold of an "
-        "operation",
-    )

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ledger.core.budgets.budgeting import counted_of, estimate_of
+from ledger.core.budgets.budgeting import (
+    Counted,
+    Drawn,
+    counted_of,
+    estimate_of,
+    left_then,
+    net_of,
+    pending_of,
+)
 from ledger.core.budgets.budgets import Budget
-from ledger.core.budgets.operations import covering
+from ledger.core.budgets.operation_cover import covering
 from ledger.core.decisions.assessing import Assessment, payable
 from ledger.core.drawing.drawdown import (
     applies,
@@ -21,12 +29,12 @@ from ledger.core.drawing.drawdown import (
     overdraft_limit,
     paying,
 )
-from ledger.core.events import Overage, Pot, Slice
+from ledger.core.events import BudgetMeasure, Overage, Pot, Slice
 from ledger.core.funding.caps import Rooms, unreserved
 from ledger.core.outcomes import Refusal
 from ledger.core.seats.seat_draws import turn_of
 from ledger.core.shapes import Shape
-from ledger.core.state import Account, Grant, State
+from ledger.core.state import Account, Grant, Hold, State
 
 # Why a pot gives nothing, where it is not that pots before it give all.
 NOT_YET_EFFECTIVE: Final = "NOT_YET_EFFECTIVE"
@@ -66,12 +74,15 @@ class BudgetStep(NamedTuple):
     posted: int
     pending: int
     counts: int
+    pends: int  # of `counts`, by the hold of its operation that pays first
+    left: int  # for the rest
     allows: bool
 
 
 class Reckoning(NamedTuple):
-    """The steps of one assessment."""
+    """The steps of one assessment; `taken`: what a hold of its operation gives before all pots."""
 
+    taken: int
     pots: tuple[PotStep, ...]
     budgets: tuple[BudgetStep, ...]
 
@@ -84,27 +95,44 @@ def reckon(
     quantities: tuple[int, ...],
     now: int,
     operation: bytes = b"",
+    hold: Hold | None = None,
+    reserves: bool = False,
 ) -> Reckoning:
     """The steps by which work of those quantities, part of `operation`, was found to be allowed, or
-    not."""
+    not; `hold`: of an operation, which was to pay first; `reserves`: units were to be held for an
+    operation with all its calls."""
     slices: tuple[Slice, ...] = ()
+    drawn: Drawn | None = None
     if not found.priced.suspense:
-        anew = payable(state, account, found.bound, found.priced, now)
-        slices = anew.slices if not isinstance(anew, Refusal) else ()
-    return Reckoning(
-        (*_grants(account, found, slices, now), *_debt(account, found, slices, now)),
-        tuple(_budgets(state, account, found, shape, quantities, slices, now, operation)),
+        anew = payable(state, account, found.bound, found.priced, now, hold=hold)
+        if not isinstance(anew, Refusal):
+            slices = anew.slices
+            drawn = Drawn(hold, anew.taken) if hold is not None else None
+    pots = (
+        *_grants(account, found, slices, now, drawn),
+        *_debt(account, found, slices, now, drawn),
     )
+    budgets = (
+        _reserving(state, account, found, slices, now, operation)
+        if reserves
+        else _budgets(state, account, found, shape, quantities, slices, now, operation, drawn)
+    )
+    return Reckoning(sum(drawn.taken) if drawn is not None else 0, pots, tuple(budgets))
 
 
 def _grants(
-    account: Account, found: Assessment, slices: tuple[Slice, ...], now: int
+    account: Account,
+    found: Assessment,
+    slices: tuple[Slice, ...],
+    now: int,
+    drawn: Drawn | None,
 ) -> list[PotStep]:
     asset, use = found.asset, found.bound.use
-    gives = _given(slices)
+    gives = _given(slices, drawn)
     mine = list(paying(account, asset, use, now, False))
     turned = set(mine)
-    rooms = Rooms(account, now)
+    # What is drawn beyond a hold counts towards caps when the hold does (rule H5).
+    rooms = Rooms(account, now) if drawn is None else Rooms(account, drawn.hold.counted_at, now)
     steps = []
     for grant in (*mine, *[each for each in in_turn(account) if each not in turned]):
         if grant.asset != asset:
@@ -141,7 +169,11 @@ def _withheld(account: Account, grant: Grant) -> str:
 
 
 def _debt(
-    account: Account, found: Assessment, slices: tuple[Slice, ...], now: int
+    account: Account,
+    found: Assessment,
+    slices: tuple[Slice, ...],
+    now: int,
+    drawn: Drawn | None,
 ) -> list[PotStep]:
     """Overdraft, then overage: both are there, given or not."""
     asset, policy, number = found.asset, account.policy, account.number
@@ -155,6 +187,8 @@ def _debt(
     if not withheld and seated is not None and not seated.account:
         withheld = NOT_OF_SEAT
     by_pot = {pot: sum([each.amount for each in slices if each.pot == pot]) for pot in Pot}
+    for piece, units in _taken(drawn):
+        by_pot[Pot(piece.pot)] -= units
     overdraft = PotStep(
         Pot.OVERDRAFT, number, 0, headroom, 0 if withheld else headroom,
         by_pot[Pot.OVERDRAFT], withheld,
@@ -180,11 +214,22 @@ def _of_debt(given: int | bool, to_holds: bool, ended: bool, headroom: int) -> s
     return "" if headroom else LIMIT_REACHED
 
 
-def _given(slices: tuple[Slice, ...]) -> dict[int, int]:
+def _given(slices: tuple[Slice, ...], drawn: Drawn | None) -> dict[int, int]:
+    """By book, beside what is drawn of a hold."""
     given: dict[int, int] = {}
     for each in slices:
         given[each.book] = given.get(each.book, 0) + each.amount
+    for piece, units in _taken(drawn):
+        given[piece.book] -= units
     return given
+
+
+def _taken(drawn: Drawn | None) -> list[tuple[Slice, int]]:
+    """The pieces of a hold with what is drawn of each."""
+    if drawn is None:
+        return []
+    pairs = zip(drawn.hold.slices, drawn.taken, strict=False)
+    return [(piece, units) for piece, units in pairs if units]
 
 
 def _budgets(
@@ -196,11 +241,12 @@ def _budgets(
     slices: tuple[Slice, ...],
     now: int,
     operation: bytes,
+    drawn: Drawn | None,
 ) -> list[BudgetStep]:
     """Those of the account's line before those of its operation (rule H4), as they are asked."""
     bound = found.bound
     budgets = [budget for node in account.line() for budget in node.budgets]
-    budgets.extend(covering(state.families[account.root], account, operation, now))
+    budgets.extend(covering(state, account, operation, now))
     steps = []
     for budget in budgets:
         if not budget.applies(bound.use):
@@ -210,11 +256,45 @@ def _budgets(
         )
         of = counted_of(budget, bound, now)
         posted, pending = of.counter.within(budget.terms.window, now)
-        fits = counts <= 0 or counts <= of.limit - posted - pending
+        left, pends = of.limit - posted - pending, 0
+        if drawn is not None:
+            pends = pending_of(state, budget, drawn, counts, now)
+            left = min(left, left_then(budget, drawn.hold, now))
+        fits = counts - pends <= 0 or counts - pends <= left
         steps.append(
             BudgetStep(
-                budget, of.value, of.shared, of.limit, posted, pending, counts,
-                fits or not budget.terms.hard,
+                budget, of.value, of.shared, of.limit, posted, pending, counts, pends,
+                max(0, left), fits or not budget.terms.hard,
+            )
+        )  # fmt: skip
+    return steps
+
+
+def _reserving(
+    state: State,
+    account: Account,
+    found: Assessment,
+    slices: tuple[Slice, ...],
+    now: int,
+    operation: bytes,
+) -> list[BudgetStep]:
+    """Those that count a hold of an operation as a whole; the others are asked for each call."""
+    budgets = [budget for node in account.line() for budget in node.budgets]
+    budgets.extend(covering(state, account, operation, now))
+    steps = []
+    for budget in budgets:
+        if not budget.reserves(found.asset):
+            continue
+        charged = budget.measure == BudgetMeasure.CHARGE
+        units = found.charge if charged else net_of(state, slices)
+        of = Counted(budget.terms.limit, budget.counter)
+        posted, pending = of.counter.within(budget.terms.window, now)
+        left = of.limit - posted - pending
+        allows = units <= 0 or units <= left or not budget.terms.hard
+        steps.append(
+            BudgetStep(
+                budget, of.value, of.shared, of.limit, posted, pending, units, 0, max(0, left),
+                allows,
             )
         )  # fmt: skip
     return steps

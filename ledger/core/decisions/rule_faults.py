@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from typing import Final
 
 from ledger.core.events import Alternative, LimitKind, PolicyAction, PolicyRule
-from ledger.core.limits import ALTERNATIVES_MAX, HOLD_LIFETIME_BATCH_MAX_US, INT64_MAX
+from ledger.core.limits import ALTERNATIVES_MAX, DAY_US, HOLD_LIFETIME_BATCH_MAX_US, INT64_MAX
 from ledger.core.outcomes import Reason, Refusal
 
 MARGIN_FLOOR_MAX: Final = 1_000  # thousandths: what costs nothing
 NAMED_MAX: Final = 64  # products of a rule
 ATTRIBUTES_MAX: Final = 16
-LASTING_MAX_US: Final = 366 * 24 * 60 * 60 * 1_000_000
+LASTING_MAX_US: Final = 366 * DAY_US
 PERMILLE_MAX: Final = 1_000_000
 
+_DENYING: Final = frozenset(LimitKind) - {LimitKind.MARGIN}
 _OF_ACTIONS: Final = {
     "asset": (PolicyAction.OVERDRAW,),
     "bound": (PolicyAction.OVERDRAW,),
@@ -49,7 +50,7 @@ def rule_fault(rule: PolicyRule) -> Refusal | None:
     ):
         if not least <= value <= most:
             return _invalid(field, value, f"it is from {least} to {most}")
-    if any(not LimitKind.GRANTS <= kind < LimitKind.MARGIN for kind in rule.limits):
+    if not _DENYING.issuperset(rule.limits):
         message = "name limits that may deny work; for the margin there is margin_floor_permille"
         return _invalid("limits", rule.limits, message)
     return _alternatives_of(rule)

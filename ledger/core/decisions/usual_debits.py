@@ -65,6 +65,7 @@ def debit_usual(
     now = state.now
     calendar: Calendar | None = None
     period, of_month = 0, False
+    touched, root = state.touched, 0
     add, add_index = batch.append, recorded_at_index.append
     for command in commands if place == 0 else commands[place:]:
         if type(command) is not DebitWork:
@@ -166,6 +167,9 @@ def debit_usual(
         usage_recorded(state, debited)
         state.locator += 1
         add(debited)
+        if account.root != root:
+            root = account.root
+            touched[root] = None
         room -= 1
         place += 1
     return place

@@ -214,7 +214,7 @@ def from_grants(
             left = book.credits_posted - book.debits_posted - book.debits_pending
             if left > 0 and (grant.aside or grant.account.caps_given):
                 if rooms is None:
-                    rooms = Rooms(account, counted_at or at)
+                    rooms = rooms_at(account, at, counted_at, recorded)
                 left = rooms.of(grant)
                 if left > 0:
                     rooms.take(grant, left if left < amount else amount)
@@ -225,6 +225,13 @@ def from_grants(
                 if amount == 0:
                     return 0
     return amount
+
+
+def rooms_at(account: Account, at: int, counted_at: int, recorded: bool) -> Rooms:
+    """What caps leave a draw: what is not recorded but asked for now, and counts at another time,
+    takes nothing where that is in no window any more."""
+    asked_at = at if counted_at and not recorded else 0
+    return Rooms(account, counted_at or at, asked_at)
 
 
 def is_commitment(grant: Grant) -> bool:
@@ -255,7 +262,7 @@ def _committed_first(
     mine = paying(account, asset, use, at, recorded)
     grants = [grant for grant in mine if may_pay(grant, asset, use, at)]
     taken: dict[Grant, int] = {}
-    rooms = Rooms(account, counted_at or at)
+    rooms = rooms_at(account, at, counted_at, recorded)
     for first in (True, False):
         left = min(committed, amount) if first else amount
         for grant in grants:
@@ -308,12 +315,12 @@ def from_first_grant(account: Account, asset: int, use: Use, amount: int, at: in
     return Slice(_GRANT, grant.book.number, amount, grant.value_of(amount))
 
 
-def applicable(account: Account, asset: int, use: Use, at: int) -> int:
+def applicable(account: Account, asset: int, use: Use, at: int, counted_at: int = 0) -> int:
     """Units that grants may pay for new work of such usage at `at`, within caps and reserves (D1,
-    D8)."""
+    D8). Caps are those of `counted_at`, where that is another time (rule H5)."""
     mine = paying(account, asset, use, at, False)
     grants = [grant for grant in mine if may_pay(grant, asset, use, at)]
-    return Rooms(account, at).of_all(grants)
+    return rooms_at(account, at, counted_at, False).of_all(grants)
 
 
 def overdraft_limit(account: Account, asset: int) -> int:

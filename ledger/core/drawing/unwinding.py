@@ -16,6 +16,7 @@ from ledger.core.events import (
     BookKind,
     EndedGrants,
     Event,
+    ExhaustedSeat,
     GivenBack,
     GrantIssued,
     GrantKind,
@@ -27,6 +28,7 @@ from ledger.core.events import (
 from ledger.core.limits import RESTORED_LIFETIME_US
 from ledger.core.opening import house_book, open_book
 from ledger.core.pricing.pricing import Place
+from ledger.core.seats.seat_draws import seats_of
 from ledger.core.state import GRANT_OPEN, GRANT_VOIDED, NEVER, Account, Grant, State
 
 
@@ -354,16 +356,21 @@ class Unwinding:
             [RowDraw(*place, *part, -units) for (place, part), units in self._lowered.items()]
         )
 
-    def beyond(self, account: Account, declared: PlanDeclared, amount: int, period: int) -> int:
+    def beyond(
+        self, account: Account, declared: PlanDeclared, amount: int, period: int, at: int
+    ) -> int:
         """What rounding had put on other events of the period: back to the grants that may pay for
-        them, the one that pays last first (rule D1), then to the account's overage and overdraft;
-        returns how much. What none of them has drawn stays."""
+        usage of then, the one that pays last first (rule D1), to the account's overage and
+        overdraft, then to what only other usage draws; returns how much. What none of them has
+        drawn stays."""
         left = amount
         card = self._state.catalog.card((account.tenant, declared.rate_card))
         use = card.use_of(declared.card_version, declared.product, declared.attributes)
+        of_seats = seats_of(account, declared.asset, use, at)
+        plan, own = of_seats if of_seats is not None else (None, [])
+        rest = plan is None or plan.terms.exhausted != ExhaustedSeat.OVERAGE
+        others: list[Grant] = []
         for payer in (account, *self._state.ever_above(account)):
-            if not left:
-                break
             grants = [
                 grant
                 for grant in payer.grants
@@ -371,11 +378,14 @@ class Unwinding:
                 and (payer is account or grant.shared)
                 and applies(grant, use)
             ]
-            for grant in sorted(grants, key=order_of, reverse=True):
-                part = min(left, grant.drawn - self._units.get(grant.number, 0))
-                if part > 0:
-                    self._to_grant(grant, part, 0)
-                    left -= part
+            paying, not_paying = list[Grant](), list[Grant]()
+            for each in grants:
+                pays = each.seat in own or (each.seat is None and rest)
+                (paying if pays else not_paying).append(each)
+            if payer is account:
+                others = not_paying
+            paying.sort(key=_pays_after_seats, reverse=True)
+            left = self._to_grants(paying, left)
         if left and not settlement_asset(account):  # else it was converted, which no debt was
             left = self._to_overage(account, declared.asset, period, left)
             advance = account.advance.get(declared.asset)
@@ -383,12 +393,22 @@ class Unwinding:
                 locator, self._locator = self._locator, -1
                 left = self._to_debts(advance, left)
                 self._locator = locator
+        left = self._to_grants(sorted(others, key=order_of, reverse=True), left)
         if left < amount and not self.used_book:
             self.used_book = house_book(
                 self._state, account.tenant, BookKind.USED, declared.asset, declared.product,
                 self._out,
             )  # fmt: skip
         return amount - left
+
+    def _to_grants(self, grants: Sequence[Grant], amount: int) -> int:
+        """To each what is drawn from it still; returns what is left."""
+        for grant in grants:
+            part = min(amount, grant.drawn - self._units.get(grant.number, 0))
+            if part > 0:
+                self._to_grant(grant, part, 0)
+                amount -= part
+        return amount
 
     def _to_overage(self, account: Account, asset: int, period: int, amount: int) -> int:
         """To what the account's usage of the month has drawn of overage, whoever is billed;
@@ -410,6 +430,11 @@ class Unwinding:
                     amount -= part
                     posted -= part
         return amount
+
+
+def _pays_after_seats(grant: Grant) -> tuple[bool, object]:
+    """The order in which grants pay for usage of a seat: its own first (rule D1)."""
+    return grant.seat is None, order_of(grant)
 
 
 def share_of(whole: int, earlier: int, take: int, amount: int) -> int:

@@ -163,6 +163,7 @@ from ledger.core.events.leases import (
     LeaseRecalled,
     LeaseRenewed,
     LeaseReturned,
+    OperationLeaseGranted,
     UsageLeased,
 )
 from ledger.core.events.mandates import (
@@ -180,11 +181,16 @@ from ledger.core.events.operations import (
     RESERVED_QUANTITY,
     HoldDebitDenied,
     HoldDebited,
+    HoldRefilled,
+    OperationBudgetBegun,
     OperationBudgetEnded,
     OperationBudgetSet,
     OperationHeld,
     OperationJoined,
+    OperationPartHeld,
+    OperationPolicySet,
     OperationReserved,
+    PackageOperationsSet,
     SizedOperationHeld,
 )
 from ledger.core.events.outcome_charges import (
@@ -245,6 +251,12 @@ from ledger.core.events.rerates import (
     SharedRerated,
     UsageRepriced,
     UsageRerated,
+)
+from ledger.core.events.runways import (
+    RunwayAlert,
+    RunwayAlertRemoved,
+    RunwayAlertSet,
+    RunwayCrossed,
 )
 from ledger.core.events.seats import (
     Allotment,
@@ -406,6 +418,7 @@ __all__ = [
     "HoldExpired",
     "HoldExpiry",
     "HoldExtended",
+    "HoldRefilled",
     "HoldReleased",
     "HoldSized",
     "HoldUpTo",
@@ -432,10 +445,14 @@ __all__ = [
     "MinimumsAwaited",
     "Minted",
     "OldGrants",
+    "OperationBudgetBegun",
     "OperationBudgetEnded",
     "OperationBudgetSet",
     "OperationHeld",
     "OperationJoined",
+    "OperationLeaseGranted",
+    "OperationPartHeld",
+    "OperationPolicySet",
     "OperationReserved",
     "OutcomeConfirmed",
     "OutcomeRejected",
@@ -444,6 +461,7 @@ __all__ = [
     "OverdraftKind",
     "PackageChanged",
     "PackageIssue",
+    "PackageOperationsSet",
     "PackagePeriodBegun",
     "PackagePhaseBegun",
     "PackagePricesSet",
@@ -487,6 +505,10 @@ __all__ = [
     "Rollover",
     "RowDraw",
     "Ruling",
+    "RunwayAlert",
+    "RunwayAlertRemoved",
+    "RunwayAlertSet",
+    "RunwayCrossed",
     "ScopedAdvance",
     "SeatAllowanceLow",
     "SeatEntry",
@@ -621,11 +643,16 @@ Event: TypeAlias = (
     | HoldSized
     | OperationHeld
     | OperationReserved
+    | OperationPartHeld
+    | HoldRefilled
     | HoldDebited
     | HoldDebitDenied
     | SizedOperationHeld
     | OperationBudgetSet
     | OperationJoined
+    | OperationPolicySet
+    | PackageOperationsSet
+    | OperationBudgetBegun
     | OperationBudgetEnded
     | SizedDenied
     | PolicyHeld
@@ -659,6 +686,9 @@ Event: TypeAlias = (
     | BudgetsTallied
     | BudgetCrossed
     | BudgetDenied
+    | RunwayAlertSet
+    | RunwayAlertRemoved
+    | RunwayCrossed
     | TopUpRuleSet
     | TopUpRuleRemoved
     | TopUpRequested
@@ -671,6 +701,7 @@ Event: TypeAlias = (
     | MinimumsAwaited
     | MinimumCharged
     | LeaseGranted
+    | OperationLeaseGranted
     | LeaseRenewed
     | UsageLeased
     | LeaseReturned

@@ -33,7 +33,8 @@ class Limit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     where it has none; `name` a budget's; of an operation's, the digest of
     the operation in hexadecimal digits. `left` is what was left of it, in what it counts.
     `retry_at`: the first instant at which more may be allowed, as far as it was known; 0 = unknown.
-    `value`: that of a budget which counts each by itself, `shared` with others beyond its number.
+    `value`: that of a budget which counts each by itself; of an operation's, the version of the
+    policy that gave it, () where it was set by hand. `shared` with others beyond its number.
     """
 
     kind: LimitKind

@@ -39,6 +39,12 @@ class LeaseGranted(HoldAuthorized, frozen=True, tag=171):
     share: int = 0
 
 
+class OperationLeaseGranted(LeaseGranted, frozen=True, tag=194):
+    """The same for work of an operation: its digest, and behind it its parent's."""
+
+    operation: bytes = b""
+
+
 class LeaseRenewed(Fact, frozen=True, tag=172):
     """A lease goes on from here for `term`: `slices` are all that is in escrow from now on.
 

@@ -87,6 +87,7 @@ from ledger.core.evolve.holds import (
     hold_authorized,
     hold_expired,
     hold_extended,
+    hold_refilled,
     hold_released,
     outcome_rejected,
     outcome_reported,
@@ -98,6 +99,7 @@ from ledger.core.evolve.leases import (
     lease_recalled,
     lease_renewed,
     lease_returned,
+    operation_lease_granted,
     usage_leased,
 )
 from ledger.core.evolve.mandates import (
@@ -108,9 +110,12 @@ from ledger.core.evolve.mandates import (
 from ledger.core.evolve.metering import meters_reversed, usage_metered
 from ledger.core.evolve.minimums import minimum_charged, minimums_awaited
 from ledger.core.evolve.operations import (
+    operation_budget_begun,
     operation_budget_ended,
     operation_budget_set,
     operation_joined,
+    operation_policy_set,
+    package_operations_set,
 )
 from ledger.core.evolve.overrides import price_overrides_set
 from ledger.core.evolve.packages import (
@@ -139,6 +144,7 @@ from ledger.core.evolve.recurring import (
     recurring_resumed,
     recurring_started,
 )
+from ledger.core.evolve.runways import runway_alert_removed, runway_alert_set, runway_crossed
 from ledger.core.evolve.seats import (
     seat_allowance_low,
     seat_period_begun,
@@ -256,6 +262,8 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     e.HoldSized: hold_authorized,
     e.OperationHeld: hold_authorized,
     e.OperationReserved: hold_authorized,
+    e.OperationPartHeld: hold_authorized,
+    e.HoldRefilled: hold_refilled,
     e.SizedOperationHeld: hold_authorized,
     e.HoldUpTo: hold_authorized,
     e.PolicyHeld: hold_authorized,
@@ -271,6 +279,9 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     e.BudgetSet: budget_set,
     e.OperationBudgetSet: operation_budget_set,
     e.OperationJoined: operation_joined,
+    e.OperationPolicySet: operation_policy_set,
+    e.PackageOperationsSet: package_operations_set,
+    e.OperationBudgetBegun: operation_budget_begun,
     e.OperationBudgetEnded: operation_budget_ended,
     e.GroupedBudgetSet: budget_set,
     e.BudgetValueOpened: budget_value_opened,
@@ -282,6 +293,7 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     e.HoldReleased: hold_released,
     e.HoldExpired: hold_expired,
     e.LeaseGranted: lease_granted,
+    e.OperationLeaseGranted: operation_lease_granted,
     e.LeaseRenewed: lease_renewed,
     e.UsageLeased: usage_leased,
     e.LeaseReturned: lease_returned,
@@ -314,6 +326,9 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     e.CommitmentEnded: commitment_ended,
     e.InvoiceDue: invoice_due,
     e.TrueUpCounted: grant_reduced,
+    e.RunwayAlertSet: runway_alert_set,
+    e.RunwayAlertRemoved: runway_alert_removed,
+    e.RunwayCrossed: runway_crossed,
     e.TopUpRuleSet: top_up_rule_set,
     e.TopUpRuleRemoved: top_up_rule_removed,
     e.TopUpRequested: top_up_requested,

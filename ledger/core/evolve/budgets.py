@@ -104,8 +104,6 @@ def budgets_counted(state: State, event: BudgetsCounted) -> None:
         span = (move.since, move.end)
         window = budget.terms.window
         budget.take_counter().count(window, *span, move.posted, move.pending, state.now)
-        if budget.operation is not None:
-            touch(family, budget, state.now)
         if event.hold and move.pending:
             budget.pend(event.hold, span, move.pending)
             if event.hold in budget.held:
@@ -114,6 +112,8 @@ def budgets_counted(state: State, event: BudgetsCounted) -> None:
                 family.unpend(event.hold, move.budget)
                 if budget.of is not None and budget.of.values is not None and not budget.held:
                     budget.of.values.await_end(budget)
+        if budget.operation is not None:
+            touch(family, budget, state.now)
 
 
 def budgets_tallied(state: State, event: BudgetsTallied) -> None:

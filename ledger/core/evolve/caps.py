@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ledger.core.budgets.lanes import EACH
 from ledger.core.events import (
     CapRemoved,
     CapSet,
@@ -10,7 +11,8 @@ from ledger.core.events import (
     SharingMode,
     SharingUpdated,
 )
-from ledger.core.funding.caps import Cap, is_at_or_below, same_terms
+from ledger.core.funding.caps import Cap, is_at_or_below
+from ledger.core.limits import INT64_MAX
 from ledger.core.state import Account, Grant, State
 
 
@@ -51,12 +53,11 @@ def cap_set(state: State, event: CapSet) -> None:
                 for piece in hold.slices:
                     source = state.books.accounts[piece.book].grant
                     if piece.amount and source is not None and cap.binds(source):
-                        _count(cap, hold.authorized_at, 0, piece.amount)
+                        _count(cap, hold.counted_at, 0, piece.amount)
         state.families[owner.root].next_cap = event.cap + 1
     else:
         before = cap.aside
-        cap.terms = same_terms(event.terms)
-        cap.version = event.version
+        cap.change(event.terms, event.version)
         if cap.grant is not None:
             cap.grant.aside += cap.aside - before
     state.keys.add(event.key, state.locator)
@@ -64,6 +65,7 @@ def cap_set(state: State, event: CapSet) -> None:
 
 def attach(cap: Cap) -> None:
     """Let a cap bind."""
+    cap.below.end_lane()
     cap.owner.caps_given[cap.number] = cap
     cap.below.caps = tuple(sorted([*cap.below.caps, cap], key=_number))
     if cap.grant is not None:
@@ -77,6 +79,7 @@ def _number(cap: Cap) -> int:
 def cap_removed(state: State, event: CapRemoved) -> None:
     owner = state.accounts[event.account]
     cap = owner.caps_given.pop(event.cap)
+    cap.below.end_lane()
     cap.below.caps = tuple([each for each in cap.below.caps if each is not cap])
     if cap.grant is not None:
         cap.grant.aside -= cap.aside
@@ -94,12 +97,42 @@ def count_draw(account: Account, grant: Grant, at: int, posted: int, pending: in
     owner = grant.account
     each: Account | None = account
     while each is not None and each is not owner:
+        if each.layout is not None and draw_in_lane(each, grant, at, posted, pending):
+            each = each.parent
+            continue
         for cap in each.caps:
             if cap.grant is grant or (
                 cap.grant is None and cap.owner is owner and cap.asset == grant.asset
             ):
                 _count(cap, at, posted, pending)
         each = each.parent
+
+
+def draw_in_lane(account: Account, grant: Grant, at: int, posted: int, pending: int) -> bool:
+    """Count a draw where the caps of an account stand side by side; False = they do not, or not
+    for this one: they stand alone then."""
+    layout = account.layout
+    if layout is None or layout.caps is None:
+        return False
+    kept, first = layout.kept, account.row + layout.first_cap
+    fits = not pending and posted >= 0 and layout.since <= at < layout.end
+    if fits:
+        for place in range(first, first + EACH * len(layout.caps), EACH):
+            if kept[place] + posted > INT64_MAX:
+                fits = False
+    if not fits:
+        account.end_lane()
+        return False
+    place = first
+    for drawn_of, shared_by, asset in layout.caps:
+        if (
+            drawn_of == grant.number
+            if drawn_of
+            else shared_by == grant.account.number and asset == grant.asset
+        ):
+            kept[place] += posted
+        place += EACH
+    return True
 
 
 def count_back(line: list[Account], grant: Grant, at: int, units: int) -> None:
@@ -116,7 +149,7 @@ def count_back(line: list[Account], grant: Grant, at: int, units: int) -> None:
 def _count(cap: Cap, at: int, posted: int, pending: int) -> None:
     reserved = cap.grant if cap.terms.reserved else None
     before = cap.aside if reserved is not None else 0
-    counter = cap.counter
+    counter = cap.take_counter()
     cell = cap.cell(at) if cap.windowed else None
     if cell is not None:
         cell.posted += posted

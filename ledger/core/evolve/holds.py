@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from ledger.core.events import (
@@ -12,8 +14,10 @@ from ledger.core.events import (
     HoldExpired,
     HoldExpiry,
     HoldExtended,
+    HoldRefilled,
     HoldReleased,
     OperationHeld,
+    OperationPartHeld,
     OperationReserved,
     OutcomeConfirmed,
     OutcomeRejected,
@@ -54,36 +58,76 @@ def capture(state: State, event: UsageRecorded) -> int:
     hold = state.holds[event.hold]
     if isinstance(event, UsageCaptured | HoldDebited):
         _take(state, hold, event)
-        return hold.authorized_at
-    taken = sum(hold.taken_by(event.slices, event.period))
+        return hold.counted_at
+    by_slice = hold.taken_by(event.slices, event.period)
+    taken = sum(by_slice)
     if hold.drawn is not None:
         hold.draw(state.declared[event.plan].product, taken)
+    elif hold.part_of:
+        _draw_of_whole(state, hold, state.declared[event.plan].product, by_slice)
     if isinstance(event, HoldCharged):
         settle(state, hold, HOLD_CHARGED, taken)
-        return hold.authorized_at
+        return hold.counted_at
     hold.captures += 1
     if isinstance(event, OutcomeConfirmed):
         charge = sum([piece.amount for piece in event.slices])
         settle(state, hold, HOLD_CHARGED if event.by_time else HOLD_CAPTURED, taken, charge)
     else:
         settle(state, hold, HOLD_CAPTURED, taken)
-    return hold.authorized_at
+    return hold.counted_at
 
 
 def _take(state: State, hold: Hold, event: UsageCaptured | HoldDebited) -> None:
     """A part of the hold is captured: it no longer pends, the rest stays held."""
+    _lower(state, hold, event.taken)
+    hold.captures += 1
+    if hold.drawn is not None:
+        hold.draw(state.declared[event.plan].product, sum(event.taken))
+    elif hold.part_of:
+        _draw_of_whole(state, hold, state.declared[event.plan].product, event.taken)
+    if hold.estimate is not None:
+        names = state.declared[event.plan].quantity_names
+        hold.estimate = hold.estimate.without(names, event.quantities)
+
+
+def _lower(state: State, hold: Hold, units: Sequence[int]) -> None:
+    """So many units of each of its slices no longer pend."""
     rest = list(hold.slices)
-    for place, taken in enumerate(event.taken):
+    for place, taken in enumerate(units):
         if taken:
             _unreserve(state, hold, rest[place], taken)
             rest[place] = replace(rest[place], amount=rest[place].amount - taken)
     hold.slices = tuple(rest)
-    hold.captures += 1
-    if hold.drawn is not None:
-        hold.draw(state.declared[event.plan].product, sum(event.taken))
-    if hold.estimate is not None:
-        names = state.declared[event.plan].quantity_names
-        hold.estimate = hold.estimate.without(names, event.quantities)
+
+
+def _draw_of_whole(state: State, hold: Hold, product: str, taken: Sequence[int]) -> None:
+    """What a call's hold draws is drawn of its operation's first, as far as it came from there."""
+    used = [min(part, units) for part, units in zip(hold.parts, taken, strict=False)]
+    if not any(used):
+        return
+    hold.parts = tuple([part - units for part, units in zip(hold.parts, used, strict=True)])
+    whole = state.holds.get(hold.part_of)
+    if whole is not None:
+        whole.draw(product, sum(used))
+
+
+def hold_refilled(state: State, event: HoldRefilled) -> None:
+    """What a call's hold has left of its operation's is held there again."""
+    part, whole = state.holds[event.part], state.holds[event.hold]
+    units = {
+        (piece.pot, piece.book): amount
+        for piece, amount in zip(whole.slices, event.units, strict=True)
+    }
+    back = [units.get((piece.pot, piece.book), 0) for piece in part.slices]
+    _lower(state, part, back)
+    part.parts = tuple([left - moved for left, moved in zip(part.parts, back, strict=True)])
+    part.handed_on = sum(event.units)
+    slices = list(whole.slices)
+    for place, amount in enumerate(event.units):
+        if amount:
+            _reserve(state, whole, slices[place], amount)
+            slices[place] = replace(slices[place], amount=slices[place].amount + amount)
+    whole.slices = tuple(slices)
 
 
 def hold_authorized(state: State, event: HoldAuthorized) -> None:
@@ -107,6 +151,8 @@ def hold_authorized(state: State, event: HoldAuthorized) -> None:
     state.holds[event.hold] = hold
     state.next_hold = event.hold + 1
     account.holds[event.hold] = hold
+    if isinstance(event, OperationPartHeld) and any(event.taken):
+        _take_over(state, hold, state.holds[event.of], event.taken)
     reserve(state, hold)
     lend(state, hold)
     if event.expires_at != NEVER:  # an outcome may pend until somebody says
@@ -120,6 +166,16 @@ def hold_authorized(state: State, event: HoldAuthorized) -> None:
         state.quotes[event.quote].hold = event.hold
     if event.key:  # one that follows its quote has none
         state.keys.add(event.key, state.locator)
+
+
+def _take_over(state: State, hold: Hold, whole: Hold, taken: tuple[int, ...]) -> None:
+    """A call's hold is made of its operation's: that has so much less of each of its slices."""
+    units = {
+        (piece.pot, piece.book): amount for piece, amount in zip(whole.slices, taken, strict=True)
+    }
+    _lower(state, whole, taken)
+    hold.part_of, hold.counted_at = whole.number, whole.counted_at
+    hold.parts = tuple([units.get((piece.pot, piece.book), 0) for piece in hold.slices])
 
 
 def outcome_reported(state: State, event: OutcomeReported) -> None:
@@ -161,16 +217,21 @@ def lend(state: State, hold: Hold) -> None:
 
 def reserve(state: State, hold: Hold) -> None:
     """All of its slices pend from now on."""
-    account = hold.account
     for piece in hold.slices:
-        assert hold.used is not None
-        book = state.books.accounts[piece.book]
-        state.books.reserve(book, hold.used, piece.amount)
-        if book.grant is not None and book.grant.account.caps_given:
-            count_draw(account, book.grant, hold.authorized_at, 0, piece.amount)
-        if piece.pot == OVERAGE:
-            pending = account.overage_pending
-            pending[hold.asset] = pending.get(hold.asset, 0) + piece.amount
+        _reserve(state, hold, piece, piece.amount)
+
+
+def _reserve(state: State, hold: Hold, piece: Slice, amount: int) -> None:
+    """So much of one of the hold's slices pends from now on."""
+    account = hold.account
+    assert hold.used is not None
+    book = state.books.accounts[piece.book]
+    state.books.reserve(book, hold.used, amount)
+    if book.grant is not None and book.grant.account.caps_given:
+        count_draw(account, book.grant, hold.counted_at, 0, amount)
+    if piece.pot == OVERAGE:
+        pending = account.overage_pending
+        pending[hold.asset] = pending.get(hold.asset, 0) + amount
 
 
 def unreserve(state: State, hold: Hold) -> None:
@@ -189,7 +250,7 @@ def _unreserve(state: State, hold: Hold, piece: Slice, amount: int) -> None:
     book = state.books.accounts[piece.book]
     state.books.release(book, hold.used, amount)
     if book.grant is not None and book.grant.account.caps_given:
-        count_draw(hold.account, book.grant, hold.authorized_at, 0, -amount)
+        count_draw(hold.account, book.grant, hold.counted_at, 0, -amount)
     if piece.pot == OVERAGE:
         hold.account.overage_pending[hold.asset] -= amount
 
@@ -246,7 +307,7 @@ def settle(state: State, hold: Hold, ended: int, taken: int = 0, charge: int = 0
         ended,
         False,
         state.now,
-        hold.amount - left + taken,
+        hold.amount - left - hold.handed_on + taken,
         hold.captures,
         hold.authorized_at,
         hold.expires_at,
@@ -254,6 +315,7 @@ def settle(state: State, hold: Hold, ended: int, taken: int = 0, charge: int = 0
         ended_lease,
         hold.operation,
         hold.drawn,
+        hold.counted_at,
     )
 
 

@@ -9,6 +9,7 @@ from ledger.core.events import (
     LeaseRecalled,
     LeaseRenewed,
     LeaseReturned,
+    OperationLeaseGranted,
     UsageLeased,
 )
 from ledger.core.evolve.holds import hold_authorized, lend, reserve, settle, unreserve
@@ -43,6 +44,11 @@ def lease_granted(state: State, event: LeaseGranted) -> None:
     account.leases = (*account.leases, hold)
 
 
+def operation_lease_granted(state: State, event: OperationLeaseGranted) -> None:
+    lease_granted(state, event)
+    state.holds[event.hold].operation = event.operation
+
+
 def lease_renewed(state: State, event: LeaseRenewed) -> None:
     """What is in escrow counts anew: in the windows of now, and of whatever pays it now."""
     hold, lease = _of(state, event.hold)
@@ -52,6 +58,7 @@ def lease_renewed(state: State, event: LeaseRenewed) -> None:
     hold.slices = event.slices
     hold.amount += event.amount - before
     hold.authorized_at = event.effective_at
+    hold.counted_at = event.effective_at
     hold.period = event.period
     hold.lifetime_max = event.term
     hold.expires_at = event.expires_at

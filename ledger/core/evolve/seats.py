@@ -29,7 +29,7 @@ def seat_plan_started(state: State, event: SeatPlanStarted) -> None:
     if plan is None:
         plan = SeatPlan(account, event.seat_plan, event.terms, state.now)
         plans.add(plan)
-    plan.terms = event.terms
+    plan.terms, plan.next_terms = event.terms, None
     plan.started_at = event.start
     plan.ends_at = NEVER
     plan.revision = event.revision

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from ledger.core.budgets.lanes import EACH, Lane
 from ledger.core.events import CapTerms, Sharing, SharingMode, WindowKind
-from ledger.core.windows import Cell, Counter
+from ledger.core.windows import OF_NO_WINDOW, Cell, Counter, span_at
 
 if TYPE_CHECKING:
     from ledger.core.state import Account, Grant
@@ -42,7 +43,7 @@ class _Used:
 class Cap(_Used):
     """A ceiling, and an amount that is set aside, with what counts towards both (rule D8)."""
 
-    __slots__ = ("below", "counter", "created_at", "number", "version")
+    __slots__ = ("_counter", "below", "created_at", "laid", "lane", "number", "version")
 
     def __init__(
         self,
@@ -62,20 +63,48 @@ class Cap(_Used):
         self.terms = same_terms(terms)
         self.version = 1
         self.created_at = created_at
-        self.counter = Counter()
+        self._counter = Counter()
         self.met: Cell | None = None  # derived: of those of the counter, which was met last
         self.windowed: bool = terms.window.kind != _LIFETIME
+        # Derived: where what was drawn stands meanwhile, and at which place.
+        self.lane: Lane | None = None
+        self.laid = 0
+
+    @property
+    def counter(self) -> Counter:
+        """What it counts, to be read."""
+        if self.lane is not None:
+            self.lane.settle(self.laid)
+        return self._counter
+
+    def take_counter(self) -> Counter:
+        """The same to be changed: no lane has it any more."""
+        if self.lane is not None:
+            self.lane.finish()
+            self.lane = None
+        return self._counter
+
+    def begin_at(self, counter: Counter) -> None:
+        """Go on with what was counted before it was packed."""
+        self._counter = counter
+
+    def change(self, terms: CapTerms, version: int) -> None:
+        """Another ceiling, or another amount set aside; what it counts stays what it is."""
+        self.take_counter()
+        self.terms = same_terms(terms)
+        self.version = version
 
     def cell(self, at: int) -> Cell | None:
-        """Where a draw of an instant counts; None = no window is open there."""
+        """Where a draw of an instant counts; None = no window is open there. What a lane has of it
+        it shows once `counter` was asked."""
         met = self.met
         if met is None or not met.since <= at < met.end:
-            met = self.met = self.counter.cell(at)
+            met = self.met = self._counter.cell(at)
         return met
 
     def open_window(self, since: int, end: int, now: int) -> None:
         """Open a window, or a bucket of a sliding one; what is over goes."""
-        self.counter.count(self.terms.window, since, end, 0, 0, now)
+        self.take_counter().count(self.terms.window, since, end, 0, 0, now)
         self.met = None
 
     def binds(self, grant: Grant) -> bool:
@@ -146,11 +175,13 @@ def is_at_or_below(account: Account, above: Account) -> bool:
 
 def covers(grant: Grant, account: Account) -> bool:
     """Whether a shared grant is shared with an account below its own: it, or one on the way up, is
-    listed or bears a label (rule D1)."""
+    listed or bears a label (rule D1). What an agent bought that pays by itself is for all below."""
     sharing = grant.shared_with
     if sharing is None:
         return True
     owner = grant.account
+    if owner.number in sharing.accounts:
+        return True
     each: Account | None = account
     while each is not None and each is not owner:
         if each.number in sharing.accounts:
@@ -181,11 +212,12 @@ class Rooms:
     """What one draw of an account, counted at an instant, may take of each grant; it knows what the
     draw has taken so far."""
 
-    __slots__ = ("_account", "_at", "_drawn", "_taken")
+    __slots__ = ("_account", "_asked_at", "_at", "_drawn", "_taken")
 
-    def __init__(self, account: Account, at: int) -> None:
+    def __init__(self, account: Account, at: int, asked_at: int = 0) -> None:
         self._account = account
         self._at = at
+        self._asked_at = asked_at  # of what is not to pass a cap that counts it at another time
         self._drawn: dict[Grant, int] = {}
         self._taken: dict[Cap, int] = {}
 
@@ -195,10 +227,26 @@ class Rooms:
         owner = grant.account
         if owner.caps_given and owner is not self._account:
             for cap in capping(self._account, grant):
-                most = cap.left(self._at)
+                most = self.left_of(cap)
                 if most is not None:
                     left = min(left, most - self._taken.get(cap, 0))
         return left
+
+    def left_of(self, cap: Cap) -> int | None:
+        """Units that a cap leaves, but for what the draw has taken; None = it has no ceiling."""
+        if self._asked_at and not self._is_kept(cap):
+            return 0
+        return cap.left(self._at)
+
+    def _is_kept(self, cap: Cap) -> bool:
+        """Whether what counts at that time is counted in a window of a cap; else nobody would."""
+        if not cap.windowed:
+            return True
+        owner = cap.owner
+        span = span_at(
+            cap.terms.window, cap.counter, self._at, self._asked_at, owner.anchors, owner.calendar
+        )
+        return span != OF_NO_WINDOW
 
     def of_all(self, grants: Sequence[Grant]) -> int:
         """Units that it may take of these in their order, each counted as none below zero where a
@@ -249,6 +297,21 @@ def leaves_room(account: Account, grant: Grant, amount: int, at: int) -> bool:
     owner = grant.account
     each: Account | None = account
     while each is not None and each is not owner:
+        layout = each.layout
+        if layout is not None and layout.caps is not None:
+            if layout.since <= at < layout.end:
+                kept, place = layout.kept, each.row + layout.first_cap
+                for drawn_of, shared_by, asset in layout.caps:
+                    if (
+                        drawn_of == grant.number
+                        if drawn_of
+                        else shared_by == owner.number and asset == grant.asset
+                    ) and kept[place] + amount > kept[place + 1]:
+                        return False
+                    place += EACH
+                each = each.parent
+                continue
+            each.end_lane()
         for cap in each.caps:
             if cap.grant is grant or (
                 cap.grant is None and cap.owner is owner and cap.asset == grant.asset

@@ -15,6 +15,7 @@ from ledger.core.events import (
     Event,
     GrantKind,
     GrantVoided,
+    HoldRefilled,
     Segment,
     SegmentAdded,
     Sharing,
@@ -53,13 +54,39 @@ def follow_up(
 
 def returned_by(state: State, hold: Hold, taken: Sequence[int]) -> list[tuple[Grant, int]]:
     """What settling a hold gives back to each grant, where so much of each slice was drawn; () =
-    nothing was."""
+    nothing was. What its operation's hold has again is not given back."""
     returned: list[tuple[Grant, int]] = []
+    kept = _kept(state, hold, taken)
     for place, piece in enumerate(hold.slices):
         grant = state.books.accounts[piece.book].grant
         if grant is not None:
-            returned.append((grant, piece.amount - (taken[place] if taken else 0)))
+            gone = (taken[place] if taken else 0) + (kept[place] if kept else 0)
+            returned.append((grant, piece.amount - gone))
     return returned
+
+
+def _kept(state: State, hold: Hold, taken: Sequence[int]) -> list[int]:
+    """Units of each of its slices that settling a call's hold leaves to its operation's, while that
+    is open: what came from there and is not drawn, where so much of each slice is; [] = none."""
+    if hold.part_of not in state.holds:
+        return []
+    drawn = taken or (0,) * len(hold.parts)
+    kept = [max(0, part - units) for part, units in zip(hold.parts, drawn, strict=True)]
+    return kept if any(kept) else []
+
+
+def refill(state: State, hold: Hold, taken: Sequence[int], out: list[Event]) -> None:
+    """Before a call's hold is settled, of which so much of each slice is drawn: what it leaves to
+    its operation's is held there again, and pends where it did (rules H1, H4)."""
+    kept = _kept(state, hold, taken) if hold.part_of else []
+    if not kept:
+        return
+    whole = state.holds[hold.part_of]
+    units = {
+        (piece.pot, piece.book): amount for piece, amount in zip(hold.slices, kept, strict=True)
+    }
+    back = tuple([units.get((piece.pot, piece.book), 0) for piece in whole.slices])
+    out.append(HoldRefilled(hold.account.number, whole.number, hold.number, back))
 
 
 # -- transfers -------------------------------------------------------------------------------------

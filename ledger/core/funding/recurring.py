@@ -43,9 +43,8 @@ from ledger.core.limits import (
     RECURRING_AN_ACCOUNT_MAX,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.periods import Cycle, prorated
+from ledger.core.periods import Cycle, prorated, refuse_anchor, refuse_zone
 from ledger.core.state import Account, RecurringGrant, State
-from rating.zones import is_zone
 
 _FIRST = (Proration.FIRST, Proration.BOTH)
 _LAST = (Proration.LAST, Proration.BOTH)
@@ -126,20 +125,10 @@ def invalid_terms(state: State, account: Account, terms: RecurringTerms) -> Refu
             str(terms.every),
             f"a period is from 1 to {PERIOD_UNITS_MAX} weeks, months, quarters or years",
         )
-    if not 0 <= terms.anchor <= ANCHOR_MAX_US:
-        return Refusal(
-            Reason.ANCHOR_INVALID,
-            "terms.anchor_us",
-            str(terms.anchor),
-            f"an anchor is an instant up to {ANCHOR_MAX_US}; 0 = the start",
-        )
-    if terms.zone and not is_zone(terms.zone):
-        return Refusal(
-            Reason.ZONE_UNKNOWN,
-            "terms.zone",
-            terms.zone,
-            "name a zone of the IANA time zone database, as Europe/Berlin, or none",
-        )
+    refusal = refuse_anchor("terms.anchor_us", terms.anchor)
+    refusal = refusal or refuse_zone("terms.zone", terms.zone)
+    if refusal is not None:
+        return refusal
     if not 0 <= terms.expires_after <= EXPIRES_AFTER_MAX_US:
         return Refusal(
             Reason.EXPIRY_INVALID,

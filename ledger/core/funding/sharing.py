@@ -287,9 +287,7 @@ def _spans(state: State, owner: Account, below: Account, terms: CapTerms) -> tup
     """The windows that holds count in by now, in order of time."""
     if terms.window.kind == WindowKind.LIFETIME:
         return ()
-    times = {
-        hold.authorized_at for hold in owner.lent.values() if is_at_or_below(hold.account, below)
-    }
+    times = {hold.counted_at for hold in owner.lent.values() if is_at_or_below(hold.account, below)}
     counter = Counter()
     spans: list[Span] = []
     for at in sorted(times):

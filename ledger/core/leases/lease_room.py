@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ledger.core.budgets.budgets import Budget
+from ledger.core.budgets.operation_cover import covering, policy_owner
 from ledger.core.catalog import Bound
 from ledger.core.drawing.drawdown import (
     applicable,
@@ -36,11 +37,17 @@ class Room(NamedTuple):
 
 
 def room_of(
-    state: State, account: Account, bound: Bound, hold: Hold | None, wanted: int, least: int
+    state: State,
+    account: Account,
+    bound: Bound,
+    hold: Hold | None,
+    wanted: int,
+    least: int,
+    operation: bytes,
 ) -> Room | Refusal:
     """Its fair share of what the account's leases hold and of what is free, and how much more of it
-    the budgets allow now. `hold`: the lease, if it is there. A refusal where a hard budget counts
-    what units in escrow do not bound."""
+    the budgets allow now, those of its operation included. `hold`: the lease, if it is there. A
+    refusal where a hard budget counts what units in escrow do not bound."""
     if is_mandated(account):
         return Refusal(
             Reason.LEASE_UNBOUNDED,
@@ -48,6 +55,9 @@ def room_of(
             str(account.number),
             "an agent's mandate bounds each request, which units in escrow do not; authorise each",
         )
+    refusal = None if operation else _of_operations(account, bound.use)
+    if refusal is not None:
+        return refusal
     others = [
         each
         for each in account.leases
@@ -62,31 +72,28 @@ def room_of(
         wants = [_want(each) for each in others]
         pool = own + free + sum([each.left for each in others])
         share = fair_shares(pool, [*wants, mine])[number]
-    node: Account | None = account
-    while node is not None:
-        for budget in node.budgets:
-            if not budget.terms.hard or not _may_apply(budget, bound.use):
+    budgets = [budget for node in account.line() for budget in node.budgets]
+    budgets.extend(covering(state, account, operation, state.now))
+    for budget in budgets:
+        if not budget.terms.hard or not _may_apply(budget, bound.use):
+            continue
+        refusal = _unbounded(budget, bound)
+        if refusal is not None:
+            return refusal
+        if budget.terms.asset != bound.asset:
+            continue
+        counter, limit = _counted_in(budget, bound.use, state.now)
+        left = limit - _counted_by(counter, hold, state.now)
+        growth = min(growth, left)
+        pool, wants = own + left, []
+        for each in others:
+            use = _use_of(state, each)
+            if not budget.applies(use) or not _covers(state, budget, each):
                 continue
-            refusal = _unbounded(budget, bound)
-            if refusal is not None:
-                return refusal
-            if budget.terms.asset != bound.asset:
-                continue
-            counter, limit = _counted_in(budget, bound.use, state.now)
-            left = limit
-            if counter is not None:
-                left -= _counted_by(counter, hold, state.now)
-            growth = min(growth, left)
-            pool, wants = own + left, []
-            for each in others:
-                use = _use_of(state, each)
-                if not budget.applies(use):
-                    continue
-                if _counts_beside(budget, use, bound.use, state.now):
-                    pool += _pending(counter, each, state.now) if counter is not None else 0
-                    wants.append(_want(each))
-            share = min(share, fair_shares(pool, [*wants, mine])[number])
-        node = node.parent
+            if _counts_beside(budget, use, bound.use, state.now):
+                pool += _pending(counter, each, state.now) if counter is not None else 0
+                wants.append(_want(each))
+        share = min(share, fair_shares(pool, [*wants, mine])[number])
     return Room(min(share, wanted), max(0, growth))
 
 
@@ -117,6 +124,24 @@ def _may_apply(budget: Budget, use: Use) -> bool:
         return False
     own = dict(use.attributes)
     return not [pair for pair in budget.attributes if own.get(pair[0], pair[1]) != pair[1]]
+
+
+def _of_operations(account: Account, use: Use) -> Refusal | None:
+    """Why units in escrow, which are of no operation, do not keep each within what a hard policy
+    gives it, if one counts for the account."""
+    owner = policy_owner(account)
+    policy = owner.gives if owner is not None else None
+    if owner is None or policy is None or policy.terms is None or not policy.terms.hard:
+        return None
+    if not _may_apply(Budget(0, owner, "", policy.terms, 0, 0, 0), use):
+        return None
+    return Refusal(
+        Reason.LEASE_UNBOUNDED,
+        "account",
+        str(account.number),
+        f"version {policy.version} of a policy bounds each operation, which units in escrow do "
+        "not; authorise or debit each piece of work, or make the policy a soft one",
+    )
 
 
 def _unbounded(budget: Budget, bound: Bound) -> Refusal | None:
@@ -158,6 +183,15 @@ def _counted_in(budget: Budget, use: Use, now: int) -> tuple[Budget | None, int]
     return counter, values.limit_of(value, counter is not None and counter is values.others)
 
 
+def _covers(state: State, budget: Budget, hold: Hold) -> bool:
+    """Whether a budget, if it is one of an operation, is of that of a lease, or of one above it."""
+    if budget.operation is None:
+        return True
+    root = budget.operation.root
+    covered = covering(state, hold.account, hold.operation, state.now)
+    return any(each.operation is not None and each.operation.root == root for each in covered)
+
+
 def _counts_beside(budget: Budget, one: Use, other: Use, now: int) -> bool:
     """Whether both count in one counter of the budget."""
     values = budget.values
@@ -169,18 +203,17 @@ def _counts_beside(budget: Budget, one: Use, other: Use, now: int) -> bool:
     return mine == its or (counter is not None and counter is values.counter_of(its, now))
 
 
-def _counted_by(budget: Budget, hold: Hold | None, now: int) -> int:
-    """Units that are used or pend in the present window, once what a lease has counts there."""
-    counted = sum(budget.counter.within(budget.terms.window, now))
-    if hold is not None and hold.number in budget.held:
-        span, own = budget.held[hold.number]
-        if not _counts_now(budget, span[0], span[1], now):
-            counted += own
-    return counted
+def _counted_by(counter: Budget | None, hold: Hold | None, now: int) -> int:
+    """Units that are used or pend in the present window, once what a lease has counts there: also
+    of a budget that is younger than the lease."""
+    counted = sum(counter.counter.within(counter.terms.window, now)) if counter is not None else 0
+    if hold is None or (counter is not None and _pending(counter, hold, now)):
+        return counted
+    return counted + hold.left
 
 
 def _pending(budget: Budget, hold: Hold, now: int) -> int:
-    """What another lease has of the present window."""
+    """What a lease has of the present window."""
     found = budget.held.get(hold.number)
     if found is None or not _counts_now(budget, found[0][0], found[0][1], now):
         return 0

@@ -26,6 +26,7 @@ from ledger.core.commands import (
     RenewLease,
     ReturnLease,
 )
+from ledger.core.decisions.authorizing import operation_refused
 from ledger.core.decisions.charging import charge_usage
 from ledger.core.drawing.drawdown import open_windows
 from ledger.core.drawing.paying import post
@@ -40,11 +41,13 @@ from ledger.core.events import (
     LeaseRecalled,
     LeaseRenewed,
     LeaseReturned,
+    OperationLeaseGranted,
     Slice,
     Suspense,
     UsageLeased,
 )
 from ledger.core.funding.following import follow_up
+from ledger.core.leases.lease_operations import other_operation
 from ledger.core.leases.lease_room import Room, grow, room_of
 from ledger.core.leases.leases import NOT_RECALLED, CreditLease, margin_of
 from ledger.core.limits import (
@@ -79,10 +82,14 @@ def decide_acquire(
     if refusal is not None:
         return refusal
     now = state.now
+    operation = command.operation
+    refusal = operation_refused(state, account, operation)
+    if refusal is not None:
+        return refusal
     bound = _bound(state, account, command.shape)
     if isinstance(bound, Refusal):
         return bound
-    room = room_of(state, account, bound, None, command.wanted, command.minimum)
+    room = room_of(state, account, bound, None, command.wanted, command.minimum, operation)
     if isinstance(room, Refusal):
         return room
     opened: list[Event] = []
@@ -92,7 +99,7 @@ def decide_acquire(
         slices, amount, opened = [], 0, []
     out.extend(opened)
     term = command.lifetime or LEASE_TERM_DEFAULT_US
-    granted = LeaseGranted(
+    figures = (
         command.key,
         account.number,
         state.next_hold,
@@ -109,13 +116,17 @@ def decide_acquire(
         account.calendar.start_of(now),
         account.version,
         command.trace,
-        holder=command.holder,
-        wanted=command.wanted,
-        minimum=command.minimum,
-        margin=margin_of(term),
-        on_lapse=command.on_lapse,
-        share=room.share,
+        0,
+        command.holder,
+        command.wanted,
+        command.minimum,
+        margin_of(term),
+        command.on_lapse,
+        room.share,
     )
+    granted = LeaseGranted(*figures)
+    if operation:
+        granted = OperationLeaseGranted(*figures, operation)
     out.append(granted)
     return granted
 
@@ -216,9 +227,11 @@ def decide_renew(state: State, command: RenewLease, out: list[Event]) -> Event |
     lease = hold.lease
     assert lease is not None
     now, left = state.now, hold.left
-    room = room_of(state, account, bound, hold, command.wanted, lease.minimum)
-    if isinstance(room, Refusal) or bound.asset != hold.asset:  # a budget or a card came since
-        room = Room(0, 0)
+    operation = hold.operation
+    room = room_of(state, account, bound, hold, command.wanted, lease.minimum, operation)
+    unknown = operation_refused(state, account, operation) is not None
+    if isinstance(room, Refusal) or bound.asset != hold.asset or unknown:
+        room = Room(0, 0)  # a budget or a card came since, or no budget can know its operation
     share = room.share
     if lease.recalled != NOT_RECALLED:
         share = min(share, lease.recalled)
@@ -362,6 +375,8 @@ def decide_leased_usage(
         if refusal is not None:
             return refusal
     refusal = unusable(command.quantities) or _other_work(found, shape)
+    if refusal is None and hold is not None:
+        refusal = other_operation(state, account, hold, command.operation)
     if refusal is None and account.seats is not None:
         refusal = refuse_seat(account, shape, at)
     if refusal is not None:
@@ -402,7 +417,7 @@ def decide_leased_usage(
         1 if command.effective_at else 0,
         command.hold,
         1 if hold is None else 0,
-        command.operation,
+        command.operation or found.operation,
         command.personal,
         command.trace,
         priced.reasons,

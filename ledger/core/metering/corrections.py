@@ -438,7 +438,8 @@ def _unwind(account: Account, part: RecordedPart) -> int:
         beyond += given
     if due > of_others and not before.as_charged:
         more, period = due - of_others, part.recorded.period
-        beyond += unwinding.beyond(account, part.declared, more, period)
+        at = part.recorded.effective_at
+        beyond += unwinding.beyond(account, part.declared, more, period, at)
     return beyond
 
 
@@ -530,9 +531,9 @@ def _counted_at(state: State, account: Account, recorded: UsageRecorded) -> int:
         return recorded.counted_at
     hold = state.holds.get(recorded.hold)
     if hold is not None:
-        return hold.authorized_at
+        return hold.counted_at
     settled = state.settled_hold(account, recorded.hold)
-    return settled.authorized_at if settled is not None else 0
+    return settled.counted_at if settled is not None else 0
 
 
 def _too_large(field: str, left: int, of_what: str) -> Refusal:

@@ -63,7 +63,7 @@ def record_usual(
         state.locator += len(tallied)
         batch.extend(tallied)
         if tallies.plain:
-            tallies.lay(state.now)
+            tallies.lay(state)
     return end
 
 
@@ -87,6 +87,7 @@ def _record(
     now = state.now
     calendar: Calendar | None = None
     period, earliest, latest = 0, 0, -1
+    touched, root = state.touched, 0
     add, add_index = batch.append, recorded_at_index.append
     for command in commands if place == 0 else commands[place:]:
         if type(command) is not RecordUsage:
@@ -185,8 +186,10 @@ def _record(
             if cost is None:
                 return place
         budgeted = account.watched or above == _BUDGETED
-        if budgeted and command.operation and state.families[account.root].operations:
-            return place  # it counts in the budget of its operation, too
+        if budgeted and command.operation:
+            family = state.families[account.root]
+            if family.operations or family.operation_policies:
+                return place  # it counts in the budget of its operation, too
         if budgeted and not tallies.count(
             account,
             bound,
@@ -257,6 +260,9 @@ def _record(
             usage_costed(state, recorded)
         state.locator += 1
         add(recorded)
+        if account.root != root:
+            root = account.root
+            touched[root] = None
         room -= 1
         place += 1
     return place

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from ledger.core.charges.charge_prices import cost, weight
 from ledger.core.charges.charge_terms import invalid_quantity, invalid_terms
-from ledger.core.charges.charging import bounds_of, reprice, seats_of, settle_until
+from ledger.core.charges.charging import bounds_of, owed_until, reprice, seats_of
 from ledger.core.charges.fixed_charges import FixedCharge
 from ledger.core.events import (
     ChargeBilling,
@@ -85,11 +85,14 @@ def set_charges(
 ) -> None:
     """Have the account be charged what the package says from a period's start on, in periods from
     an anchor, and nothing else of one. A period that ends before its time is charged by its time.
+    What was charged for periods that are over stays: who signs late is charged anew behind them.
     """
     said = {each.name: each for each in package.charges if costs(each)}
+    charged_to: dict[str, int] = {}
     for charge in account.charges:
-        if charge.packaged and charge.recurs and charge.ends_at > start and charge.name not in said:
-            _end(state, charge, start, out)
+        goes = charge.name not in said or charge is not _standing(account, charge.name, start)
+        if goes and charge.packaged and charge.recurs and charge.ends_at > start:
+            charged_to[charge.name] = _end(charge, start, out)
     number = state.next_charge
     for name, each in said.items():
         standing = _standing(account, name, start)
@@ -98,15 +101,16 @@ def set_charges(
         if each.once and _was_charged(account, name):
             continue
         until = 0 if each.once else _cut(account, package, anchor, start, end)
+        since = max(start, charged_to.get(name, start))
         if standing is not None:
             terms = _terms_of(state, account, package, each, anchor, standing, start)
             if _goes_on(state, standing, terms, each.quantity, start, until, out):
                 continue
             if standing.recurs:
-                _end(state, standing, start, out)
-        terms = _terms_of(state, account, package, each, anchor, None, start)
+                since = max(since, _end(standing, start, out))
+        terms = _terms_of(state, account, package, each, anchor, None, since)
         out.append(
-            ChargeStarted(b"", account.number, number, name, terms, each.quantity, start, until)
+            ChargeStarted(b"", account.number, number, name, terms, each.quantity, since, until)
         )
         number += 1
 
@@ -121,7 +125,7 @@ def end_charges(state: State, account: Account, at: int, out: list[Event]) -> No
     """The account has no package any more: what it is charged every period goes with it."""
     for charge in account.charges:
         if charge.packaged and charge.recurs and charge.ends_at > at:
-            _end(state, charge, at, out)
+            _end(charge, at, out)
 
 
 class ChargeChange(NamedTuple):
@@ -166,11 +170,12 @@ def _first_fee(account: Account, event: ChargeStarted) -> int:
 
 
 def _standing(account: Account, name: str, at: int) -> FixedCharge | None:
-    """The charge of that name that goes on then."""
+    """The charge of that name that goes on then; of an instant that has passed the last of them."""
+    found: FixedCharge | None = None
     for charge in account.charges:
         if charge.name == name and charge.ends_at > at:
-            return charge
-    return None
+            found = charge
+    return found
 
 
 def _was_charged(account: Account, name: str) -> bool:
@@ -204,7 +209,7 @@ def _goes_on(
             return False
         _change_next(charge, coming, terms, quantity, out)
         if until and until < charge.ends_at:
-            _end(state, charge, until, out)
+            _end(charge, until, out)
         return True
     if (terms, quantity) == (before, charge.quantity) == coming:
         return True
@@ -240,13 +245,17 @@ def _same_but(one: ChargeTerms, other: ChargeTerms, fields: tuple[str, ...]) -> 
     )
 
 
-def _end(state: State, charge: FixedCharge, at: int, out: list[Event]) -> None:
-    """With the period that is over then, or within one, which is charged by its time."""
+def _end(charge: FixedCharge, at: int, out: list[Event]) -> int:
+    """With the period that is over then, or within one, which is charged by its time. Returns the
+    end of what it has charged; what has ended in arrears since then has charged all of it."""
     timing, amount = Timing.NEXT_PERIOD, 0
     if charge.begun and at < charge.period_end:
-        timing, amount = Timing.NOW, settle_until(state, charge, at, out)
+        if charge.settled and charge.terms.billing == ChargeBilling.ARREARS:
+            return charge.ends_at
+        timing, amount = Timing.NOW, owed_until(charge, at)
         at = max(at, charge.period_start)
     out.append(ChargeEnded(b"", charge.account.number, charge.number, timing, at, amount))
+    return at if at > charge.starts_at else 0
 
 
 def _terms_of(

@@ -7,31 +7,56 @@ changes nothing.
 
 from __future__ import annotations
 
-from ledger.core.events import Event, SeatPlanEnded, SeatRemoval, Timing
-from ledger.core.packages.packaged import Package
+from ledger.core.events import Event, SeatPlanEnded, SeatRemoval, SeatTerms, Timing
+from ledger.core.packages.packaged import Package, PackagedSeats
 from ledger.core.packages.packaged_seats import terms_of
-from ledger.core.seats.seating import started_plan
+from ledger.core.packages.seat_room import room
+from ledger.core.seats.seat_shares import ANYTHING
+from ledger.core.seats.seating import part_from, started_plan
 from ledger.core.seats.seats import SeatPlan
 from ledger.core.state import Account, State
 
 
 def set_seats(
-    state: State, account: Account, package: Package, anchor: int, start: int, out: list[Event]
+    state: State,
+    account: Account,
+    package: Package,
+    anchor: int,
+    start: int,
+    out: list[Event],
+    *,
+    afresh: bool = False,
 ) -> None:
-    """Have the account have the package's plans from a period's start on, and no others of one."""
+    """Have the account have the package's plans from a period's start on, and no others of one.
+    `afresh`: what the plans of the package before were given is kept beside it (rule P5)."""
     plans = account.seats.plans if account.seats is not None else {}
     named = {seats.name for seats in package.seats}
     for plan in plans.values():
         if plan.name not in named:
             _end(plan, out)
+    begins: list[tuple[PackagedSeats, SeatTerms]] = []
+    more: dict[int, int] = {}  # asset -> units that they come to a whole period
     for seats in package.seats:
         before = plans.get(seats.name)
         if before is not None and max(before.ends_at, before.period_end) > start:
             continue  # it goes on, or what its period granted counts (rule S2)
         terms = terms_of(state, account, package, seats, anchor)
+        begins.append((seats, terms))
+        asset, amount = terms.allowance.asset, terms.allowance.amount
+        more[asset] = more.get(asset, 0) + seats.included * amount
+    if not begins:
+        return
+    part = part_from(account, begins[0][1], start)
+    left = {
+        asset: ANYTHING if afresh else room(state, account, asset, named, part, units)
+        for asset, units in more.items()
+    }
+    for seats, terms in begins:
+        asset = terms.allowance.asset
         started = started_plan(
-            state, account, seats.name, terms, (), seats.included, start, b"", b"", out
+            state, account, seats.name, terms, (), seats.included, start, b"", b"", out, left[asset]
         )
+        left[asset] -= started.tally.released
         out.append(started)
 
 

@@ -35,6 +35,7 @@ from ledger.core.limits import (
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.packages.package_budgets import set_budgets, unfit_budgets
 from ledger.core.packages.package_charges import set_charges, unfit_charges
+from ledger.core.packages.package_operations import set_operations, unfit_operations
 from ledger.core.packages.package_policy import policy_under
 from ledger.core.packages.package_rules import set_rules, unfit_rules
 from ledger.core.packages.package_seats import set_seats
@@ -45,7 +46,7 @@ from ledger.core.packages.subscriptions import Subscription
 from ledger.core.periods import Cycle, prorated
 from ledger.core.pricing.overrides import newest_of, numbered_as, overrides_invalid
 from ledger.core.pricing.sold import NOTHING_SOLD, products_sold, standing
-from ledger.core.state import Account, State
+from ledger.core.state import Account, Grant, State
 from rating.override_faults import override_faults
 
 
@@ -87,6 +88,7 @@ def _unfit(
     refusal = refusal or unfit_seats(state, account, package)
     refusal = refusal or unfit_budgets(state, account, package)
     refusal = refusal or unfit_rules(state, account, package)
+    refusal = refusal or unfit_operations(state, account, package)
     refusal = refusal or unfit_charges(state, account, package, wanted.settlement_asset)
     return refusal or _unfit_prices(state, account, package, wanted)
 
@@ -148,9 +150,12 @@ def begin(
     policy: tuple[PolicyPart, ...],
     out: list[Event],
     next_override: int = 0,
+    *,
+    afresh: bool = False,
 ) -> PackageTerm:
     """Grant what a version grants for a period or what is left of it, and set its policy and its
-    prices, whose numbers begin with the next of the family, or with that one."""
+    prices, whose numbers begin with the next of the family, or with that one. `afresh`: seats that
+    the account had from a package are no reason to give it less (rule P5)."""
     package = terms.package
     remaining = part.end - part.start
     minted = {each.asset: each for each in part.minted}
@@ -178,11 +183,14 @@ def begin(
         number = issue(state, account, asked, out).grant
         issues.append(PackageIssue(grant.name, number, amount, price))
         minted[asset] = Minted(asset, counted.released + amount, counted.largest)
+    set_seats(state, account, package, part.anchor, part.start, out, afresh=afresh)
+    # What ends is charged by the policy under which it was had. Fees open books as they are
+    # applied, and what opens books by itself stands before them.
+    set_charges(state, account, package, part.anchor, part.start, part.end, out)
     parts = set_policy(state, account, package, policy, out)
     set_prices(state, account, package, part.start, out, next_override)
     set_rules(state, account, package, name, terms.found.version, out)
-    set_seats(state, account, package, part.anchor, part.start, out)
-    set_charges(state, account, package, part.anchor, part.start, part.end, out)
+    set_operations(state, account, package, name, terms.found.version, out)
     set_budgets(state, account, package, out)
     return PackageTerm(
         name,
@@ -251,27 +259,42 @@ def take_back(
     state: State, subscription: Subscription, old_grants: OldGrants, out: list[Event]
 ) -> tuple[TakenBack, ...]:
     """Take back of the period's grants what is neither drawn nor held: all, or its share of the
-    time that is left (rules P3, S1, D6)."""
+    time that is left, in which counts what was taken back of it before (rules P3, S1, D6)."""
     taken: list[TakenBack] = []
     left = subscription.period_end - state.now
     if old_grants == OldGrants.KEEP or left <= 0:
         return ()
-    for number in subscription.grants:
-        grant = state.grants.get(number)
-        if grant is None or grant.settled:
+    for grant in _counted(state, subscription):
+        if grant.settled:
             continue
         amount = grant.book.available
         if old_grants == OldGrants.PRORATE:
             lasts = subscription.period_end - grant.effective_at
-            amount = min(amount, prorated(grant.amount, left, lasts))
+            amount = min(amount, prorated(grant.amount, left, lasts) - grant.unused)
         if amount <= 0:
             continue
         if old_grants == OldGrants.PRORATE:
             out.append(reduced(grant, amount))
         else:
             out.append(void_of(state, grant, amount, b"", True, b"", out))
-        taken.append(TakenBack(number, amount))
+        taken.append(TakenBack(grant.number, amount))
     return tuple(taken)
+
+
+def _counted(state: State, subscription: Subscription) -> list[Grant]:
+    """The grants that count in what the period has granted, first issued first: what a package had
+    granted before a contract began, whose period ends with it, is kept (rule P5)."""
+    released = {each.asset: each.released for each in subscription.minted}
+    counted: list[Grant] = []
+    for number in reversed(subscription.grants):
+        grant = state.grants.get(number)
+        if grant is None:
+            continue
+        released[grant.asset] -= grant.amount - grant.unused
+        if released[grant.asset] >= 0:
+            counted.append(grant)
+    counted.reverse()
+    return counted
 
 
 def without(

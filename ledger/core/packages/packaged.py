@@ -27,6 +27,7 @@ from ledger.core.limits import (
 )
 from ledger.core.packages.packaged_budgets import PackagedBudget, budget_faults
 from ledger.core.packages.packaged_charges import PackagedCharge, PhasedCharge, charge_faults
+from ledger.core.packages.packaged_operations import PackagedOperations, operations_faults
 from ledger.core.packages.packaged_rules import PackagedRule, rule_faults
 from rating.faults import CardFault, check_between, check_count, check_name
 from rating.override_faults import faults_alone
@@ -259,6 +260,7 @@ class Package(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     budgets: tuple[PackagedBudget, ...] = ()
     charges: tuple[PackagedCharge, ...] = ()
     rules: tuple[PackagedRule, ...] = ()
+    operations: PackagedOperations | None = None
 
     def sold(self) -> tuple[str, ...]:
         """The products that its entitlements sell."""
@@ -359,6 +361,8 @@ def validate(package: Package) -> list[CardFault]:
     found.extend(check_count("rules", len(package.rules), POLICY_RULES_MAX))
     for place, rule in enumerate(package.rules):
         found.extend(rule_faults(f"rules[{place}]", rule))
+    if package.operations is not None:
+        found.extend(operations_faults("operations", package.operations))
     return found
 
 

@@ -131,6 +131,11 @@ def budget_terms(budget: PackagedBudget, asset: int) -> BudgetTerms:
 def budget_faults(path: str, budget: PackagedBudget) -> Iterator[CardFault]:
     """What is wrong with it by itself, each with its place."""
     yield from check_name(f"{path}.name", budget.name)
+    yield from counting_faults(path, budget)
+
+
+def counting_faults(path: str, budget: PackagedBudget) -> Iterator[CardFault]:
+    """The same of all but its name."""
     counts_asset = MEASURES[budget.measure] in OF_AN_ASSET
     yield from check_name(f"{path}.asset", budget.asset, empty=not counts_asset)
     yield from check_name(f"{path}.quantity", budget.quantity, empty=True)

@@ -39,6 +39,8 @@ class PackagedLimit(StrEnum):
     GRACE = "grace"
     PRICE = "price"
     SEAT = "seat"
+    OPERATION = "operation"
+    MANDATE = "mandate"
 
 
 ACTIONS: Final = {each: PolicyAction[each.name] for each in PackagedAction}

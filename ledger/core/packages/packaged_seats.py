@@ -14,14 +14,14 @@ from ledger.core.events import (
     SeatTerms,
     UnknownSeat,
 )
-from ledger.core.limits import ANCHOR_MAX_US
+from ledger.core.limits import ANCHOR_MAX_US, DAY_US
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.packages.packaged import KINDS, UNITS, Package, PackagedSeats, version_of
 from ledger.core.seats.seat_checks import invalid_seat_terms, seats_limit, too_many_plans
 from ledger.core.seats.seats import SeatPlan
 from ledger.core.state import Account, State
 
-_FULL_MAX_US = 366 * 86_400_000_000  # of a year, by which a quantity is checked ahead
+_FULL_MAX_US = 366 * DAY_US  # of a year, by which a quantity is checked ahead
 
 
 def terms_of(

@@ -25,6 +25,7 @@ from ledger.core.limits import ANCHOR_MAX_US
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.packages.package_budgets import end_budgets
 from ledger.core.packages.package_charges import end_charges
+from ledger.core.packages.package_operations import end_operations
 from ledger.core.packages.package_rules import end_rules
 from ledger.core.packages.package_seats import end_seats
 from ledger.core.packages.package_terms import (
@@ -167,11 +168,12 @@ def decide_cancel_subscription(
         ends_at = state.now
         taken = take_back(state, subscription, command.old_grants, out)
         minted = without(state, minted, taken)
+        end_charges(state, account, ends_at, out)
         set_policy(state, account, None, subscription.policy, out)
         set_prices(state, account, None, ends_at, out)
         end_rules(account, out)
+        end_operations(account, out)
         end_seats(account, out)
-        end_charges(state, account, ends_at, out)
         end_budgets(account, out)
     cancelled = SubscriptionCancelled(
         command.key,
@@ -200,11 +202,12 @@ def carry_on(state: State, subscription: Subscription, out: list[Event]) -> None
     """
     account = subscription.account
     if subscription.ends_at <= subscription.period_end:
+        end_charges(state, account, subscription.ends_at, out)
         set_policy(state, account, None, subscription.policy, out)
         set_prices(state, account, None, subscription.ends_at, out)
         end_rules(account, out)
+        end_operations(account, out)
         end_seats(account, out)
-        end_charges(state, account, subscription.ends_at, out)
         end_budgets(account, out)
         out.append(SubscriptionEnded(account.number, subscription.ends_at))
         return

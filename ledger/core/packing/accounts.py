@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ledger.core.account import opened_anchors
+from ledger.core.budgets.operation_terms import OperationPolicy, PackageOperationPolicy
 from ledger.core.contracts.contracts import Contract
 from ledger.core.decisions.decision_policies import NO_RULES, OwnRules
 from ledger.core.events import AccountPolicy, TopUpRule
@@ -16,6 +17,8 @@ from ledger.core.evolve.accounts import (
     inherited_overrides,
 )
 from ledger.core.evolve.decision_policies import inherit_rules
+from ledger.core.evolve.operations import give_operations
+from ledger.core.funding.runway import Runway
 from ledger.core.mandates.mandates import Mandate
 from ledger.core.packing.gauges import PackedGauges, pack_gauges, unpack_gauges
 from ledger.core.packing.packages import (
@@ -88,6 +91,9 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     packaged: tuple[tuple[int, int], ...] = ()
     rules: OwnRules | None = None  # of its decisions
     mandate: Mandate | None = None
+    runways: tuple[Runway, ...] = ()
+    operations: OperationPolicy | None = None  # what each may use
+    packaged_operations: PackageOperationPolicy | None = None
 
 
 def pack_account(
@@ -169,6 +175,9 @@ def pack_account(
         account.packaged,
         account.own_rules if account.own_rules != NO_RULES else None,
         account.mandate,
+        account.runways,
+        account.operation_policy,
+        account.packaged_operations,
     )
 
 
@@ -224,6 +233,7 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
         account.own_rules = packed.rules
         inherit_rules(account)
     account.mandate = packed.mandate
+    account.runways = packed.runways
     account.minimums_until = packed.minimums_until
     account.cards_before = tuple(packed.cards_before)
     account.subscription = unpack_subscription(account, packed.subscription)
@@ -269,6 +279,8 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     account.freeze_cause = packed.freeze_cause
     account.top_up_rules = {asset: (version, rule) for asset, version, rule in packed.top_up_rules}
     account.find_watched()
+    if packed.operations is not None or packed.packaged_operations is not None:
+        give_operations(state, account, packed.operations, packed.packaged_operations)
     account.profile_version = packed.profile_version
     account.profile_at = packed.profile_at
     inherit_frozen(account)

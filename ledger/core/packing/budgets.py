@@ -6,7 +6,7 @@ import msgspec
 
 from ledger.core.budgets.budget_values import Values
 from ledger.core.budgets.budgets import Budget
-from ledger.core.budgets.operations import Operation
+from ledger.core.budgets.operations import Operation, order_end
 from ledger.core.events import BudgetTerms, BudgetValues
 from ledger.core.state import Family, State
 from ledger.core.windows import PackedCounter, unpack_counter
@@ -41,6 +41,7 @@ class PackedOperation(msgspec.Struct, array_like=True, gc=False):
     seen_at: int
     above: int
     below: list[tuple[bytes, int]]
+    policy: int = 0  # version of the policy that gave it
 
 
 class PackedBudget(msgspec.Struct, array_like=True, gc=False):
@@ -71,8 +72,8 @@ def pack_budget(budget: Budget) -> PackedBudget:
         budget.created_by,
         budget.terms,
         budget.counter.pack(),
-        _held(budget),
-        sorted(budget.crossed.items()),
+        _held(budget) if budget.held else [],
+        sorted(budget.crossed.items()) if budget.crossed else [],
         budget.packaged,
         _pack_values(budget.values) if budget.values is not None else None,
         _pack_operation(budget.operation) if budget.operation is not None else None,
@@ -91,6 +92,7 @@ def _pack_operation(operation: Operation) -> PackedOperation:
         operation.seen_at,
         above.number if above is not None else 0,
         sorted(operation.below.items()),
+        operation.policy,
     )
 
 
@@ -130,6 +132,7 @@ def unpack_budget(state: State, family: Family, packed: PackedBudget) -> None:
         covers = packed.operation
         operation = budget.operation = Operation(covers.root, covers.idle, covers.seen_at)
         operation.below = dict(covers.below)
+        operation.policy = covers.policy
         account.capped += 1
         account.find_watched()
         return
@@ -162,6 +165,7 @@ def unpack_operations(family: Family, packed: list[PackedBudget]) -> None:
         budget = family.budgets[number]
         assert budget.operation is not None
         family.operation_budgets[number] = budget
+        order_end(family, budget)
         family.operations[of.root] = budget
         if of.above:
             budget.operation.above = family.budgets[of.above]

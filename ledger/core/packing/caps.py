@@ -51,5 +51,5 @@ def unpack_cap(state: State, packed: PackedCap) -> None:
         packed.created_at,
     )
     cap.version = packed.version
-    cap.counter = unpack_counter(packed.counter)
+    cap.begin_at(unpack_counter(packed.counter))
     attach(cap)

@@ -103,6 +103,7 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
     """The family as it is. Holds settled then or earlier are left out: they are forgotten."""
     family = state.families[root]
     accounts = state.family_accounts(root)
+    months, days = months_before(settled_before), days_before(settled_before)
     books: list[Book] = []
     for account in accounts:
         books.extend(_books_of(account))
@@ -111,12 +112,7 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
             root,
             family.next_ordinal,
             sorted(family.grant_keys.items()),
-            [
-                pack_account(
-                    state, account, months_before(settled_before), days_before(settled_before)
-                )
-                for account in accounts
-            ],
+            [pack_account(state, account, months, days) for account in accounts],
             [pack_book(book) for book in books],
             [pack_grant(grant) for account in accounts for grant in account.grants],
             [
@@ -343,6 +339,7 @@ def drop_family(state: State, root: int) -> None:
         account.commitments = []
         account.subscription = None  # no cycle is left for the collector
         account.lent = {}
+        account.end_lane()
         for budget in account.budgets:
             budget.values = None  # no cycle is left for the collector
         account.budgets = []  # no cycle is left for the collector
@@ -356,6 +353,7 @@ def drop_family(state: State, root: int) -> None:
     for budget in family.operation_budgets.values():
         budget.operation = None  # no cycle is left for the collector
     family.operation_budgets = {}
+    family.operation_ends = []
     family.operations = {}
     family.budgets = {}
     del state.families[root]

@@ -81,6 +81,9 @@ class PackedHold(msgspec.Struct, array_like=True, gc=False):
     lease: PackedLease | None = None
     operation: bytes = b""
     drawn: tuple[tuple[str, int], ...] | None = None
+    part_of: int = 0
+    parts: tuple[int, ...] = ()
+    counted_at: int = 0  # 0 = when it was authorised
 
 
 class PackedSettledOutcome(msgspec.Struct, array_like=True, gc=False):
@@ -126,6 +129,7 @@ class PackedSettled(msgspec.Struct, array_like=True, gc=False):
     lease: PackedSettledLease | None = None
     operation: bytes = b""
     drawn: tuple[tuple[str, int], ...] | None = None
+    counted_at: int = 0  # 0 = when it was authorised
 
 
 def pack_hold(hold: Hold) -> PackedHold:
@@ -149,6 +153,9 @@ def pack_hold(hold: Hold) -> PackedHold:
         _pack_lease(hold.lease) if hold.lease is not None else None,
         hold.operation,
         tuple(hold.drawn.items()) if hold.drawn is not None else None,
+        hold.part_of,
+        hold.parts,
+        hold.counted_at if hold.part_of else 0,
     )
 
 
@@ -244,6 +251,9 @@ def unpack_hold(state: State, packed: PackedHold) -> None:
     hold.quote = packed.quote
     hold.operation = packed.operation
     hold.drawn = dict(packed.drawn) if packed.drawn is not None else None
+    if packed.part_of:
+        hold.part_of, hold.parts = packed.part_of, packed.parts
+        hold.counted_at = packed.counted_at
     if packed.outcome is not None:
         pends = packed.outcome
         hold.outcome = Outcome(
@@ -280,6 +290,7 @@ def pack_settled(hold: SettledHold) -> PackedSettled:
         _pack_settled_lease(hold.lease) if hold.lease is not None else None,
         hold.operation,
         tuple(hold.drawn.items()) if hold.drawn is not None else None,
+        hold.counted_at if hold.counted_at != hold.authorized_at else 0,
     )
 
 
@@ -337,6 +348,7 @@ def unpack_settled(state: State, family: Family, packed: PackedSettled) -> None:
         _unpack_settled_lease(packed.lease) if packed.lease is not None else None,
         packed.operation,
         dict(packed.drawn) if packed.drawn is not None else None,
+        packed.counted_at,
     )
 
 

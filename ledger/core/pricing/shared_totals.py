@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from ledger.core.events import PlanDeclared, PlanOverridden, Rerate
+from ledger.core.limits import DAY_US
 from rating.functions import (
     SCOPE_CONTRACT,
     SCOPE_DAY,
@@ -25,7 +26,7 @@ _KIND_BITS: Final = 4
 KIND_MASK: Final = (1 << _KIND_BITS) - 1
 """A scope above it is of several accounts."""
 
-CONTRACT_TOTALS_KEPT_US: Final = 3_660 * 86_400_000_000
+CONTRACT_TOTALS_KEPT_US: Final = 3_660 * DAY_US
 """Ten years of a contract's term beside what any total is kept for."""
 
 NOT_DUE: Final = 9_223_372_036_854_775_807

@@ -21,7 +21,16 @@ from ledger.core.events import (
     SeatTally,
     TakenBack,
 )
-from ledger.core.seats.seat_shares import Part, add_to_pool, granted, take_back, units_of
+from ledger.core.packages.seat_room import room_for
+from ledger.core.seats.seat_shares import (
+    ANYTHING,
+    Part,
+    add_to_pool,
+    granted,
+    take_back,
+    units_of,
+    within,
+)
 from ledger.core.seats.seats import Seat, SeatPlan
 from ledger.core.state import NEVER, Account, State
 
@@ -35,27 +44,37 @@ def allot(
     part: Part,
     seats: Iterable[tuple[int, str]],
     out: list[Event],
+    room: int = ANYTHING,
 ) -> tuple[tuple[SeatEntry, ...], tuple[SeatIssue, ...], SeatTally]:
-    """Grant each of these (number, name) an allowance for the part, whose first seats they are."""
+    """Grant each of these (number, name) an allowance for the part, whose first seats they are; of
+    less `room` than they come to each has as much, those of the lowest numbers a unit more."""
     entries: list[SeatEntry] = []
     issues: list[SeatIssue] = []
-    amount, price = part.share(terms.amount), part.share(terms.price_paid)
-    for number, name in seats:
+    whole, price_paid = part.share(terms.amount), part.share(terms.price_paid)
+    numbered = list(seats)
+    for place, (number, name) in enumerate(numbered):
+        most = (room + len(numbered) - 1 - place) // len(numbered)
+        amount, price = within(most, whole, price_paid)
         issues.append(granted(state, account, terms, number, amount, price, part, out))
         entries.append(SeatEntry(number, name, NEVER, False, amount, amount))
-    quantity = len(entries)
     given = tuple([each for each in issues if each.grant])
-    return tuple(entries), given, SeatTally(0, 0, quantity, 0, quantity * amount)
+    released = sum([each.amount for each in given])
+    return tuple(entries), given, SeatTally(0, 0, len(entries), 0, released)
 
 
 def add_own(
     state: State, plan: SeatPlan, command: AddSeats, out: list[Event]
 ) -> tuple[tuple[SeatEntry, ...], tuple[SeatIssue, ...], SeatTally]:
-    """More seats of their own, each as it is then; what they are granted; and the tally."""
+    """More seats of their own, each as it is then; what they are granted, one after the other as
+    long as there is room; and the tally."""
     now, terms = state.now, plan.terms.allowance
     part = _rest_of(plan, now)
     vacant = plan.vacant(now)
     leaving = [seat for seat in plan.present(now) if seat.leaves and not seat.name]
+    back = sum([plan.seat_of(name, now) is not None for name in command.seats])
+    back += min(command.count, len(leaving))
+    more = len(command.seats) + command.count - back
+    left = room_for(state, plan, terms, part, more)
     entries: list[SeatEntry] = []
     issues: list[SeatIssue] = []
     number, quantity = plan.next_seat, plan.quantity(now)
@@ -70,12 +89,15 @@ def add_own(
             vacant.remove(seat)
             amount = min(part.share(terms.amount), seat.entitled - seat.released)
             price = terms.price_paid * amount // terms.amount
+            amount, price = within(left, amount, price)
             entry = SeatEntry(seat.number, name, plan.ends_at, False, seat.entitled, 0)
             entry = replace(entry, released=seat.released + amount)
         else:
             amount, price = part.share(terms.amount), part.share(terms.price_paid)
+            amount, price = within(left, amount, price)
             entry = SeatEntry(number, name, plan.ends_at, False, amount, amount)
             number += 1
+        left -= amount
         entries.append(entry)
         issues.append(granted(state, plan.account, terms, entry.seat, amount, price, part, out))
     tally = plan.tally
@@ -155,15 +177,10 @@ def add_pooled(
     tally = replace(
         tally, unassigned=tally.unassigned + command.count, leaving=tally.leaving - back
     )
+    terms, part = plan.terms.allowance, _rest_of(plan, now)
+    room = room_for(state, plan, terms, part, more)
     issues, tally = add_to_pool(
-        state,
-        plan.account,
-        plan.terms.allowance,
-        tally,
-        _rest_of(plan, now),
-        plan.quantity(now),
-        more,
-        out,
+        state, plan.account, terms, tally, part, plan.quantity(now), more, out, room
     )
     return tuple(entries), issues, tally
 

@@ -42,6 +42,16 @@ class Turn:
 def turn_of(account: Account, asset: int, use: Use, at: int, recorded: bool) -> Turn | None:
     """What seats have to do with who pays; None = nothing. `recorded` usage has happened, and is
     never refused (rule D4)."""
+    found = seats_of(account, asset, use, at)
+    if found is None:
+        return None
+    plan, seats = found
+    return Turn(_in_order(seats), plan.terms.exhausted, recorded)
+
+
+def seats_of(account: Account, asset: int, use: Use, at: int) -> tuple[SeatPlan, list[Seat]] | None:
+    """Whose allowances pay first for usage of a seat, and the plan that says so; None = nobody's,
+    it is no usage of a seat that has one."""
     seats = account.seats
     if seats is None or not seats.individual:
         return None
@@ -51,10 +61,9 @@ def turn_of(account: Account, asset: int, use: Use, at: int, recorded: bool) -> 
             continue
         seat = plan.seat_of(name, at)
         if seat is not None:
-            return Turn(_in_order([seat]), plan.terms.exhausted, recorded)
+            return plan, [seat]
         if plan.terms.unknown == UnknownSeat.UNASSIGNED:
-            spare = [each for each in plan.present(at) if not each.name]
-            return Turn(_in_order(spare), plan.terms.exhausted, recorded)
+            return plan, [each for each in plan.present(at) if not each.name]
     return None
 
 

@@ -8,7 +8,7 @@ changes nothing.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ledger.core.events import Event, RecurringTerms, SeatIssue, SeatTally, TakenBack
 from ledger.core.funding.grants import issue, reduced
@@ -17,6 +17,9 @@ from ledger.core.periods import prorated
 from ledger.core.state import Account, State
 from rating.compile import ROUND_HALF_EVEN
 from rating.price import rounded
+
+ANYTHING: Final = 1 << 126
+"""Room for whatever seats come to."""
 
 
 class Part(NamedTuple):
@@ -50,10 +53,11 @@ def add_to_pool(
     there: int,
     more: int,
     out: list[Event],
+    room: int = ANYTHING,
 ) -> tuple[tuple[SeatIssue, ...], SeatTally]:
     """Grant a pool what so many `more` seats bring where so many are `there`: what they are above
     the largest quantity of the period brings its time; the others take the place of seats that left
-    early, with what was taken back of those at most (rule S2)."""
+    early, with what was taken back of those at most (rule S2). At most `room` units (rule P3)."""
     fresh = max(0, there + more - tally.largest)
     seat_us = tally.seat_us + fresh * part.remaining
     before = pool_share(terms.amount, tally.seat_us, part.full)
@@ -62,6 +66,11 @@ def add_to_pool(
     price = pool_share(terms.price_paid, seat_us, part.full)
     price -= pool_share(terms.price_paid, tally.seat_us, part.full)
     price += rounded(terms.price_paid * back, terms.amount, ROUND_HALF_EVEN)
+    if amount > room:  # what is not granted is no place that seats left: it never comes back
+        given = max(0, room - back)
+        most = tally.seat_us - (-given * part.full // terms.amount)
+        seat_us = min(seat_us, most)
+    amount, price = within(room, amount, price)
     issued = granted(state, account, terms, 0, amount, price, part, out)
     return (issued,) if issued.grant else (), SeatTally(
         tally.unassigned,
@@ -70,6 +79,11 @@ def add_to_pool(
         seat_us,
         tally.released + amount,
     )
+
+
+def within(room: int, amount: int, price_paid: int) -> tuple[int, int]:
+    """At most so many units, with their share of the price, rounded down."""
+    return (amount, price_paid) if amount <= room else (room, price_paid * room // amount)
 
 
 def granted(

@@ -42,6 +42,7 @@ from ledger.core.events import (
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.packages.packaged_seats import following_terms
+from ledger.core.packages.seat_room import room_for
 from ledger.core.periods import Cycle
 from ledger.core.seats.seat_changes import (
     add_own,
@@ -68,7 +69,7 @@ from ledger.core.seats.seat_checks import (
     terms_fixed,
 )
 from ledger.core.seats.seat_fees import follow, invalid_fee
-from ledger.core.seats.seat_shares import Part, add_to_pool, units_of
+from ledger.core.seats.seat_shares import ANYTHING, Part, add_to_pool, units_of
 from ledger.core.seats.seats import NOTHING_COUNTED, SeatPlan
 from ledger.core.state import NEVER, Account, State
 
@@ -88,7 +89,7 @@ def decide_start_plan(
     if refusal is not None:
         return refusal
     terms, now = command.terms, state.now
-    part = _part_from(account, terms, now)
+    part = part_from(account, terms, now)
     refusal = seats_limit(terms, part.full, len(command.seats), command.count)
     refusal = refusal or invalid_fee(state, account, terms, part)
     if refusal is not None:
@@ -126,15 +127,17 @@ def started_plan(
     key: bytes,
     trace: bytes,
     out: list[Event],
+    room: int = ANYTHING,
 ) -> SeatPlanStarted:
-    """The entry of a plan that can start then; what it needs and grants is appended before it."""
+    """The entry of a plan that can start then; what it needs and grants, at most `room` units, is
+    appended before it."""
     before = account.seats.plans.get(name) if account.seats is not None else None
-    part = _part_from(account, terms, start)
+    part = part_from(account, terms, start)
     first = before.next_seat if before is not None else 1
     names = (*named, *[""] * count)
     if terms.allotment == Allotment.INDIVIDUAL:
         seats, issues, tally = allot(
-            state, account, terms.allowance, part, enumerate(names, start=first), out
+            state, account, terms.allowance, part, enumerate(names, start=first), out, room
         )
     else:
         seats = tuple(
@@ -145,7 +148,7 @@ def started_plan(
         )
         counted = replace(NOTHING_COUNTED, unassigned=count)
         issues, tally = add_to_pool(
-            state, account, terms.allowance, counted, part, 0, len(names), out
+            state, account, terms.allowance, counted, part, 0, len(names), out, room
         )
     return SeatPlanStarted(
         key,
@@ -165,7 +168,7 @@ def started_plan(
     )
 
 
-def _part_from(account: Account, terms: SeatTerms, start: int) -> Part:
+def part_from(account: Account, terms: SeatTerms, start: int) -> Part:
     """What is left of the period that holds a plan's start."""
     began, end = _cycle(account, terms.allowance, start).period_of(start)
     return Part(start, end, end - began)
@@ -409,7 +412,8 @@ def begin_period(state: State, plan: SeatPlan, out: list[Event]) -> None:
     seats: tuple[SeatEntry, ...] = ()
     if plan.individual:
         names = [(seat.number, seat.name) for seat in there]
-        fresh, issues, tally = allot(state, account, terms, part, names, out)
+        room = room_for(state, plan, terms, part, len(names))
+        fresh, issues, tally = allot(state, account, terms, part, names, out, room)
         seats = tuple(
             [
                 replace(entry, suspended=seat.suspended)
@@ -419,7 +423,8 @@ def begin_period(state: State, plan: SeatPlan, out: list[Event]) -> None:
     else:
         counted = replace(NOTHING_COUNTED, unassigned=plan.tally.unassigned)
         quantity = len(there) + counted.unassigned
-        issues, tally = add_to_pool(state, account, terms, counted, part, 0, quantity, out)
+        room = room_for(state, plan, terms, part, quantity)
+        issues, tally = add_to_pool(state, account, terms, counted, part, 0, quantity, out, room)
     out.append(
         SeatPeriodBegun(
             account.number,

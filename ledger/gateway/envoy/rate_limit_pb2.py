@@ -23,24 +23,25 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from ledger.gateway.envoy import base_pb2 as ledger_dot_gateway_dot_envoy_dot_base__pb2
 from ledger.gateway.envoy import descriptor_pb2 as ledger_dot_gateway_dot_envoy_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%ledger/gateway/envoy/rate_limit.proto\x12\x1a\x65nvoy.service.ratelimit.v3\x1a\x1cgoogle/protobuf/struct.proto\x1a%ledger/gateway/envoy/descriptor.proto\"\x87\x01\n\x10RateLimitRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12N\n\x0b\x64\x65scriptors\x18\x02 \x03(\x0b\x32\x39.envoy.extensions.common.ratelimit.v3.RateLimitDescriptor\x12\x13\n\x0bhits_addend\x18\x03 \x01(\r\"\xe5\x02\n\x11RateLimitResponse\x12H\n\x0coverall_code\x18\x01 \x01(\x0e\x32\x32.envoy.service.ratelimit.v3.RateLimitResponse.Code\x12P\n\x08statuses\x18\x02 \x03(\x0b\x32>.envoy.service.ratelimit.v3.RateLimitResponse.DescriptorStatus\x12\x31\n\x10\x64ynamic_metadata\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x1aT\n\x10\x44\x65scriptorStatus\x12@\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x32.envoy.service.ratelimit.v3.RateLimitResponse.Code\"+\n\x04\x43ode\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x06\n\x02OK\x10\x01\x12\x0e\n\nOVER_LIMIT\x10\x02\x32\x82\x01\n\x10RateLimitService\x12n\n\x0fShouldRateLimit\x12,.envoy.service.ratelimit.v3.RateLimitRequest\x1a-.envoy.service.ratelimit.v3.RateLimitResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%ledger/gateway/envoy/rate_limit.proto\x12\x1a\x65nvoy.service.ratelimit.v3\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fledger/gateway/envoy/base.proto\x1a%ledger/gateway/envoy/descriptor.proto\"\x87\x01\n\x10RateLimitRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12N\n\x0b\x64\x65scriptors\x18\x02 \x03(\x0b\x32\x39.envoy.extensions.common.ratelimit.v3.RateLimitDescriptor\x12\x13\n\x0bhits_addend\x18\x03 \x01(\r\"\xbb\x03\n\x11RateLimitResponse\x12H\n\x0coverall_code\x18\x01 \x01(\x0e\x32\x32.envoy.service.ratelimit.v3.RateLimitResponse.Code\x12P\n\x08statuses\x18\x02 \x03(\x0b\x32>.envoy.service.ratelimit.v3.RateLimitResponse.DescriptorStatus\x12\x42\n\x17response_headers_to_add\x18\x03 \x03(\x0b\x32!.envoy.config.core.v3.HeaderValue\x12\x10\n\x08raw_body\x18\x05 \x01(\x0c\x12\x31\n\x10\x64ynamic_metadata\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x1aT\n\x10\x44\x65scriptorStatus\x12@\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x32.envoy.service.ratelimit.v3.RateLimitResponse.Code\"+\n\x04\x43ode\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x06\n\x02OK\x10\x01\x12\x0e\n\nOVER_LIMIT\x10\x02\x32\x82\x01\n\x10RateLimitService\x12n\n\x0fShouldRateLimit\x12,.envoy.service.ratelimit.v3.RateLimitRequest\x1a-.envoy.service.ratelimit.v3.RateLimitResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.gateway.envoy.rate_limit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RATELIMITREQUEST']._serialized_start=139
-  _globals['_RATELIMITREQUEST']._serialized_end=274
-  _globals['_RATELIMITRESPONSE']._serialized_start=277
-  _globals['_RATELIMITRESPONSE']._serialized_end=634
-  _globals['_RATELIMITRESPONSE_DESCRIPTORSTATUS']._serialized_start=505
-  _globals['_RATELIMITRESPONSE_DESCRIPTORSTATUS']._serialized_end=589
-  _globals['_RATELIMITRESPONSE_CODE']._serialized_start=591
-  _globals['_RATELIMITRESPONSE_CODE']._serialized_end=634
-  _globals['_RATELIMITSERVICE']._serialized_start=637
-  _globals['_RATELIMITSERVICE']._serialized_end=767
+  _globals['_RATELIMITREQUEST']._serialized_start=172
+  _globals['_RATELIMITREQUEST']._serialized_end=307
+  _globals['_RATELIMITRESPONSE']._serialized_start=310
+  _globals['_RATELIMITRESPONSE']._serialized_end=753
+  _globals['_RATELIMITRESPONSE_DESCRIPTORSTATUS']._serialized_start=624
+  _globals['_RATELIMITRESPONSE_DESCRIPTORSTATUS']._serialized_end=708
+  _globals['_RATELIMITRESPONSE_CODE']._serialized_start=710
+  _globals['_RATELIMITRESPONSE_CODE']._serialized_end=753
+  _globals['_RATELIMITSERVICE']._serialized_start=756
+  _globals['_RATELIMITSERVICE']._serialized_end=886
 # @@protoc_insertion_point(module_scope)

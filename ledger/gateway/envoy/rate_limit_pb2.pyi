@@ -12,6 +12,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from ledger.gateway.envoy import base_pb2 as _base_pb2
 from ledger.gateway.envoy import descriptor_pb2 as _descriptor_pb2
 import builtins as _builtins
 import sys
@@ -107,12 +108,20 @@ class RateLimitResponse(_message.Message):
 
     OVERALL_CODE_FIELD_NUMBER: _builtins.int
     STATUSES_FIELD_NUMBER: _builtins.int
+    RESPONSE_HEADERS_TO_ADD_FIELD_NUMBER: _builtins.int
+    RAW_BODY_FIELD_NUMBER: _builtins.int
     DYNAMIC_METADATA_FIELD_NUMBER: _builtins.int
     overall_code: Global___RateLimitResponse.Code.ValueType
     """OVER_LIMIT where any is."""
+    raw_body: _builtins.bytes
+    """Of the refusal."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateLimitResponse.DescriptorStatus]:
         """By descriptor."""
+
+    @_builtins.property
+    def response_headers_to_add(self) -> _containers.RepeatedCompositeFieldContainer[_base_pb2.HeaderValue]:
+        """For the client, beside what the upstream answers, or with the refusal."""
 
     @_builtins.property
     def dynamic_metadata(self) -> _struct_pb2.Struct:
@@ -123,11 +132,13 @@ class RateLimitResponse(_message.Message):
         *,
         overall_code: Global___RateLimitResponse.Code.ValueType = ...,
         statuses: _abc.Iterable[Global___RateLimitResponse.DescriptorStatus] | None = ...,
+        response_headers_to_add: _abc.Iterable[_base_pb2.HeaderValue] | None = ...,
+        raw_body: _builtins.bytes = ...,
         dynamic_metadata: _struct_pb2.Struct | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["dynamic_metadata", b"dynamic_metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dynamic_metadata", b"dynamic_metadata", "overall_code", b"overall_code", "statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dynamic_metadata", b"dynamic_metadata", "overall_code", b"overall_code", "raw_body", b"raw_body", "response_headers_to_add", b"response_headers_to_add", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -57,6 +57,25 @@ INSERT INTO ledger.server_secret (secret) VALUES ($1) ON CONFLICT DO NOTHING
 -- The secret of the servers.
 SELECT secret FROM ledger.server_secret
 
+-- name: gateway_keys
+-- What signs tokens of work that was let in, the newest first.
+SELECT secret, before_until FROM ledger.gateway_key ORDER BY number DESC
+
+-- name: first_gateway_key
+-- Its first, made once.
+INSERT INTO ledger.gateway_key (number, secret, made_at, made_by, before_until)
+VALUES (1, $1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, 'server', 0)
+ON CONFLICT DO NOTHING
+
+-- name: add_gateway_key
+-- The next one.
+INSERT INTO ledger.gateway_key (number, secret, made_at, made_by, before_until)
+SELECT coalesce(max(number), 0) + 1, $1, t.now, $2, t.now + $3
+FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) t
+LEFT JOIN ledger.gateway_key ON true
+GROUP BY t.now
+RETURNING number
+
 -- name: note_change
 -- Who asks for a change that stands in no journal entry.
 INSERT INTO ledger.change_asked (asked_at, actor, method, tenant, account, name)

@@ -10,6 +10,7 @@ from ledger.core.events import (
     BudgetsTallied,
     BudgetValueOpened,
     GroupedBudgetSet,
+    OperationBudgetBegun,
     OperationBudgetEnded,
     OperationBudgetSet,
 )
@@ -26,6 +27,12 @@ def operation_budget_set(fold: Folding, _: int, event: OperationBudgetSet) -> No
     """That of an operation, by its digest for a name."""
     terms = budget_json(event.terms, None)
     _row(fold, event.account, event.budget, event.operation.hex(), event.version, terms)
+
+
+def operation_budget_begun(fold: Folding, _: int, event: OperationBudgetBegun) -> None:
+    """The same that a policy gave."""
+    terms = budget_json(event.terms, None)
+    _row(fold, event.account, event.budget, event.operation.hex(), 1, terms)
 
 
 def operation_budget_ended(fold: Folding, _: int, event: OperationBudgetEnded) -> None:

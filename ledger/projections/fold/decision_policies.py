@@ -7,6 +7,7 @@ from ledger.core.events import (
     HoldDebitDenied,
     HoldDebited,
     OperationHeld,
+    OperationPartHeld,
     PackageRulesSet,
     PolicyDebited,
     PolicyDenied,
@@ -15,7 +16,7 @@ from ledger.core.events import (
 )
 from ledger.projections.described import policy_rules_json, tried_json
 from ledger.projections.fold.folding import Folding
-from ledger.projections.fold.holds import authorize_denied, hold_authorized
+from ledger.projections.fold.holds import authorize_denied, hold_authorized, part_held
 from ledger.projections.fold.usage import usage_costed
 
 
@@ -43,6 +44,12 @@ def operation_held(fold: Folding, index: int, event: OperationHeld) -> None:
     hold_authorized(fold, index, event)
     if event.ruling is not None:
         _ruled(fold, event)
+
+
+def operation_part_held(fold: Folding, index: int, event: OperationPartHeld) -> None:
+    """A hold of one call, of which its operation's gives first."""
+    operation_held(fold, index, event)
+    part_held(fold, event)
 
 
 def policy_held(fold: Folding, index: int, event: PolicyHeld) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ledger.core.events import (
     AuthorizeDenied,
@@ -11,15 +11,17 @@ from ledger.core.events import (
     HoldDebited,
     HoldExpired,
     HoldExtended,
+    HoldRefilled,
     HoldReleased,
     LeaseRenewed,
+    OperationPartHeld,
     OutcomeConfirmed,
     OutcomeRejected,
     OutcomeReported,
     UsageCaptured,
     UsageRecorded,
 )
-from ledger.core.holdings import taken_of
+from ledger.core.holds import taken_of
 from ledger.projections import changes as c
 from ledger.projections.changes import HoldChange
 from ledger.projections.facts import HoldFact, HoldLine
@@ -134,17 +136,63 @@ def _take_part(
     taken = event.taken
     if not taken:
         return 0
-    parts = [
-        piece._replace(amount=amount, value=0, cost=0)
-        for piece, amount in zip(fact.lines, taken, strict=True)
-    ]
+    parts = _lower(fold, number, fact, taken)
+    return _unreserve(fold, fact, entry_seq, parts, event.effective_at)
+
+
+def _lower(fold: Folding, number: int, fact: HoldFact, units: Sequence[int]) -> list[HoldLine]:
+    """So many units of each slice are held no more; what they are, as lines of a transfer."""
     left = [
         piece._replace(amount=piece.amount - amount)
-        for piece, amount in zip(fact.lines, taken, strict=True)
+        for piece, amount in zip(fact.lines, units, strict=True)
     ]
     fold.facts.holds[number] = fact._replace(lines=tuple(left))
     _hold_change(fold, number, fact).reserved = [piece.amount for piece in left]
-    return _unreserve(fold, fact, entry_seq, parts, event.effective_at)
+    return [
+        piece._replace(amount=amount, value=0, cost=0)
+        for piece, amount in zip(fact.lines, units, strict=True)
+    ]
+
+
+def part_held(fold: Folding, event: OperationPartHeld) -> None:
+    """A call's hold has of its operation's, which holds so much less: for calls, as what they draw
+    of it at once."""
+    whole = fold.facts.holds[event.of]
+    if whole is None or not any(event.taken):
+        return
+    _hold_change(fold, event.of, whole).captured += sum(event.taken)
+    parts = _lower(fold, event.of, whole, event.taken)
+    line = len(event.slices)
+    _unreserve(fold, whole, fold.entry_seq, parts, event.effective_at, line)
+
+
+def hold_refilled(fold: Folding, _: int, event: HoldRefilled) -> None:
+    """What a call's hold has left of its operation's is held there again."""
+    part, whole = fold.facts.holds[event.part], fold.facts.holds[event.hold]
+    if part is None or whole is None:
+        return
+    units = {
+        (piece.pot, piece.debit_book): amount
+        for piece, amount in zip(whole.lines, event.units, strict=True)
+    }
+    back = [units.get((piece.pot, piece.debit_book), 0) for piece in part.lines]
+    less = _lower(fold, event.part, part, back)
+    line = _unreserve(fold, part, fold.entry_seq, less, fold.recorded_at)
+    for piece in _lower(fold, event.hold, whole, [-amount for amount in event.units]):
+        amount = -piece.amount
+        if not amount:
+            continue
+        fold.counters(piece.debit_book, whole.tenant).debits_pending += amount
+        fold.counters(piece.credit_book, whole.tenant).credits_pending += amount
+        fold.changes.transfers.append(
+            (
+                whole.tenant, fold.shard, fold.entry_seq, line, piece.debit_book,
+                piece.credit_book, whole.asset, amount, c.PENDING, piece.pot, 0, 0,
+                fold.recorded_at, fold.recorded_at,
+            )
+        )  # fmt: skip
+        line += 1
+    _hold_change(fold, event.hold, whole).captured -= sum(event.units)
 
 
 def end_hold(

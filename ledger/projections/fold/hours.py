@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from ledger.core.events import GivenBack, Slice
+from ledger.core.limits import HOUR_US
 from ledger.projections.fold.folding import Folding
-
-HOUR_US: Final = 3_600_000_000
 
 
 def drawn(

@@ -16,12 +16,12 @@ from ledger.core.events import (
     UsageRepriced,
 )
 from ledger.core.identity import KEY_BYTES
+from ledger.core.limits import HOUR_US
 from ledger.projections import changes as c
 from ledger.projections.changes import Moved
 from ledger.projections.described import NO_NAMES
 from ledger.projections.fold.folding import Folding
 from ledger.projections.fold.holds import captured
-from ledger.projections.fold.hours import HOUR_US
 
 _UNRATED: Final = -1  # a charge that waits for its price
 _REASONS: Final = {int(reason): reason.name for reason in Suspense}

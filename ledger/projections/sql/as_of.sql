@@ -201,6 +201,10 @@ SELECT (SELECT u.entry_seq FROM projection.usage_events u
 FROM unnest($4::text[], $5::text[]) WITH ORDINALITY AS w (source, event_id, place)
 ORDER BY w.place
 
+-- name: hold_entry
+-- The entry that made a hold.
+SELECT entry_seq FROM projection.holds WHERE tenant = $1 AND shard = $2 AND number = $3
+
 -- name: adjustments
 -- What counts in a period of accounts, [$4, $5) of each, and is no usage of its own time: usage and
 -- reversals of a period that was closed (kinds 1, 2), reversals of this one, units adjusted by hand (3);

@@ -129,6 +129,12 @@ FROM projection.top_ups WHERE shard = $1
 SELECT DISTINCT ON (account, asset) account, asset, rule::text
 FROM projection.top_up_rules WHERE shard = $1 ORDER BY account, asset, entry_seq DESC
 
+-- name: runways
+-- The runway alerts in force, and what was told last by each.
+SELECT account, asset, version, hours, rearm_hours, short, crossings, coalesce(crossed_at, 0),
+       coalesce(empty_at, 0), coalesce(available::text, ''), coalesce(needed::text, '')
+FROM projection.runway_alerts WHERE shard = $1
+
 -- name: decision_policies
 -- The newest rules of each account, its own (package '') and those that its package carries.
 SELECT DISTINCT ON (account, package <> '') account, tenant, package, version, rules::text

@@ -9,8 +9,11 @@ and none of the core's code. Raises Violation where an entry contradicts a rule.
     overrides    which price override counts
     priced       what usage costs, by a card or by a quote
     mandates     of agents: granted, asked, revoked
+    windows      of budgets: where usage counts, what the present one holds
+    budgets      of accounts: set, changed amid usage, removed
     operations   budgets of operations: which cover a call, what counts in them
     decisions    what may run: within every limit, as much as is affordable
+    reserves     holds of operations: units for whatever calls come
     rulings      what rules make of what may not run as it was asked for
     holds        authorised, denied, extended, settled
     leases       in escrow, renewed, reported on, given back, lapsed
@@ -20,6 +23,9 @@ and none of the core's code. Raises Violation where an entry contradicts a rule.
     money        payments, refunds, chargebacks, bills
     corrections  usage given back, adjustments by hand
     recurring, commitments, top_ups     what issues grants by itself
+    charges      fixed ones: their periods, fees and what those earn
+    packages     subscriptions: grants, charges and policies of each period
+    seats        whose allowances pay first; their plans, period by period
 """
 
 from __future__ import annotations
@@ -30,6 +36,8 @@ from typing import Any, Final
 from ledger.core import events as e
 from ledger.simulation.model import (
     accounts,
+    budgets,
+    charges,
     commitments,
     corrections,
     grants,
@@ -39,9 +47,11 @@ from ledger.simulation.model import (
     money,
     operations,
     overrides,
+    packages,
     quotes,
     recurring,
     rulings,
+    seats,
     suspense,
     top_ups,
     usage,
@@ -158,8 +168,8 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.LeaseRecalled: leases.recalled,
     e.MandateGranted: mandates.granted,
     e.MandateRevoked: mandates.revoked,
-    e.BuyingMandateGranted: usage.unexpected,  # what agents buy is of test_mandate_purchases
-    e.PurchaseRequested: usage.unexpected,
+    e.BuyingMandateGranted: mandates.granted,
+    e.PurchaseRequested: mandates.bought,
     e.OutcomeReported: usage.unexpected,
     e.OutcomeConfirmed: usage.unexpected,
     e.OutcomeRejected: usage.unexpected,
@@ -189,10 +199,13 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.WorkDenied: holds.denied,
     e.HoldSized: usage.unexpected,
     e.OperationHeld: holds.authorized,
-    e.OperationReserved: usage.unexpected,
-    e.HoldDebited: usage.unexpected,
-    e.HoldDebitDenied: usage.unexpected,
+    e.OperationReserved: holds.authorized,
+    e.OperationPartHeld: usage.unexpected,  # of tests/core/test_operation_parts
+    e.HoldRefilled: usage.unexpected,
+    e.HoldDebited: usage.debited,
+    e.HoldDebitDenied: holds.denied,
     e.SizedOperationHeld: usage.unexpected,
+    e.OperationLeaseGranted: usage.unexpected,
     e.SizedDenied: usage.unexpected,
     e.HoldUpTo: holds.authorized,
     e.PolicyHeld: holds.authorized,
@@ -200,6 +213,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.PolicyDebited: usage.debited,
     e.DecisionPolicySet: rulings.rules_set,
     e.PackageRulesSet: usage.unexpected,
+    e.PackageOperationsSet: usage.unexpected,
     e.UsageDebited: usage.debited,
     e.HoldExtended: holds.extended,
     e.HoldReleased: holds.released,
@@ -225,8 +239,8 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.CapSet: usage.unexpected,
     e.CapRemoved: usage.unexpected,
     e.CapWindowOpened: usage.unexpected,
-    e.BudgetSet: mandates.budget_set,  # others are of tests/core/test_budget_properties
-    e.BudgetRemoved: usage.unexpected,
+    e.BudgetSet: budgets.budget_set,
+    e.BudgetRemoved: budgets.budget_removed,
     e.BudgetsCounted: usage.unexpected,
     e.BudgetsTallied: operations.tallied,
     e.BudgetCrossed: usage.unexpected,
@@ -234,11 +248,13 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.GroupedBudgetSet: usage.unexpected,
     e.BudgetValueOpened: usage.unexpected,
     e.OperationBudgetSet: operations.budget_set,
+    e.OperationPolicySet: usage.unexpected,  # worlds have none
+    e.OperationBudgetBegun: usage.unexpected,
     e.OperationJoined: usage.unexpected,  # but right behind a call
     e.OperationBudgetEnded: operations.budget_ended,
-    e.Subscribed: usage.unexpected,  # packages are of tests/core/test_packages
-    e.PackageChanged: usage.unexpected,
-    e.PackagePeriodBegun: usage.unexpected,
+    e.Subscribed: packages.subscribed,
+    e.PackageChanged: packages.changed,
+    e.PackagePeriodBegun: packages.period_begun,
     e.PackagePricesSet: usage.unexpected,
     e.GrantRolloverSet: usage.unexpected,
     e.ContractSigned: usage.unexpected,  # contracts are of tests/core/test_contracts
@@ -247,24 +263,27 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.ContractRenewed: usage.unexpected,
     e.ContractEnded: usage.unexpected,
     e.PackagePhaseBegun: usage.unexpected,
-    e.SubscriptionCancelled: usage.unexpected,
-    e.SubscriptionEnded: usage.unexpected,
-    e.ChargeStarted: usage.unexpected,  # fixed charges are of tests/core/test_charge_properties
-    e.ChargePeriodBegun: usage.unexpected,
-    e.ChargeRepriced: usage.unexpected,
-    e.FeeCharged: usage.unexpected,
-    e.FeeRecognised: usage.unexpected,
-    e.ChargeChanged: usage.unexpected,
-    e.ChargeEnded: usage.unexpected,
-    e.SeatPlanStarted: usage.unexpected,  # seats are of tests/core/test_seats
-    e.SeatsAdded: usage.unexpected,
-    e.SeatsRemoved: usage.unexpected,
-    e.SeatReassigned: usage.unexpected,
-    e.SeatSuspended: usage.unexpected,
-    e.SeatPeriodBegun: usage.unexpected,
-    e.SeatPlanEnded: usage.unexpected,
-    e.SeatTermsChanged: usage.unexpected,
-    e.SeatAllowanceLow: usage.unexpected,
+    e.SubscriptionCancelled: packages.cancelled,
+    e.SubscriptionEnded: packages.ended,
+    e.ChargeStarted: charges.started,
+    e.ChargePeriodBegun: charges.period_begun,
+    e.ChargeRepriced: charges.repriced,
+    e.FeeCharged: charges.fee_charged,
+    e.FeeRecognised: charges.recognised,
+    e.ChargeChanged: charges.changed,
+    e.ChargeEnded: charges.ended,
+    e.SeatPlanStarted: seats.started,
+    e.SeatsAdded: seats.added,
+    e.SeatsRemoved: seats.removed,
+    e.SeatReassigned: seats.reassigned,
+    e.SeatSuspended: seats.suspended,
+    e.SeatPeriodBegun: seats.period_begun,
+    e.SeatPlanEnded: seats.ended,
+    e.SeatTermsChanged: seats.terms_changed,
+    e.SeatAllowanceLow: usage.unexpected,  # but right behind a draw
+    e.RunwayAlertSet: usage.unexpected,  # runway alerts are of tests/core/test_runways
+    e.RunwayAlertRemoved: usage.unexpected,
+    e.RunwayCrossed: usage.unexpected,
     e.StatementsSet: usage.unexpected,  # statements are of tests/core/test_statements
     e.StatementEnded: usage.unexpected,
     e.StatementClosed: usage.unexpected,

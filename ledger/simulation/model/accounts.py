@@ -11,6 +11,8 @@ from ledger.simulation.model.shard import NaiveBook, Shard
 from ledger.simulation.months import Months
 from ledger.simulation.naive import Version
 from ledger.simulation.naive_holdings import EXPIRED, NaiveAccount
+from ledger.simulation.naive_packages import NaivePackage
+from ledger.simulation.plans import BY_HASH
 from ledger.simulation.rules import Rule
 
 
@@ -34,6 +36,12 @@ def configuration_applied(m: Shard, event: e.ConfigurationApplied) -> None:
     if entry.kind == ConfigurationKind.ASSET:
         if event.version == 2:
             m.money.add(event.tenant << 32 | event.version)
+        return
+    if entry.kind == ConfigurationKind.PACKAGE:
+        package = BY_HASH[entry.content_hash]
+        m.packages.setdefault((event.tenant, entry.name), []).append(
+            NaivePackage(event.version, entry.name, entry.effective_from_us, package)
+        )
         return
     prices = naive.prices_of(entry.content_hash)
     assert prices is not None, "the world published a card that it does not know"
@@ -99,8 +107,13 @@ def _months(m: Shard, event: e.AccountCreated) -> Months:
 
 
 def policy_updated(m: Shard, event: e.AccountPolicyUpdated) -> None:
-    """Versions follow each other."""
-    account = m.deciding(event.account)
+    """Versions follow each other. What has no key is a package's, which follows."""
+    if event.key:
+        account = m.deciding(event.account)
+    else:
+        account = m.accounts[event.account]
+        m.before_package = account.policy
+        m.ahead.append(event)
     m.expect(Rule.POLICY_VERSIONS, "version", account.version + 1, event.version)
     if event.expected_version:
         m.expect(Rule.POLICY_VERSIONS, "expected", account.version, event.expected_version)
@@ -184,7 +197,8 @@ def closed_out(m: Shard, event: e.AccountClosedOut) -> None:
         m.expect(rule, "written off", (), event.write_offs)
     ended = [grant.number for grant in account.grants if grant.settled]
     for number in event.holds:
-        end_hold(m, open_hold(m, number, account.number), "released", [])
+        hold = open_hold(m, number, account.number)
+        end_hold(m, hold, "released", [], writes_off=event.write_off)
     for each in event.write_offs:
         _write_off(m, account, each)
     _close(m, account, event.closed_at, ended)
@@ -279,6 +293,13 @@ def goes_on(m: Shard, account: NaiveAccount) -> str:
         return "payments that are awaited"
     if any(each.ends_at > now for each in account.recurring):
         return "recurring grants"
+    if any(each.ends_at > now for each in account.seat_plans.values()):
+        return "seats"
+    if any(each.account == account.number and not each.over(now) for each in m.charges.values()):
+        return "fixed charges"
+    subscription = m.subscriptions.get(account.number)
+    if subscription is not None and not subscription.over:
+        return "its package"
     for commitment in account.commitments:
         last = max(m.grants[number].over for number in commitment.grants)
         if not commitment.ended_at and (last > now or commitment.invoices):

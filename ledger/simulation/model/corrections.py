@@ -259,16 +259,26 @@ class Unwinding:
 
     def beyond(self, account: NaiveAccount, amount: int) -> int:
         """What rounding had put on other events: to the grants that may pay for the account, the
-        one that pays last first; then to its overage of the month, and to what it owes."""
-        left = amount
-        for payer in self.m.ever_line(account):
+        one that pays last first; to its overage of the month, and to what it owes; then to what is
+        other seats' own."""
+        left, line = amount, self.m.ever_line(account)
+        rest = True
+        made = [each.grant for each in self.m.ahead if isinstance(each, e.GrantRestored)]
+        for payer in line:
             grants = [
                 grant
                 for grant in payer.grants
-                if grant.asset == self.used.asset and (payer is account or grant.shared)
+                if grant.asset == self.used.asset
+                if payer is account or naive.is_for(grant, {each.number for each in line})
+                if grant.number not in made  # which this very entry fills
             ]
             order = self.m.payers(payer)
-            ranked = [grant for grant in order.grants() if grant in grants]
+            turn = order.turn(self.used.asset, self.used.use, self.used.effective_at, True)
+            if payer is account:
+                paying, rest = order.paying(turn), turn.account
+            else:
+                paying = order.grants() if rest else []
+            ranked = [grant for grant in paying if grant in grants]
             for grant in reversed(ranked):
                 if not left or not grant.applies(self.used.use):
                     continue
@@ -277,7 +287,16 @@ class Unwinding:
                     self.to_grant(grant, part)
                     left -= part
         left -= self.to_overage(account, left)
-        return amount - self.to_debts(account, left)
+        left = self.to_debts(account, left)
+        order = self.m.payers(account)
+        turn = order.turn(self.used.asset, self.used.use, self.used.effective_at, True)
+        for grant in reversed(order.of_other_seats(turn)):
+            other = grant.asset == self.used.asset and grant.number not in made
+            part = min(left, grant.drawn - self.units.get(grant.number, 0))
+            if other and grant.applies(self.used.use) and part > 0:
+                self.to_grant(grant, part)
+                left -= part
+        return amount - left
 
     def to_overage(self, account: NaiveAccount, amount: int) -> int:
         """As much as is posted of the account's own usage, and still owed by who is billed."""
@@ -329,7 +348,7 @@ def _apply(
     if used.used_book:
         m.expect(RULE, "used book", used.used_book, event.used_book)
     for piece in event.given_back:
-        _give_back(m, account, event.used_book, piece, used.use.product)
+        give_back(m, account, event.used_book, piece, used.use.product)
         drawn = m.books[piece.drawn]
         if drawn.kind == BookKind.ADVANCE:
             part = (piece.debt, used.use.product)
@@ -357,7 +376,7 @@ def _apply(
         m.last.append(("other usage stands in its stead", replaces))
 
 
-def _give_back(
+def give_back(
     m: Shard, account: NaiveAccount, used_book: int, piece: e.GivenBack, product: str
 ) -> None:
     """Post units and money, and take the draw off the grant that had paid."""
@@ -444,7 +463,7 @@ def adjusted(m: Shard, event: e.BalanceAdjusted) -> None:
     expected_back = (grant.book, grant.book, event.amount, value)
     m.expect(RULE, "given back", expected_back, figures_back)
     m.expect_book(event.used_book, BookKind.USED, event.asset, 0, PRODUCT)
-    _give_back(m, account, event.used_book, piece, PRODUCT)
+    give_back(m, account, event.used_book, piece, PRODUCT)
 
 
 def _debited(m: Shard, account: NaiveAccount, event: e.BalanceAdjusted) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ledger.core import events as e
 from ledger.core.events import BookKind, CommitmentEnding, GrantKind
+from ledger.core.limits import DAY_US
 from ledger.simulation.model.shard import PAYMENT_WAIT_US, Next, Shard
 from ledger.simulation.naive_holdings import (
     CANCELLED,
-    DAY_US,
     EXPIRED,
     VOIDED,
     NaiveAccount,
@@ -39,6 +39,10 @@ def issued(m: Shard, event: e.GrantIssued) -> None:
     _fund(m, account, grant, event.source)
     m.expect(RULE, "scheduled", event.effective_at > m.recorded_at, event.scheduled)
     due = event.effective_at <= m.recorded_at and not event.pending
+    if due and m.ahead and m.ahead[-1] is event and not event.backfills:
+        if repaid_by(m, account, grant, grant.available):
+            m.unrepaid.add(grant.number)  # which only what is a seat's own may do
+        return
     backfill(m, account, grant, event.backfills, grant.available if due else 0)
 
 
@@ -85,6 +89,8 @@ def made(m: Shard, account: NaiveAccount, event: e.GrantIssued) -> NaiveGrant:
         if event.kind != GrantKind.PREPAID or not event.price_paid:
             m.fail(RULE, f"grant {event.grant} waits for a payment that nobody owes")
         grant.pending, grant.unpaid = event.amount, event.price_paid
+    if event.sharing is not None:
+        grant.listed = event.sharing.accounts
     account.grants.append(grant)
     m.grants[grant.number] = grant
     return grant
@@ -130,17 +136,10 @@ def backfill(
 ) -> None:
     """A grant in force repays with `most` units at most what its products owe, the oldest first;
     a free one only where the policy says so (rules B3, H6)."""
-    free = grant.kind == GrantKind.PROMOTIONAL and not account.policy.promotional_backfills
-    left = 0 if free else most
+    parts = repaid_by(m, account, grant, most)
     repaid: dict[str, int] = {}
-    parts: dict[Part, int] = {}
-    for part, owed in account.owing.get(grant.asset, {}).items():
-        applies = not grant.attributes and grant.applies(m.use_now(account, part[1]))
-        take = min(left, owed) if applies else 0
-        left -= take
-        if take:
-            parts[part] = take
-            repaid[part[1]] = repaid.get(part[1], 0) + take
+    for (_, product), take in parts.items():
+        repaid[product] = repaid.get(product, 0) + take
     actual = [(part.product, part.amount) for part in found]
     m.expect(RULE, "backfills", list(repaid.items()), actual)
     for each in found:
@@ -154,6 +153,20 @@ def backfill(
         grant.repaid[part] = grant.repaid.get(part, 0) + take
     if parts:
         account.run[grant.asset] = m.locator
+
+
+def repaid_by(m: Shard, account: NaiveAccount, grant: NaiveGrant, most: int) -> dict[Part, int]:
+    """What a grant in force repays of what is owed: the oldest first, of what it is for."""
+    free = grant.kind == GrantKind.PROMOTIONAL and not account.policy.promotional_backfills
+    left = 0 if free else most
+    parts: dict[Part, int] = {}
+    for part, owed in account.owing.get(grant.asset, {}).items():
+        applies = not grant.attributes and grant.applies(m.use_now(account, part[1]))
+        take = min(left, owed) if applies else 0
+        left -= take
+        if take:
+            parts[part] = take
+    return parts
 
 
 def started(m: Shard, event: e.GrantStarted) -> None:
@@ -175,6 +188,8 @@ def voided(m: Shard, event: e.GrantVoided) -> None:
     """Asked for; what pends is cancelled just before."""
     account = m.deciding(event.account)
     grant = unsettled(m, event.grant, account)
+    if not event.key:
+        m.ahead.append(event)  # which the change of a package explains
     take_cancelled(m, grant)
     m.expect(RULE, "voided", grant.available, event.amount)
     void(m, event, grant)
@@ -476,6 +491,10 @@ def cancelled(m: Shard, event: e.GrantCancelled) -> None:
     grant.pending = grant.unpaid = 0
     grant.cancelled += event.amount
     grant.returned += event.unpaid
+    for number in grant.bought_by:  # what is never paid, they count no more
+        mandate = m.accounts[number].mandate
+        assert mandate is not None
+        mandate.purchased -= event.unpaid
     if event.whole:
         grant.settled = CANCELLED
 
@@ -534,6 +553,7 @@ def restored(m: Shard, event: e.GrantRestored) -> None:
         tags=old.tags,
         attributes=old.attributes,
         shared=old.shared,
+        listed=old.listed,
         rollover=old.rollover,
         origin=old.number,
         issued_at=m.recorded_at,
@@ -542,6 +562,7 @@ def restored(m: Shard, event: e.GrantRestored) -> None:
         cash=old.cash,
         deferred=event.deferred_book,
         drawn=event.amount,  # until it is filled
+        seat=old.seat,
         part_of=old.part_of or old.number,
     )
     account.grants.append(grant)

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from ledger.core import events as e
 from ledger.core.events import HoldExpiry
+from ledger.core.limits import DAY_US, MINUTE_US
 from ledger.simulation.model.decisions import (
     allowed,
     case_of,
     least_of,
     limit_of,
     most_of,
+    refused_seat,
     why_denied,
     work_of,
 )
 from ledger.simulation.model.grants import follow_up
 from ledger.simulation.model.operations import after_denial, after_end, after_hold
 from ledger.simulation.model.priced import by_quote, priced
+from ledger.simulation.model.reserves import ANYTHING, denied_reserve, is_reserve, reserved
 from ledger.simulation.model.rulings import ruled, standing
+from ledger.simulation.model.seats import after_draw
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.naive_holdings import (
-    DAY_US,
-    MINUTE_US,
     NaiveAccount,
     NaiveHold,
     Piece,
@@ -38,9 +40,14 @@ def authorized(m: Shard, event: e.HoldAuthorized) -> None:
     m.expect(Rule.WINDOW, "authorised at", m.recorded_at, event.effective_at)
     lifetime = event.lifetime or 15 * MINUTE_US
     m.expect(Rule.EXPIRED_IN_TIME, "expiry", m.recorded_at + lifetime, event.expires_at)
+    if refused_seat(account, plan.attributes, m.recorded_at):
+        m.fail(Rule.SEATED, f"a hold for a seat that there is not: {plan.attributes}")
     if open_holds(account) >= account.policy.holds_open_max:
         m.fail(Rule.NO_OVERSPEND, f"one hold more than {account.policy.holds_open_max}")
-    if event.quote:
+    reserving = isinstance(event, e.OperationReserved)
+    if isinstance(event, e.OperationReserved):
+        price, use = reserved(m, account, event, plan), ANYTHING
+    elif event.quote:
         quoted = by_quote(m, account, event.quote, plan, event.quantities, m.recorded_at)
         m.expect(Rule.QUOTED, "why its quote is unused", 0, quoted.unused)
         price, use = quoted.price, quoted.use
@@ -71,10 +78,10 @@ def authorized(m: Shard, event: e.HoldAuthorized) -> None:
     if missing or -1 in price.charges or (price.total and payers.grace_ended(price.asset)):
         m.fail(Rule.NO_OVERSPEND, f"hold {event.hold} of {price}, {missing} missing")
     m.expect(Rule.WATERFALL, "slices", expected, m.pieces(event.slices))
-    if not event.quote and not isinstance(event, e.PolicyHeld):
+    if not event.quote and not isinstance(event, e.PolicyHeld) and not reserving:
         reason = case_of(m, account, work_of(plan, event), event.quantities).denied
         m.expect(Rule.NO_OVERSPEND, "why the hold may not be", "", reason)
-    if isinstance(event, e.HoldUpTo):
+    if isinstance(event, e.HoldUpTo) and not reserving:
         allowed(m, account, event, plan, overdrawn)
     m.expect(Rule.HOLD_SETTLED_ONCE, "number", len(m.holds) + 1, event.hold)
     hold = NaiveHold(
@@ -94,6 +101,7 @@ def authorized(m: Shard, event: e.HoldAuthorized) -> None:
         operation=getattr(event, "operation", b""),
         names=plan.quantity_names,
         asked=event.quantities,
+        reserves=reserving,
     )
     m.holds[hold.number] = account.holds[hold.number] = hold
     if event.quote:
@@ -102,7 +110,9 @@ def authorized(m: Shard, event: e.HoldAuthorized) -> None:
     for piece in event.slices:
         m.books[piece.book].debits_pending += piece.amount
         m.books[event.used_book].credits_pending += piece.amount
-    after_hold(m, account, hold, price.total)
+    if not reserving:
+        after_hold(m, account, hold, price.total)
+        after_draw(m, account, expected)
 
 
 def open_holds(account: NaiveAccount) -> int:
@@ -118,6 +128,9 @@ def denied(m: Shard, event: e.AuthorizeDenied) -> None:
     m.expect(Rule.POLICY_VERSIONS, "by policy", account.version, event.policy_version)
     m.expect(Rule.CLOSED_TAKES_NOTHING, "closed or frozen", (0, False),
              (account.closed_at, m.frozen(account)))  # fmt: skip
+    if is_reserve(plan):
+        denied_reserve(m, account, event, plan)
+        return
     if isinstance(event, e.QuotedDenied) and event.quote:
         quoted = by_quote(m, account, event.quote, plan, event.quantities, m.recorded_at)
         m.expect(Rule.QUOTED, "why its quote is unused", 0, quoted.unused)
@@ -131,6 +144,8 @@ def denied(m: Shard, event: e.AuthorizeDenied) -> None:
         price, use = priced(m, account, plan, quantities, m.recorded_at)
     m.expect(Rule.CHARGE, "charge", price.total, event.charge)
     left = m.payers(account).available(price.asset, use, m.recorded_at)
+    if isinstance(event, e.WorkDenied):
+        left = case_of(m, account, work_of(plan, event), quantities).available
     m.expect(rule, "available", left, event.available)
     reason = why_denied(m, account, price, use)
     if isinstance(event, e.WorkDenied):
@@ -141,7 +156,7 @@ def denied(m: Shard, event: e.AuthorizeDenied) -> None:
     if isinstance(event, e.WorkDenied):
         case = case_of(m, account, work_of(plan, event), quantities)
         m.expect(rule, "limit", limit_of(m, account, case), event.limit)
-    if isinstance(event, e.PolicyDenied):
+    if isinstance(event, e.PolicyDenied) and event.ruling is not None:
         ruled(m, account, event)
     elif standing(m, account) is not None and not getattr(event, "quote", 0):
         m.fail(Rule.RULED, f"no rule was looked at: {event}")
@@ -191,9 +206,12 @@ def open_hold(m: Shard, number: int, account: int) -> NaiveHold:
     return hold
 
 
-def end_hold(m: Shard, hold: NaiveHold, ended: str, first: list[Piece]) -> None:
-    """Give everything back; what belongs to an ended grant must follow at once (rule D6). `first`
-    is what the hold itself paid of a capture."""
+def end_hold(
+    m: Shard, hold: NaiveHold, ended: str, first: list[Piece], *, writes_off: bool = False
+) -> None:
+    """Give everything back; what belongs to an ended grant must follow at once (rule D6), but where
+    what is left of one that goes on is written off. `first` is what the hold itself paid of a
+    capture."""
     account = m.accounts[hold.account]
     if ended in ("released", "expired"):
         after_end(m, hold)
@@ -211,7 +229,9 @@ def end_hold(m: Shard, hold: NaiveHold, ended: str, first: list[Piece]) -> None:
         m.books[credit].credits_pending -= piece.amount
         kind, number = piece.place
         back = piece.amount - used.get((piece.pot, piece.place), 0)
-        if kind == "grant" and back:
+        own = kind == "grant" and m.grants[number].account == account.number
+        kept = writes_off and own and not m.grants[number].settled
+        if kind == "grant" and back and not kept:
             follow_up(m, m.grants[number], back)
 
 

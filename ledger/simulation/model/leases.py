@@ -9,13 +9,13 @@ from typing import Final
 
 from ledger.core import events as e
 from ledger.core.events import LeaseLapse, Overage
+from ledger.core.limits import MINUTE_US, SECOND_US
 from ledger.simulation import naive
 from ledger.simulation.model.grants import follow_up
 from ledger.simulation.model.holds import due_hold, end_hold, reserve
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.naive_holdings import (
     FOREVER,
-    MINUTE_US,
     NaiveAccount,
     NaiveHold,
     NaiveLease,
@@ -26,7 +26,6 @@ from ledger.simulation.rules import Rule
 
 RULE = Rule.LEASED
 LEASED_NAMES: Final = ("leased",)
-SECOND_US: Final = 1_000_000
 
 
 def granted(m: Shard, event: e.LeaseGranted) -> None:

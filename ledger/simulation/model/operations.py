@@ -6,15 +6,26 @@ follows an entry is worked out once all that was decided with it stands: `Shard.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from ledger.core import events as e
 from ledger.core.events import BudgetMeasure, BudgetMove, BudgetTerms, GrantKind, WindowKind
-from ledger.simulation.model.shard import Shard
+from ledger.core.limits import DAY_US
+from ledger.simulation.model.shard import WINDOW_US, Shard
+from ledger.simulation.model.windows import (
+    ALWAYS,
+    FOR_EVER,
+    count,
+    kept,
+    left_in,
+    place_of,
+    tally,
+    told_until,
+    within,
+)
 from ledger.simulation.naive_holdings import (
-    DAY_US,
     NaiveAccount,
     NaiveBudget,
     NaiveHold,
@@ -27,7 +38,7 @@ from ledger.simulation.rules import Rule
 
 RULE: Final = Rule.BUDGETED
 DIGEST: Final = 16  # bytes of an operation's digest; behind it stands that of its parent
-FOR_EVER: Final = 2**63 - 1
+AT_ONCE: Final = (BudgetMeasure.REQUESTS, BudgetMeasure.QUANTITY)
 CHANGEABLE: Final = ("limit", "hard", "thresholds")
 ENDED_AT_ONCE: Final = 16
 
@@ -58,13 +69,20 @@ def budget_set(m: Shard, event: e.OperationBudgetSet) -> None:
         m.fail(RULE, f"{event} changes what {budget} counts")
     m.expect(RULE, "number", budget.number, event.budget)
     budget.version, budget.terms, budget.idle = event.version, event.terms, event.idle
-    budget.crossed &= set(event.terms.thresholds)
+    told = budget.crossed
+    budget.crossed = {each: told[each] for each in told if each in event.terms.thresholds}
     budget.seen_at = m.recorded_at
 
 
 def budget_ended(m: Shard, event: e.OperationBudgetEnded) -> None:
-    """Nothing counted there for as long as it stands idle; what it covered is covered by the one
-    above it. Only the setting of another one says so."""
+    """Nothing counted there for as long as it stands idle. The setting of another one says so, or
+    that its operation joins what it covered: then it follows a call."""
+    end_budget(m, event)
+    m.ahead.append(event)
+
+
+def end_budget(m: Shard, event: e.OperationBudgetEnded) -> None:
+    """What it covered is covered by the one above it."""
     family = m.operations[m.accounts[event.account].root]
     budget = family.own.pop(event.operation)
     facts = (budget.number, budget.account)
@@ -77,7 +95,6 @@ def budget_ended(m: Shard, event: e.OperationBudgetEnded) -> None:
             del family.joined[operation]
         elif joined is budget and above is not None:
             family.joined[operation] = above
-    m.ahead.append(event)
 
 
 def fixed_field(budget: NaiveBudget, account: NaiveAccount, terms: BudgetTerms) -> str:
@@ -142,19 +159,20 @@ def joining(m: Shard, account: NaiveAccount, said: bytes) -> NaiveBudget | None:
     above = line_of(family, family.own.get(parent) or family.joined.get(parent))
     for budget in above:
         if budget.account in line and not idle(m, budget):
-            below_itself = any(each.operation == operation for each in line_of(family, budget))
-            return None if below_itself else budget
+            of_itself = [x for x in line_of(family, budget) if x.operation == operation]
+            return None if of_itself and not idle(m, of_itself[0]) else budget
     return None
 
 
-def mandated(m: Shard, account: NaiveAccount) -> bool:
-    """Whether a mandate bounds it."""
-    return any(each.mandate is not None for each in m.line(account))
+def budgeted(m: Shard, account: NaiveAccount) -> bool:
+    """Whether a budget of its own or of one above it bounds it, as that of a mandate."""
+    return any(each.budgets for each in m.line(account))
 
 
 def counting(m: Shard, account: NaiveAccount, said: bytes) -> list[NaiveBudget]:
-    """The budgets that count a call: those of mandates, then those of its operation."""
-    own = [each.mandate.budget for each in m.line(account) if each.mandate is not None]
+    """The budgets that count a call: those of accounts, the nearest first, then those of its
+    operation."""
+    own = [budget for each in m.line(account) for budget in each.budgets]
     return [*own, *covering(m, account, said)]
 
 
@@ -186,9 +204,21 @@ def amount_of(
         case BudgetMeasure.CHARGE:
             return charge if asset == terms.asset else 0
         case BudgetMeasure.NET_CHARGE if asset == terms.asset:
-            return sum(piece.amount for piece in pieces if not _promotional(m, piece.place))
+            return net(m, pieces)
         case _:
             return 0  # worlds have no costs
+
+
+def net(m: Shard, pieces: list[Piece]) -> int:
+    """What of them promotional grants do not pay."""
+    return sum(piece.amount for piece in pieces if not _promotional(m, piece.place))
+
+
+def reserves(terms: BudgetTerms, asset: int) -> bool:
+    """Whether a hold of an operation pends there: it counts the charge of all usage in an asset."""
+    of_all = not terms.products and not terms.tags and not terms.attributes
+    of_charge = terms.measure in (BudgetMeasure.CHARGE, BudgetMeasure.NET_CHARGE)
+    return of_all and of_charge and terms.asset == asset
 
 
 def _promotional(m: Shard, place: tuple[str, int]) -> bool:
@@ -206,17 +236,61 @@ def exceeded(
     names: tuple[str, ...],
     quantities: tuple[int, ...],
     charge: int,
+    drawn: Taken | None = None,
 ) -> tuple[NaiveBudget, int] | None:
-    """The first hard budget that does not allow work, and what is left of it."""
+    """The first hard budget that does not allow work, and what is left of it. What is `drawn` of a
+    hold that pends there has been allowed before."""
     for budget in counting(m, account, operation):
         terms = budget.terms
         amount = amount_of(m, terms, asset, pieces, names, quantities, charge)
-        if not terms.hard or not applies(terms, use) or amount <= 0:
+        if not terms.hard or not applies(terms, use):
             continue
-        left = terms.limit - budget.posted - sum(budget.held.values())
+        if drawn is not None and drawn.hold.number in budget.held:
+            pends = budget.held[drawn.hold.number]
+            units = min(pends, taken_in(m, terms, drawn))
+            if amount <= units or counts_on(m, budget, drawn.hold):
+                amount -= min(units, amount)
+        if amount <= 0:
+            continue
+        left = left_in(m, budget)
+        if drawn is not None:
+            left = min(left, left_then(m, budget, drawn.hold))
         if amount > left:
             return budget, max(0, left)
     return None
+
+
+class Taken(NamedTuple):
+    """What work draws of each piece of a hold of its operation."""
+
+    hold: NaiveHold
+    amounts: list[int]
+    asked: bool = False  # it was asked whether limits allow it; else it has happened
+
+
+def taken_in(m: Shard, terms: BudgetTerms, drawn: Taken) -> int:
+    """What that was in a budget in which the hold pends."""
+    if terms.measure == BudgetMeasure.CHARGE:
+        return sum(drawn.amounts)
+    pieces = zip(drawn.hold.pieces, drawn.amounts, strict=True)
+    return sum(amount for piece, amount in pieces if not _promotional(m, piece.place))
+
+
+def left_then(m: Shard, budget: NaiveBudget, hold: NaiveHold) -> int:
+    """What is left of the window in which a hold pends, where that is over and kept: what is drawn
+    of it counts there."""
+    span = budget.pends_in.get(hold.number, ALWAYS)
+    if hold.number not in budget.held or span[1] > m.recorded_at or span not in budget.windows:
+        return FOR_EVER
+    return budget.terms.limit - sum(budget.windows[span])
+
+
+def counts_on(m: Shard, budget: NaiveBudget, hold: NaiveHold) -> bool:
+    """Whether the window in which a hold pends still counts for somebody."""
+    span, window = budget.pends_in[hold.number], budget.terms.window
+    if window.kind == WindowKind.SLIDING:
+        return span[1] > m.recorded_at - window.length
+    return span[1] > m.recorded_at or span in budget.windows
 
 
 def after_denial(m: Shard, account: NaiveAccount, said: bytes) -> None:
@@ -234,12 +308,33 @@ def after_hold(m: Shard, account: NaiveAccount, hold: NaiveHold, charge: int) ->
         for budget in counting(m, account, said):
             amount = amount_of(m, budget.terms, hold.asset, hold.pieces, names, hold.asked, charge)
             if amount > 0 and applies(budget.terms, hold.use):
-                moves.append(BudgetMove(budget.number, 0, FOR_EVER, 0, amount))
+                span = place_of(m, budget, hold.authorized_at)
+                moves.append(BudgetMove(budget.number, *span, 0, amount))
                 hold.budgets.append(budget)
         return [*_joined(m, account, said, entry), *_counted(account, entry, moves, hold.number)]
 
-    if said or mandated(m, account):
+    if said or budgeted(m, account):
         m.behind.append(follow)
+
+
+def after_reserve(m: Shard, account: NaiveAccount, event: e.OperationReserved) -> None:
+    """Its units pend where calls of whatever product count by their charge."""
+    entry, said = m.index, event.operation
+
+    def follow() -> list[e.Event]:
+        moves, hold = [], m.holds[event.hold]
+        for budget in counting(m, account, said):
+            if not reserves(budget.terms, hold.asset):
+                continue
+            of_charge = budget.terms.measure == BudgetMeasure.CHARGE
+            amount = hold.reserved if of_charge else net(m, hold.pieces)
+            if amount:
+                span = place_of(m, budget, hold.authorized_at)
+                moves.append(BudgetMove(budget.number, *span, 0, amount))
+                hold.budgets.append(budget)
+        return [*_joined(m, account, said, entry), *_counted(account, entry, moves, hold.number)]
+
+    m.behind.append(follow)
 
 
 def after_usage(
@@ -250,9 +345,10 @@ def after_usage(
     charge: int,
     hold: NaiveHold | None,
     part: bool,
+    drawn: Taken | None = None,
 ) -> None:
     """It counts what it is charged or takes, in the stead of what pended of its hold; of a `part`
-    no more than that pends no longer."""
+    no more than that pends no longer, or than was `drawn` of a hold of an operation."""
     entry, quantities, pieces = m.index, used.quantities, list(used.pieces)
 
     def follow() -> list[e.Event]:
@@ -264,25 +360,54 @@ def after_usage(
             if not applies(budget.terms, used.use):
                 continue
             posted = amount_of(m, budget.terms, used.asset, pieces, used.names, quantities, charge)
+            if used.rated is not None and budget.terms.measure in AT_ONCE:
+                posted = 0  # it counted as it was recorded
             less = 0
+            asked = drawn is not None and drawn.asked
+            at = used.effective_at if asked else _counts_at(budget, hold, used)
+            span = place_of(m, budget, at)
             if hold is not None and budget in pending:
                 pending.remove(budget)
+                there = kept(m, budget, budget.pends_in[hold.number])
                 less = budget.held[hold.number]
-                less = min(less, max(0, posted)) if part else less
+                most = max(0, posted) if drawn is None else taken_in(m, budget.terms, drawn)
+                less = min(less, most) if part else less
+                if not asked or posted <= less or counts_on(m, budget, hold):
+                    span = there
+                elif less:
+                    moves.append(BudgetMove(budget.number, *there, 0, -less))
+                    less = 0
             if posted or less:
-                moves.append(BudgetMove(budget.number, 0, FOR_EVER, posted, -less))
-            if posted:
-                used.budgets.append(budget)
+                moves.append(BudgetMove(budget.number, *span, posted, -less))
+            if posted > 0 and hold is not None:
+                used.counted[budget.number] = span
+            used.budgets.append(budget)  # also where rounding left it nothing to count
         if hold is not None and not part:
-            moves += _freed(pending, hold)
-        if moves and hold is None and not said and not _stands(m.coming, entry):
+            moves += _freed(m, pending, hold)
+        elif hold is not None and drawn is not None:
+            for budget in pending:
+                less = min(budget.held[hold.number], taken_in(m, budget.terms, drawn))
+                span = kept(m, budget, budget.pends_in[hold.number])
+                moves += [BudgetMove(budget.number, *span, 0, -less)] if less else []
+        joins = bool(_joined(m, account, said, entry))
+        if moves and hold is None and not joins and not _stands(m.coming, entry):
             m.uncounted.append((account.root, entry, moves))
+            for move in moves:
+                tally(m, _numbered(m, account, move.budget), (move.since, move.end), move.posted)
             return []
         number = hold.number if hold is not None else 0
         return [*_joined(m, account, said, entry), *_counted(account, entry, moves, number)]
 
-    if said or mandated(m, account):
+    if said or budgeted(m, account):
         m.behind.append(follow)
+
+
+def _counts_at(budget: NaiveBudget, hold: NaiveHold | None, used: NaiveUsage) -> int:
+    """When usage counts: a capture with its hold, where the budget may have known that."""
+    if hold is None or hold.authorized_at < budget.created_at:
+        return used.effective_at
+    apart = hold.reserves and not reserves(budget.terms, hold.asset)
+    return used.effective_at if apart else hold.authorized_at
 
 
 def after_end(m: Shard, hold: NaiveHold) -> None:
@@ -291,7 +416,7 @@ def after_end(m: Shard, hold: NaiveHold) -> None:
 
     def follow() -> list[e.Event]:
         pending = [each for each in hold.budgets if hold.number in each.held]
-        return _counted(account, entry, _freed(pending, hold), hold.number)
+        return _counted(account, entry, _freed(m, pending, hold), hold.number)
 
     m.behind.append(follow)
 
@@ -307,7 +432,8 @@ def after_reversal(
         moves = []
         family = m.operations.get(account.root, Operations()).own.values()
         for budget in used.budgets:
-            if budget.operation and (budget not in family or idle(m, budget)):
+            gone = budget not in family or idle(m, budget) if budget.operation else budget.removed
+            if gone:
                 continue
             terms = budget.terms
             match terms.measure:
@@ -316,12 +442,20 @@ def after_reversal(
                 case BudgetMeasure.QUANTITY:
                     named = dict(zip(used.names, event.quantities, strict=True))
                     back = named.get(terms.quantity, 0)
+                case _ if terms.asset != used.asset:
+                    back = 0
                 case BudgetMeasure.CHARGE:
                     back = sum(amount for _, amount in given)
                 case _:
                     back = sum(amount for place, amount in given if not _promotional(m, place))
+            hold = used.hold
+            if hold is not None and hold.ended and hold.ended_at <= m.recorded_at - WINDOW_US:
+                hold = None  # of which nothing is known any more
             if back:
-                moves.append(BudgetMove(budget.number, 0, FOR_EVER, -back))
+                span = place_of(m, budget, _counts_at(budget, hold, used))
+                if budget.number in used.counted:
+                    span = kept(m, budget, used.counted[budget.number])
+                moves.append(BudgetMove(budget.number, *span, -back))
         return _counted(account, entry, moves, 0)
 
     if used.budgets:
@@ -332,11 +466,21 @@ def _joined(m: Shard, account: NaiveAccount, said: bytes, entry: int) -> list[e.
     budget = joining(m, account, said)
     if budget is None:
         return []
-    return [e.OperationJoined(account.number, budget.number, said[:DIGEST], entry)]
+    digest, family = said[:DIGEST], m.operations[account.root]
+    ended = [
+        e.OperationBudgetEnded(each.account, each.number, digest)
+        for each in line_of(family, budget)
+        if each.operation == digest
+    ]
+    return [*ended, e.OperationJoined(account.number, budget.number, digest, entry)]
 
 
-def _freed(pending: list[NaiveBudget], hold: NaiveHold) -> list[BudgetMove]:
-    return [BudgetMove(each.number, 0, FOR_EVER, 0, -each.held[hold.number]) for each in pending]
+def _freed(m: Shard, pending: list[NaiveBudget], hold: NaiveHold) -> list[BudgetMove]:
+    number = hold.number
+    return [
+        BudgetMove(each.number, *kept(m, each, each.pends_in[number]), 0, -each.held[number])
+        for each in pending
+    ]
 
 
 def _counted(
@@ -355,10 +499,13 @@ def _number(move: BudgetMove) -> int:
 
 def follows(m: Shard, event: e.Event, expected: e.Event) -> None:
     """The entry that must stand here is the one that does; moves in whatever order."""
+    found = event
     if isinstance(event, e.BudgetsCounted):
-        event = replace(event, moves=tuple(sorted(event.moves, key=_number)))
-    m.expect(RULE, "what follows", expected, event)
+        found = replace(event, moves=tuple(sorted(event.moves, key=_number)))
+    m.expect(RULE, "what follows", expected, found)
     match event:
+        case e.OperationBudgetEnded():
+            end_budget(m, event)
         case e.OperationJoined():
             account = m.accounts[event.account]
             family = m.operations[account.root]
@@ -369,12 +516,12 @@ def follows(m: Shard, event: e.Event, expected: e.Event) -> None:
             _count(m, event)
         case e.BudgetCrossed():
             budget = _numbered(m, m.accounts[event.account], event.budget)
-            budget.crossed.add(event.threshold)
+            budget.crossed[event.threshold] = event.until
 
 
 def _numbered(m: Shard, account: NaiveAccount, number: int) -> NaiveBudget:
     own = list(m.operations.get(account.root, Operations()).own.values())
-    own += [each.mandate.budget for each in m.accounts.values() if each.mandate is not None]
+    own += [budget for each in m.accounts.values() for budget in each.budgets]
     return next(each for each in own if each.number == number)
 
 
@@ -387,20 +534,22 @@ def tallied(m: Shard, event: e.BudgetsTallied) -> None:
     """What a run of usage of a family has counted, added up."""
     run = [each for each in m.uncounted if each[0] == event.account]
     m.uncounted = [each for each in m.uncounted if each[0] != event.account]
-    sums: dict[int, int] = {}
+    expected: dict[tuple[int, int, int], int] = {}
     for _, _, moves in run:
         for move in moves:
-            sums[move.budget] = sums.get(move.budget, 0) + move.posted
-    expected = {(number, 0, FOR_EVER): posted for number, posted in sums.items()}
+            where = move.budget, move.since, move.end
+            expected[where] = expected.get(where, 0) + move.posted
     found: dict[tuple[int, int, int], int] = {}
-    for number, where, posted in zip(event.budgets, event.counted_in, event.posted, strict=True):
-        place = number, *event.windows[where]
+    for number, column, posted in zip(event.budgets, event.counted_in, event.posted, strict=True):
+        place = number, *event.windows[column]
         found[place] = found.get(place, 0) + posted
     m.expect(RULE, "counted in a run", expected, found)
     if not run or event.first > min(entry for _, entry, _ in run):
         m.fail(RULE, f"{event} counts what came before it")
-    for number, posted in sums.items():
-        _numbered(m, m.accounts[event.account], number).posted += posted
+    for number, _, _ in expected:
+        budget = _numbered(m, m.accounts[event.account], number)
+        if _reached(m, budget):
+            m.fail(RULE, f"{event} reaches {_reached(m, budget)}, which nobody tells")
 
 
 def _count(m: Shard, event: e.BudgetsCounted) -> None:
@@ -410,23 +559,27 @@ def _count(m: Shard, event: e.BudgetsCounted) -> None:
     for move in event.moves:
         budget = _numbered(m, account, move.budget)
         budget.seen_at = m.recorded_at
-        budget.posted += move.posted
+        span = move.since, move.end
+        count(m, budget, span, move.posted, move.pending)
         if move.pending:
             pending = budget.held.pop(event.hold, 0) + move.pending
             if pending:
                 budget.held[event.hold] = pending
-        if move.posted <= 0:
-            continue
-        limit, used = budget.terms.limit, budget.posted
-        for threshold in budget.terms.thresholds:
-            reached = used > 0 and used * 100 >= threshold * limit
-            if reached and threshold not in budget.crossed:
-                told.append(
-                    e.BudgetCrossed(
-                        budget.account, budget.number, threshold, str(used), limit, FOR_EVER
-                    )
-                )
+                budget.pends_in.setdefault(event.hold, span)
+        if move.posted > 0:
+            told += _reached(m, budget)
     m.following = told + m.following
+
+
+def _reached(m: Shard, budget: NaiveBudget) -> list[e.Event]:
+    """The thresholds that its present window has reached, and that were not told in it."""
+    limit, (used, _), until = budget.terms.limit, within(m, budget), told_until(m, budget)
+    return [
+        e.BudgetCrossed(budget.account, budget.number, threshold, str(used), limit, until)
+        for threshold in budget.terms.thresholds
+        if used > 0 and used * 100 >= threshold * limit
+        if budget.crossed.get(threshold, 0) <= m.recorded_at
+    ]
 
 
 def is_wrong(idle_us: int) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ledger.core import events as e
+from ledger.core.limits import DAY_US, MINUTE_US
 from ledger.simulation import naive
 from ledger.simulation.model.holds import authorized
 from ledger.simulation.model.priced import ByQuote, priced
 from ledger.simulation.model.shard import WINDOW_US, Shard
-from ledger.simulation.naive_holdings import DAY_US, MINUTE_US, NaiveQuote
+from ledger.simulation.naive_holdings import NaiveQuote
 from ledger.simulation.rules import Rule
 
 RULE = Rule.QUOTED

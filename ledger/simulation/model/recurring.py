@@ -7,14 +7,16 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from ledger.core import events as e
-from ledger.core.events import PeriodUnit, Proration, RecurringTerms, Timing
+from ledger.core.events import ChargeTerms, PeriodUnit, Proration, RecurringTerms, Timing
 from ledger.simulation.model.grants import RULE, take_key
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.naive import prorated
 from ledger.simulation.naive_holdings import FOREVER, NaiveAccount, NaiveRecurring
+from ledger.simulation.naive_packages import Cycle
 from ledger.simulation.rules import Rule
 
 _MONTHS = {PeriodUnit.MONTH: 1, PeriodUnit.QUARTER: 3, PeriodUnit.YEAR: 12}
+Periods = RecurringTerms | ChargeTerms | Cycle
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 
@@ -45,7 +47,7 @@ def issued(m: Shard, event: e.RecurringIssued) -> None:
         m.fail(Rule.EXPIRED_IN_TIME, f"{event} is not due before {recurring.due}")
     terms = recurring.next_terms or recurring.terms
     start = recurring.next_at
-    cycle_start, cycle_end = period_of(m, account, recurring, terms, start)
+    cycle_start, cycle_end = period_of(m, account, recurring.starts_at, terms, start)
     end = min(cycle_end, recurring.ends_at)
     last = end if terms.proration in (Proration.LAST, Proration.BOTH) else cycle_end
     share_first = terms.proration in (Proration.FIRST, Proration.BOTH) or not recurring.fresh
@@ -80,9 +82,29 @@ def _by(
     m.expect(RULE, "whether there is a grant", amount > 0, number > 0)
     if not number:
         return
-    grant = m.explained(e.GrantIssued, number)
+    grant_of_terms(
+        m, m.accounts[recurring.account], number, terms, amount, price, start, expires_at
+    )
+    recurring.grants.append(number)
+    m.grants[number].recurring = recurring.number
+
+
+def grant_of_terms(
+    m: Shard,
+    account: NaiveAccount,
+    number: int,
+    terms: RecurringTerms,
+    amount: int,
+    price: int,
+    start: int,
+    expires_at: int,
+    *,
+    repays: bool = True,
+) -> None:
+    """The grant that stands just before is one of these terms."""
+    grant = m.explained(e.GrantIssued, number, repays=repays)
     expected = {
-        "account": recurring.account, "kind": terms.kind, "asset": terms.asset, "amount": amount,
+        "account": account.number, "kind": terms.kind, "asset": terms.asset, "amount": amount,
         "price_paid": price, "price_asset": terms.price_asset, "priority": terms.priority,
         "effective_at": start, "expires_at": expires_at, "products": terms.products,
         "tags": terms.tags, "attributes": terms.attributes, "shared": terms.shared,
@@ -90,8 +112,6 @@ def _by(
     }  # fmt: skip
     for name, wanted in expected.items():
         m.expect(RULE, f"{name} of the grant of a period", wanted, getattr(grant, name))
-    recurring.grants.append(number)
-    m.grants[number].recurring = recurring.number
 
 
 def changed(m: Shard, event: e.RecurringChanged) -> None:
@@ -186,12 +206,13 @@ def running(m: Shard, number: int, account: int) -> NaiveRecurring:
 
 
 def period_of(
-    m: Shard, account: NaiveAccount, recurring: NaiveRecurring, terms: RecurringTerms, at: int
+    m: Shard, account: NaiveAccount, starts_at: int, terms: Periods, at: int
 ) -> tuple[int, int]:
-    """[start, end) of the period that holds an instant, found by counting from the anchor."""
+    """[start, end) of the period that holds an instant, found by counting from the anchor, or from
+    where it starts."""
     zones = [each.policy.zone for each in m.line(account) if each.policy.zone]
     zone = ZoneInfo(terms.zone or (zones[0] if zones else "UTC"))
-    anchor = local_of(terms.anchor or recurring.starts_at, zone)
+    anchor = local_of(terms.anchor or starts_at, zone)
     place = 0
     while _start(anchor, place, terms, zone) > at:
         place -= 1
@@ -200,7 +221,7 @@ def period_of(
     return _start(anchor, place, terms, zone), _start(anchor, place + 1, terms, zone)
 
 
-def _start(anchor: datetime, place: int, terms: RecurringTerms, zone: ZoneInfo) -> int:
+def _start(anchor: datetime, place: int, terms: Periods, zone: ZoneInfo) -> int:
     if terms.unit == PeriodUnit.WEEK:
         return instant_of(anchor + timedelta(weeks=place * terms.every), zone)
     month = anchor.year * 12 + anchor.month - 1 + place * terms.every * _MONTHS[terms.unit]

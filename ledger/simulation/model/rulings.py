@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from ledger.core import events as e
 from ledger.core.events import Alternative, LimitKind, PolicyAction, PolicyRule, Ruling, Tried
+from ledger.core.limits import DAY_US
 from ledger.simulation.model.decisions import (
     Case,
     Work,
@@ -24,7 +25,7 @@ from ledger.simulation.model.decisions import (
 )
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.naive import Overdrawn
-from ledger.simulation.naive_holdings import DAY_US, NaiveAccount
+from ledger.simulation.naive_holdings import NaiveAccount
 from ledger.simulation.rules import Rule
 
 RULE = Rule.RULED
@@ -80,7 +81,11 @@ def ruled(m: Shard, account: NaiveAccount, event: Ruled) -> Overdrawn | None:
     of = work_of(plan, event)
     if asked is not None:
         work, quantities = (
-            Work(asked.product, asked.attributes, asked.quantity_names, of.operation),
+            of._replace(
+                product=asked.product,
+                attributes=asked.attributes,
+                names=asked.quantity_names,
+            ),
             asked.quantities,
         )
         up_to, lifetime = asked.up_to, asked.lifetime
@@ -325,7 +330,7 @@ def option(
             amounts[name] = amounts.get(name, 0) + amount
     attributes = tuple(sorted({**dict(work.attributes), **dict(listed.attributes)}.items()))
     names = tuple(sorted(amounts))
-    other = Work(listed.product or work.product, attributes, names, work.operation)
+    other = Work(listed.product or work.product, attributes, names, work.operation, work.hold)
     return other, tuple(amounts[name] for name in names)
 
 

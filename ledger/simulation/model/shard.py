@@ -13,11 +13,12 @@ from typing import Any, Final, NoReturn
 
 from ledger.core import events as e
 from ledger.core.events import BookKind, Pot
+from ledger.core.limits import DAY_US
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.simulation import naive
 from ledger.simulation.naive import Version
+from ledger.simulation.naive_charges import NaiveCharge
 from ledger.simulation.naive_holdings import (
-    DAY_US,
     FOREVER,
     NaiveAccount,
     NaiveCommitment,
@@ -32,6 +33,7 @@ from ledger.simulation.naive_holdings import (
     Place,
     Use,
 )
+from ledger.simulation.naive_packages import NaivePackage, NaiveSubscription
 from ledger.simulation.rules import Rule, Violation
 
 WINDOW_US: Final = 35 * DAY_US
@@ -94,6 +96,12 @@ class Shard:
         self.recurring: dict[int, NaiveRecurring] = {}
         self.commitments: dict[int, NaiveCommitment] = {}
         self.top_ups: dict[int, NaiveTopUp] = {}
+        self.charges: dict[int, NaiveCharge] = {}
+        self.subscriptions: dict[int, NaiveSubscription] = {}  # by account
+        self.packages: dict[tuple[int, str], list[NaivePackage]] = {}  # by tenant and name
+        self.by_fees: dict[int, int] = {}  # grant -> units that fees of a package gave back to it
+        self.before_package: e.AccountPolicy | None = None  # which the package changes
+        self.fees: list[tuple[int, int, int, int]] = []  # (charge, period, amount, total)
         self.operations: dict[int, Operations] = {}  # by root
         self.budgets_made = 0
         self.usage: dict[int, NaiveUsage] = {}  # by locator
@@ -117,6 +125,7 @@ class Shard:
         """(root, entry, moves) of usage that is counted behind a run of it."""
         self.requests: set[bytes] = set()  # keys of this batch under which somebody asked
         self.ahead: list[Any] = []  # entries that one after them must explain
+        self.unrepaid: set[int] = set()  # grants of those that repay nothing of what is owed
         self.parts: list[e.UsageReversed] = []  # of usage whose reversal is to follow
         self.asked: dict[int, None] = {}  # accounts that entries of this batch touched
         self._numbers: dict[tuple[int, int, int, int, str], int] = {}
@@ -147,11 +156,17 @@ class Shard:
         """The same, before what was announced before: it belongs to the present entry."""
         self.due.insert(0, (what, judge))
 
-    def explained(self, kind: Any, number: int) -> Any:
-        """The entry of that kind about that grant which the present one explains."""
+    def explained(self, kind: Any, number: int, *, repays: bool = True) -> Any:
+        """The entry of that kind about that grant which the present one explains; whether that
+        repays what is owed, as what nobody but a seat draws does not."""
+        if repays and number in self.unrepaid:
+            self.fail(Rule.GRANT_FIGURES, f"grant {number} repays nothing of what is owed")
+        self.unrepaid.discard(number)
         found = [each for each in self.ahead if isinstance(each, kind) and each.grant == number]
         if not found:
             self.fail(Rule.GRANT_FIGURES, f"no {kind.__name__} of grant {number} before it")
+        if not repays:
+            self.expect(Rule.SEATED, "repaid by what is a seat's own", (), found[0].backfills)
         self.ahead.remove(found[0])
         return found[0]
 
@@ -229,9 +244,20 @@ class Shard:
         for recurring in account.recurring:
             if recurring.due <= now:
                 return f"recurring grant {recurring.number}"
+        for plan in account.seat_plans.values():
+            if plan.due <= now:
+                return f"the next period of the seats {plan.name}"
         for commitment in account.commitments:
             if commitment.due <= now:
                 return f"an invoice of commitment {commitment.number}"
+        subscription = self.subscriptions.get(account.number)
+        if subscription is not None and subscription.due <= now:
+            return "the next period of its package"
+        fresh = {each.charge for each in self.ahead if isinstance(each, e.ChargeStarted)}
+        for charge in self.charges.values():
+            of = charge.account == account.number and charge.number not in fresh
+            if of and charge.due <= now:
+                return f"charge {charge.number}"
         for top_up in account.top_ups:
             if top_up.state == "pending" and top_up.expires_at <= now:
                 return f"top-up {top_up.number}"
@@ -393,6 +419,13 @@ class Shard:
         for asset, total in sums.items():
             self.expect(Rule.BALANCED, f"asset {asset}, debits - credits", [0, 0], total)
 
+    def _package_of(self, number: int) -> Any:
+        found = self.subscriptions.get(number)
+        if found is None:
+            return None
+        said = (found.version.name, found.version.number, found.revision, found.anchor)
+        return (*said, found.end, min(found.ends_at, FOREVER), found.over, tuple(found.grants))
+
     # -- what is to be seen ------------------------------------------------------------------------
 
     def view(self, number: int) -> dict[str, Any] | None:
@@ -418,6 +451,7 @@ class Shard:
                 for g in account.grants
             },
             "holds": {hold.number: hold.reserved for hold in account.holds.values()},
+            "drawn": {h.number: dict(h.drawn) for h in account.holds.values() if h.reserves},
             "recurring": {
                 r.number: (r.version, r.next_at, min(r.ends_at, FOREVER), r.paused)
                 for r in account.recurring
@@ -430,11 +464,27 @@ class Shard:
             "receivable": money[BookKind.RECEIVABLE],
             "lifetime": {asset: paid for asset, paid in account.lifetime.items() if paid},
             "suspended": account.suspended,
+            "seats": {plan.name: plan.shown() for plan in account.seat_plans.values()},
+            "package": self._package_of(number),
+            "charges": {
+                each.number: (
+                    each.version, each.quantity, each.begun, each.next_at,
+                    min(each.ends_at, FOREVER), each.charged, each.settled,
+                    tuple(sorted(each.unearned.items())),
+                )
+                for each in self.charges.values()
+                if each.account == number
+            },
+            "budgets": {
+                each.number: (each.name, each.version, each.posted, sum(each.held.values()))
+                for each in account.budgets
+            },
             "mandate": account.mandate
             and (
                 bool(account.mandate.revoked_at),
                 account.mandate.budget.posted,
                 sum(account.mandate.budget.held.values()),
+                account.mandate.purchased,
             ),
             "operations": {
                 each.number: (each.version, each.posted, sum(each.held.values()))
@@ -443,4 +493,4 @@ class Shard:
                 for each in family.own.values()
                 if each.account == number
             },
-        }
+        }  # fmt: skip

@@ -6,6 +6,7 @@ from ledger.core import events as e
 from ledger.simulation import naive
 from ledger.simulation.model.operations import after_usage
 from ledger.simulation.model.overrides import counting, numbers_of
+from ledger.simulation.model.seats import after_draw
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.model.usage import draw, follows
 from ledger.simulation.naive import Version
@@ -80,6 +81,7 @@ def _pay(
         used.left, version.number, version.asset, event.used_book, expected, 0,
         account.run.get(version.asset, 0), price.units, rated=event.rated,
     )  # fmt: skip
+    rating.hold = used.hold
     m.usage[m.locator] = rating
     used.ratings.append(rating)
     draw(m, account, event.slices, event.used_book, version.asset, use.product, event.period)
@@ -88,6 +90,7 @@ def _pay(
         if place in moved:
             account.totals[place] = account.totals.get(place, 0) + quantity
     after_usage(m, account, rating, b"", total, None, False)
+    after_draw(m, account, expected)
     follows(m, account, event, version.asset)
 
 

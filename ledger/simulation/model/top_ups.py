@@ -6,9 +6,10 @@ from fractions import Fraction
 
 from ledger.core import events as e
 from ledger.core.events import TopUpRule
+from ledger.core.limits import DAY_US, HOUR_US
 from ledger.simulation.model.grants import RULE
 from ledger.simulation.model.shard import Shard
-from ledger.simulation.naive_holdings import DAY_US, HOUR_US, NaiveAccount, NaiveTopUp
+from ledger.simulation.naive_holdings import NaiveAccount, NaiveTopUp
 from ledger.simulation.rules import Rule
 
 
@@ -39,6 +40,7 @@ def available_of(m: Shard, account: NaiveAccount, asset: int) -> int:
         grant.available
         for grant in account.grants
         if grant.asset == asset and grant.effective_at <= now < grant.over and not grant.settled
+        if grant.seat is None  # which the account does not have
     )
     return units - sum(account.advance.get(asset, [0, 0]))
 

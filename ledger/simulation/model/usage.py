@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from ledger.core import events as e
 from ledger.core.events import BookKind
+from ledger.core.limits import DAY_US, MINUTE_US
 from ledger.simulation import naive
-from ledger.simulation.model.decisions import allowed
-from ledger.simulation.model.holds import due_hold, end_hold, reserve
+from ledger.simulation.model.decisions import allowed, refused_seat
+from ledger.simulation.model.holds import due_hold, end_hold, open_hold, reserve
 from ledger.simulation.model.leases import over, reported_of
-from ledger.simulation.model.operations import after_usage
+from ledger.simulation.model.operations import Taken, after_usage
 from ledger.simulation.model.priced import by_quote, priced
 from ledger.simulation.model.quotes import used
+from ledger.simulation.model.reserves import refused_draw
 from ledger.simulation.model.rulings import ruled
+from ledger.simulation.model.seats import after_draw
 from ledger.simulation.model.shard import WINDOW_US, Shard
 from ledger.simulation.naive_holdings import (
-    DAY_US,
-    MINUTE_US,
     NaiveAccount,
     NaiveHold,
     NaiveUsage,
@@ -42,6 +43,8 @@ def recorded(m: Shard, event: e.UsageRecorded, oldest_us: int = WINDOW_US) -> No
         m.fail(Rule.CLOSED_TAKES_NOTHING, f"usage of {at}, {complaint}")
     if m.frozen(account) and (not event.hold or event.late):
         m.fail(Rule.CLOSED_TAKES_NOTHING, f"usage of frozen account {account.number}")
+    if not event.hold and refused_seat(account, plan.attributes, at):
+        m.fail(Rule.SEATED, f"usage of a seat that there is not: {plan.attributes}")
     hold = _captured(m, account, event, plan)
     quoted = None
     if isinstance(event, e.UsageQuoted):
@@ -50,6 +53,9 @@ def recorded(m: Shard, event: e.UsageRecorded, oldest_us: int = WINDOW_US) -> No
         price, use = quoted.price, quoted.use
     else:
         price, use = priced(m, account, plan, event.quantities, at)
+    if event.hold and m.holds[event.hold].reserves:
+        refused = refused_draw(m, account, price.asset, use)
+        m.expect(Rule.MANDATED, "why it may not be drawn of a hold", "", refused)
     first = _charge(m, account, event, price, use, hold)
     if quoted is not None and isinstance(event, e.UsageQuoted):
         used(m, event, quoted)
@@ -71,10 +77,20 @@ def debited(m: Shard, event: e.UsageDebited) -> None:
     m.expect(Rule.CLOSED_TAKES_NOTHING, "closed, frozen", (0, False), standing)
     m.expect(Rule.POLICY_VERSIONS, "by policy", account.version, event.policy_version)
     m.expect(Rule.WINDOW, "effective at", m.recorded_at, event.effective_at)
+    if refused_seat(account, plan.attributes, m.recorded_at):
+        m.fail(Rule.SEATED, f"work of a seat that there is not: {plan.attributes}")
     price, use = priced(m, account, plan, event.quantities, m.recorded_at)
-    overdrawn = ruled(m, account, event) if isinstance(event, e.PolicyDebited) else None
+    overdrawn = None
+    if isinstance(event, e.PolicyDebited) and event.ruling is not None:
+        overdrawn = ruled(m, account, event)
+    hold = None
+    if isinstance(event, e.HoldDebited):
+        hold = open_hold(m, event.hold, account.number)
+        m.expect(Rule.HOLD_SETTLED_ONCE, "a hold of an operation", True, hold.reserves)
     allowed(m, account, event, plan, overdrawn)
-    _charge(m, account, event, price, use, None, True, overdrawn)
+    first = _charge(m, account, event, price, use, hold, True, overdrawn)
+    if hold is not None and isinstance(event, e.HoldDebited):
+        _take_part(m, hold, event, first)
     follows(m, account, event, price.asset)
 
 
@@ -139,7 +155,9 @@ def _charge(
     m.expect(Rule.CHARGE, "charges", price.charges, event.charges)
     m.expect(Rule.CHARGE, "cost", None, event.cost)
     m.expect(Rule.CHARGE, "in suspense", int(-1 in price.charges), event.suspense)
-    if event.hold and not isinstance(event, e.UsageLeased):  # of a lease none is named
+    # Of a lease none is named, and calls of a hold of an operation may name their own.
+    leased = isinstance(event, e.UsageLeased)
+    if event.hold and not leased and not m.holds[event.hold].reserves:
         said = m.holds[event.hold].operation
         m.expect(Rule.BUDGETED, "operation of the hold", said, event.operation)
     period = m.period(account, event.effective_at)
@@ -171,8 +189,12 @@ def _charge(
     for place, quantity in price.moved.items():
         account.totals[place] = account.totals.get(place, 0) + quantity
     account.suspended += event.suspense
-    part = isinstance(event, e.UsageCaptured)
-    after_usage(m, account, m.usage[m.locator], event.operation, price.total, hold, part)
+    m.usage[m.locator].hold = hold
+    part, taken = isinstance(event, e.UsageCaptured | e.HoldDebited), None
+    if hold is not None and hold.reserves:
+        taken = Taken(hold, _taken(hold, first), isinstance(event, e.HoldDebited))
+    after_usage(m, account, m.usage[m.locator], event.operation, price.total, hold, part, taken)
+    after_draw(m, account, expected)
     return first
 
 
@@ -206,17 +228,23 @@ def draw(
 
 def follows(m: Shard, account: NaiveAccount, event: e.UsageRecorded, asset: int) -> None:
     """What goes over the limits and what belongs to a closed period is said by the next entries."""
-    if event.over_limit:
-        excess = account.policy.excess
-
-        def over(found: e.LimitExceeded) -> None:
-            m.expect(Rule.WATERFALL, "what follows", e.LimitExceeded, type(found))
-            expected = (account.number, asset, event.over_limit, excess)
-            said = (found.account, found.asset, found.amount, found.excess)
-            m.expect(Rule.WATERFALL, "over limit", expected, said)
-
-        m.then("usage went over the limit", over)
+    over_limit(m, account, asset, event.over_limit)
     expect_noted(m, account, event.effective_at)
+
+
+def over_limit(m: Shard, account: NaiveAccount, asset: int, amount: int) -> None:
+    """The next entry says what went over the limits, if anything did."""
+    if not amount:
+        return
+    excess = account.policy.excess
+
+    def over(found: e.LimitExceeded) -> None:
+        m.expect(Rule.WATERFALL, "what follows", e.LimitExceeded, type(found))
+        expected = (account.number, asset, amount, excess)
+        said = (found.account, found.asset, found.amount, found.excess)
+        m.expect(Rule.WATERFALL, "over limit", expected, said)
+
+    m.then("usage went over the limit", over)
 
 
 def expect_noted(m: Shard, account: NaiveAccount, at: int) -> None:
@@ -276,7 +304,10 @@ def _captured(
     if hold is None or hold.account != account.number:
         m.fail(rule, f"capture of hold {event.hold}, which the account has not")
     described = (hold.use.product, hold.use.attributes)
-    m.expect(rule, "product", described, (plan.product, plan.attributes))
+    if not hold.reserves:
+        m.expect(rule, "product", described, (plan.product, plan.attributes))
+    elif not plan.product:
+        m.fail(rule, f"a capture of hold {hold.number} that says no product")
     if not event.late:
         m.expect(rule, f"hold {hold.number} before its capture", "", hold.ended)
         return hold
@@ -286,11 +317,18 @@ def _captured(
     return None
 
 
-def _take_part(m: Shard, hold: NaiveHold, event: e.UsageCaptured, first: list[Piece]) -> None:
+def _taken(hold: NaiveHold, first: list[Piece]) -> list[int]:
+    """What was drawn of each piece of a hold."""
+    amounts = {(piece.pot, piece.place): piece.amount for piece in first}
+    return [amounts.get((piece.pot, piece.place), 0) for piece in hold.pieces]
+
+
+def _take_part(
+    m: Shard, hold: NaiveHold, event: e.UsageCaptured | e.HoldDebited, first: list[Piece]
+) -> None:
     """A capture that leaves the hold open: what it took no longer pends, the rest does."""
     plan = m.plans[event.plan]
-    amounts = {(piece.pot, piece.place): piece.amount for piece in first}
-    taken = [amounts.get((piece.pot, piece.place), 0) for piece in hold.pieces]
+    taken = _taken(hold, first)
     same_asset = plan.asset == hold.asset
     m.expect(Rule.WATERFALL, "taken", taken if same_asset else [], list(event.taken))
     account = m.accounts[hold.account]
@@ -301,6 +339,8 @@ def _take_part(m: Shard, hold: NaiveHold, event: e.UsageCaptured, first: list[Pi
         piece = hold.pieces[place]
         hold.pieces[place] = piece._replace(amount=piece.amount - amount)
     reserve(m, account, hold, 1)
+    if hold.reserves:
+        hold.drawn[plan.product] = hold.drawn.get(plan.product, 0) + sum(taken)
     for name, quantity in zip(plan.quantity_names, event.quantities, strict=True):
         if name in hold.estimate:
             hold.estimate[name] = max(0, hold.estimate[name] - quantity)

@@ -121,14 +121,23 @@ from ledger.verify.rules.mandates import mandate_granted, mandate_revoked, purch
 from ledger.verify.rules.metering import goes_on_metering, meters_reversed, usage_metered
 from ledger.verify.rules.minimums import minimum_charged, minimums_awaited
 from ledger.verify.rules.operation_cover import note_named
+from ledger.verify.rules.operation_parts import (
+    goes_on_refilling,
+    hold_refilled,
+    look_at_rest,
+)
 from ledger.verify.rules.operations import (
     hold_debit_denied,
     hold_debited,
+    operation_budget_begun,
     operation_budget_ended,
     operation_budget_set,
     operation_held,
     operation_joined,
+    operation_part_held,
+    operation_policy_set,
     operation_reserved,
+    package_operations_set,
     sized_operation_held,
 )
 from ledger.verify.rules.outcome_charges import (
@@ -162,6 +171,11 @@ from ledger.verify.rules.recurring import (
     recurring_paused,
     recurring_resumed,
     recurring_started,
+)
+from ledger.verify.rules.runways import (
+    runway_alert_removed,
+    runway_alert_set,
+    runway_crossed,
 )
 from ledger.verify.rules.seats import (
     seat_allowance_low,
@@ -222,6 +236,11 @@ class Rules(Judge):
             goes_on_moving(self, state, event)
         if self.budgeting:
             goes_on_budgeting(self, state, event)
+        if self.refilling:
+            goes_on_refilling(self, state, event)
+        hold = state.holds.get(getattr(event, "hold", 0))
+        if hold is not None and hold.part_of:
+            look_at_rest(self, state, hold, event)
         if self.charging:
             goes_on_charging(self, state, event)
         if self.counting and not isinstance(event, e.TrueUpCounted):
@@ -306,6 +325,9 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     e.CommitmentEnded: commitment_ended,
     e.InvoiceDue: invoice_due,
     e.TrueUpCounted: true_up_counted,
+    e.RunwayAlertSet: runway_alert_set,
+    e.RunwayAlertRemoved: runway_alert_removed,
+    e.RunwayCrossed: runway_crossed,
     e.TopUpRuleSet: top_up_rule_set,
     e.TopUpRequested: top_up_requested,
     e.TopUpConfirmed: top_up_confirmed,
@@ -341,9 +363,14 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     e.HoldSized: hold_sized,
     e.OperationHeld: operation_held,
     e.OperationReserved: operation_reserved,
+    e.OperationPartHeld: operation_part_held,
+    e.HoldRefilled: hold_refilled,
     e.SizedOperationHeld: sized_operation_held,
     e.OperationBudgetSet: operation_budget_set,
     e.OperationJoined: operation_joined,
+    e.OperationPolicySet: operation_policy_set,
+    e.PackageOperationsSet: package_operations_set,
+    e.OperationBudgetBegun: operation_budget_begun,
     e.OperationBudgetEnded: operation_budget_ended,
     e.HoldUpTo: hold_up_to,
     e.PolicyHeld: policy_held,
@@ -382,6 +409,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     e.MinimumsAwaited: minimums_awaited,
     e.MinimumCharged: minimum_charged,
     e.LeaseGranted: lease_granted,
+    e.OperationLeaseGranted: lease_granted,
     e.LeaseRenewed: lease_renewed,
     e.UsageLeased: usage_leased,
     e.LeaseReturned: lease_returned,

@@ -122,7 +122,9 @@ def counts_nowhere(
     hold = event.hold if isinstance(event, UsageRecorded) and not event.late else 0
     if hold:
         found = state.holds.get(hold) or state.settled_hold(account, hold)
-        if found is not None and found.authorized_at >= budget.created_at:
+        # Of a hold of an operation each call counts by itself, when it was made.
+        of_work = found is not None and found.drawn is None
+        if found is not None and of_work and found.authorized_at >= budget.created_at:
             at = found.authorized_at
     window, owner = budget.terms.window, budget.account
     if window.kind == WindowKind.LIFETIME:

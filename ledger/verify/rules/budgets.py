@@ -26,12 +26,14 @@ from ledger.core.events import (
     HoldDebitDenied,
     HoldDebited,
     HoldExpired,
+    HoldRefilled,
     HoldReleased,
     LeaseGranted,
     LeaseRenewed,
     Limit,
     LimitKind,
     MandateGranted,
+    OperationPartHeld,
     OutcomeRejected,
     OutcomeReported,
     PackageChanged,
@@ -49,7 +51,12 @@ from ledger.core.events import (
     WindowKind,
     WindowUnit,
 )
-from ledger.core.limits import BUDGET_THRESHOLDS_MAX, DAY_US, INT64_MAX, MONTH_MAX_US
+from ledger.core.limits import (
+    BUDGET_THRESHOLDS_MAX,
+    DAY_US,
+    INT64_MAX,
+    MONTH_MAX_US,
+)
 from ledger.core.state import Account, State
 from ledger.core.windows import window_fault
 from ledger.verify.rules.budget_values import (
@@ -63,13 +70,21 @@ from ledger.verify.rules.budget_values import (
 from ledger.verify.rules.holds import authorize_denied
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.leases import escrow_counted
-from ledger.verify.rules.operation_cover import covering_now
+from ledger.verify.rules.operation_cover import (
+    covering_now,
+    giving,
+    has_room,
+    policy_of,
+    to_begin,
+)
+from ledger.verify.rules.operation_parts import passed_on, passed_to
 
 Moving: TypeAlias = (
     UsageRecorded
     | UsageReversed
     | UsageRerated
     | HoldAuthorized
+    | HoldRefilled
     | HoldReleased
     | HoldExpired
     | OutcomeRejected
@@ -96,6 +111,8 @@ _REASONS = {
     LimitKind.MANDATE: "MANDATE_EXCEEDED",
     LimitKind.OPERATION: "OPERATION_BUDGET_EXCEEDED",
 }
+_BEGUN = 0
+"""In the stead of the number of a budget that a policy gives by the entry that is looked at."""
 _FIXED = ("measure", "asset", "quantity", "window", "products", "tags", "attributes")
 
 
@@ -167,6 +184,9 @@ def look_at_denying(judge: Judge, state: State, event: AuthorizeDenied, limit: L
     of_mandate = limit.kind == LimitKind.MANDATE
     judge.equal(state, "reason", _REASONS.get(limit.kind, "BUDGET_EXCEEDED"), event.reason)
     budget = state.families[account.root].budgets.get(limit.number)
+    if budget is None and limit.kind == LimitKind.OPERATION:
+        _look_at_begun(judge, state, account, event, limit)
+        return
     if budget is None or not budget.terms.hard or budget.account not in _line(state, account, None):
         judge.wrong(state, "budget", "a hard one that applies", limit.number)
         return
@@ -175,8 +195,10 @@ def look_at_denying(judge: Judge, state: State, event: AuthorizeDenied, limit: L
     bound = budget.account.mandate is not None and budget.name == MANDATE_BUDGET
     judge.equal(state, "whether a mandate denies", bound, of_mandate)
     of_operation = limit.kind == LimitKind.OPERATION
-    covers = budget.operation is not None
-    judge.equal(state, "whether an operation's budget denies", covers, of_operation)
+    of = budget.operation
+    judge.equal(state, "whether an operation's budget denies", of is not None, of_operation)
+    if of is not None:
+        judge.equal(state, "policy of the budget", _policy(of.policy), limit.value)
     most, counter = budget.terms.limit, budget.counter
     if budget.values is not None:
         value = value_of(state.declared[event.plan], budget)
@@ -194,6 +216,26 @@ def look_at_denying(judge: Judge, state: State, event: AuthorizeDenied, limit: L
         if 0 < span[1] <= state.now:  # it counts where its hold does, which is over by now
             return
     judge.equal(state, "left", max(0, most - posted - pending), limit.left)
+
+
+def _look_at_begun(
+    judge: Judge, state: State, account: Account, event: AuthorizeDenied, limit: Limit
+) -> None:
+    """A hard one that a policy gives the operation by this call, whole as it is."""
+    owner = giving(account)
+    policy = policy_of(owner) if owner is not None else None
+    root = to_begin(state, account, _named(event))
+    if owner is None or policy is None or policy.terms is None or not root:
+        judge.wrong(state, "budget", "a hard one that applies", limit.number)
+        return
+    right = (owner.number, state.next_budget, root.hex(), _policy(policy.version))
+    judge.equal(state, "budget", right, (limit.account, limit.number, limit.name, limit.value))
+    judge.equal(state, "left", policy.terms.limit, limit.left)
+    judge.equal(state, "whether the policy is hard", True, policy.terms.hard)
+
+
+def _policy(version: int) -> tuple[str, ...]:
+    return (str(version),) if version else ()
 
 
 def budget_crossed(judge: Judge, state: State, event: BudgetCrossed) -> None:
@@ -215,7 +257,7 @@ def note_counted(judge: Judge, state: State, event: Moving) -> None:
         look_for_uncounted(judge, state)
         judge.counted_in = state.batch_seq
     account = state.accounts[event.account]
-    if state.families[account.root].budgets:
+    if state.families[account.root].may_bound:
         judge.to_count[state.batch_length] = (event, _expected(state, account, event))
 
 
@@ -238,9 +280,15 @@ def budgets_counted(judge: Judge, state: State, event: BudgetsCounted) -> None:
     if of is None or of.account != event.account:
         judge.wrong(state, "counted entry", "one of the account, once", event.entry)
         return
+    if isinstance(of, OperationPartHeld | HoldRefilled) and passed_on(judge, state, of, event):
+        if event.hold != getattr(of, "hold", 0):  # the other's count follows
+            judge.to_count[event.entry] = (of, expected)
+        return
     if isinstance(of, LeaseGranted | LeaseRenewed):
         escrow_counted(judge, state, account, of, event)
     held = isinstance(of, HoldAuthorized)
+    if expected.pop(_BEGUN, 0) and isinstance(of, UsageRecorded):  # it has begun by now
+        expected = {**expected, **_of_operation(state, account, of, state.declared[of.plan])}
     expected = {counter_now(state, of, budgets[each]): expected[each] for each in expected}
     for move in event.moves:
         budget = budgets[move.budget]
@@ -258,7 +306,10 @@ def budgets_counted(judge: Judge, state: State, event: BudgetsCounted) -> None:
             if budget.operation is not None and isinstance(of, UsageReversed):
                 # Of which operation it gives back, its original says: here all of it, or nothing.
                 posted = _amount(state, budget.terms, of, state.declared[of.plan])
-            judge.equal(state, f"posted in budget {move.budget}", posted, move.posted)
+            found = move.posted
+            if isinstance(of, HoldDebited):  # what pended where it counts no more is a move alone
+                found = sum([each.posted for each in event.moves if each.budget == move.budget])
+            judge.equal(state, f"posted in budget {move.budget}", posted, found)
         if held:
             if move.pending <= 0 or move.posted:
                 judge.wrong(state, f"pending in budget {move.budget}", "above 0", move.pending)
@@ -325,7 +376,8 @@ def _look_at_limit(
     if terms.hard and not isinstance(of, OutcomeReported) and move.end > state.now:
         posted, pending = budget.counter.within(terms.window, state.now)
         taken = move.pending + move.posted
-        if taken > 0 and posted + pending + taken > limit:
+        anew = taken - passed_to(judge, of, move.budget)
+        if anew > 0 and posted + pending + taken > limit:
             left = limit - posted - pending
             judge.wrong(state, f"held of budget {budget.number}", f"up to {left}", taken)
 
@@ -379,12 +431,39 @@ def _expected(state: State, account: Account, event: Moving) -> dict[int, int]:
                 found[budget.number] = amount
             elif not counts_nowhere(state, account, budget, event, amount):
                 found[counter_now(state, event, budget)] = amount
-    for budget in covering_now(state, account, event):
-        terms = budget.terms
-        named = not terms.products or plan.product in terms.products
-        if named and not terms.tags and set(terms.attributes) <= set(plan.attributes):
-            found[budget.number] = _amount(state, terms, event, plan)
+    found.update(_of_operation(state, account, event, plan))
+    given = giving(account) if to_begin(state, account, _named(event)) else None
+    policy = policy_of(given) if given is not None else None
+    given_terms = policy.terms if policy is not None else None
+    if given_terms is None or not _is_for(given_terms, plan):
+        return found
+    if has_room(state, state.families[account.root]):
+        found[_BEGUN] = _amount(state, given_terms, event, plan)
     return found
+
+
+def _of_operation(
+    state: State,
+    account: Account,
+    event: UsageRecorded | UsageReversed | UsageRerated,
+    plan: PlanDeclared,
+) -> dict[int, int]:
+    """The same of budgets of its operation that there are."""
+    return {
+        budget.number: _amount(state, budget.terms, event, plan)
+        for budget in covering_now(state, account, event)
+        if _is_for(budget.terms, plan)
+    }
+
+
+def _is_for(terms: BudgetTerms, plan: PlanDeclared) -> bool:
+    named = not terms.products or plan.product in terms.products
+    return named and not terms.tags and set(terms.attributes) <= set(plan.attributes)
+
+
+def _named(event: object) -> bytes:
+    said: bytes = getattr(event, "operation", b"") if not isinstance(event, UsageReversed) else b""
+    return said
 
 
 def _amount(

@@ -131,6 +131,8 @@ def _shares(grant: Grant, line: list[Account]) -> bool:
     sharing = grant.shared_with
     if not grant.shared or sharing is None:
         return grant.shared
+    if grant.account.number in sharing.accounts:  # what an agent bought that pays by itself
+        return True
     return any(
         each.number in sharing.accounts or not {*each.policy.labels}.isdisjoint(sharing.labels)
         for each in line

@@ -57,6 +57,7 @@ def charge_started(judge: Judge, state: State, event: ChargeStarted) -> None:
         judge.wrong(state, "quantity", "0 or more", event.quantity)
     for charge in state.accounts[event.account].charges:
         over = charge.is_over(state.now) if event.key else charge.ends_at <= event.starts_at
+        over |= charge.ends_at <= charge.starts_at and not event.key  # for no time at all
         if charge.name == event.name and not over:
             judge.wrong(state, "name", "of no charge that goes on", event.name)
     if not event.key:

@@ -19,6 +19,7 @@ from ledger.core.state import State
 from ledger.verify.rules.caps import look_at_shares
 from ledger.verify.rules.decision_policies import overdraft_by
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.operation_parts import counted_at, drawn_anew
 from ledger.verify.rules.quotes import hold_of_quote
 from ledger.verify.rules.seats import seats_pay
 from ledger.verify.rules.usage import (
@@ -39,19 +40,20 @@ def hold_authorized(judge: Judge, state: State, event: HoldAuthorized) -> None:
     if event.lifetime_max not in longest or event.lifetime > event.lifetime_max:
         judge.wrong(state, "longest lifetime of the hold", longest, event.lifetime_max)
     account = state.accounts[event.account]
-    slices(judge, state, account, event)
-    look_at_shares(judge, state, account, event.slices, event.effective_at)
+    anew = drawn_anew(state, event)
+    slices(judge, state, account, event, anew)
+    look_at_shares(judge, state, account, anew, counted_at(state, event))
     seats_pay(judge, state, event)
     look_at_month(judge, state, account, event.effective_at, event.period)
     judge.equal(state, "version of the policy", account.version, event.policy_version)
     asset = state.declared[event.plan].asset
     debt, grace = account.debt.get(asset), account.policy.overdraft_grace
-    if event.slices and debt is not None and debt.owed:
+    if anew and debt is not None and debt.owed:
         below = state.now - debt.since
         if 0 <= grace <= below:
             judge.wrong(state, "time below zero", f"less than {grace}", below)
     by_rule = overdraft_by(state, event, asset)
-    if any(piece.pot == Pot.OVERDRAFT for piece in event.slices) and not by_rule:
+    if any(piece.pot == Pot.OVERDRAFT for piece in anew) and not by_rule:
         judge.equal(state, "holds_overdraft", True, account.policy.holds_overdraft)
 
     takes(judge, state, state.accounts[event.account], state.now, new=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.core.events import BookKind, UsageMetered, UsageRecorded
+from ledger.core.events import BookKind, HoldRefilled, UsageMetered, UsageRecorded
 from ledger.core.state import State
 from ledger.verify.report import Findings
 
@@ -56,6 +56,10 @@ class Judge:
         self.named: dict[int, tuple[int, bytes]] = {}
         # Account of which a package has set or removed budgets: its own entry is to follow.
         self.budgeting = 0
+        # What a call's hold gave back to its operation's: it is settled by the next entry.
+        self.refilling: HoldRefilled | None = None
+        # What pended by it: budget, window, units; it is to pend by the other.
+        self.passed: list[tuple[int, int, int, int]] = []
         # Account of which a package has started, changed or ended charges: its entry is to follow.
         self.charging = 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ledger.core.budgets.budgets import Budget
 from ledger.core.events import (
     BudgetMeasure,
     BudgetsCounted,
@@ -14,13 +15,18 @@ from ledger.core.events import (
     LeaseRecalled,
     LeaseRenewed,
     LeaseReturned,
+    OperationLeaseGranted,
+    PlanDeclared,
     Slice,
     UsageLeased,
+    WindowKind,
 )
+from ledger.core.identity import KEY_BYTES
 from ledger.core.limits import DAY_US, SECOND_US
 from ledger.core.state import Account, Family, Hold, State
 from ledger.verify.rules.caps import look_at_shares
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.operation_cover import giving, policy_of, standing
 from ledger.verify.rules.seats import seats_pay
 from ledger.verify.rules.usage import (
     due_hold,
@@ -60,6 +66,17 @@ def lease_granted(judge: Judge, state: State, event: LeaseGranted) -> None:
     look_at_month(judge, state, account, event.effective_at, event.period)
     _look_at_escrow(judge, state, event.slices)
     takes(judge, state, account, state.now, new=True)
+    if isinstance(event, OperationLeaseGranted):
+        if len(event.operation) not in (KEY_BYTES, 2 * KEY_BYTES):
+            judge.wrong(state, "operation", "a digest, and one of its parent", event.operation)
+        return
+    giver, product = giving(account), state.declared[event.plan].product
+    policy = policy_of(giver) if giver is not None else None
+    terms = policy.terms if policy is not None else None
+    if terms is None or not terms.hard or terms.tags or terms.attributes:
+        return
+    if not terms.products or product in terms.products:
+        judge.wrong(state, "lease", "none where a hard policy bounds operations", event.hold)
 
 
 def lease_renewed(judge: Judge, state: State, event: LeaseRenewed) -> None:
@@ -135,6 +152,7 @@ def usage_leased(judge: Judge, state: State, event: UsageLeased) -> None:
         if found is not None:
             judge.equal(state, "when it counts", found.authorized_at, event.counted_at)
             _look_at_work(judge, state, found.product, found.attributes, event)
+            _look_at_operation(judge, state, account, found.operation, event.operation)
         return
     settled = state.families[account.root].settled[event.hold]
     judge.equal(state, "whether it was a lease", True, settled.lease is not None)
@@ -157,6 +175,25 @@ def _look_at_work(
     judge.equal(state, "product of the lease", product, plan.product)
     if not set(attributes) <= set(plan.attributes):
         judge.wrong(state, "attributes of the lease", attributes, plan.attributes)
+
+
+def _look_at_operation(
+    judge: Judge, state: State, account: Account, leased: bytes, named: bytes
+) -> None:
+    """Usage of a lease of an operation is of that one, or of one below it that no hard budget caps
+    in which the lease does not pend."""
+    if not leased or named == leased:
+        return
+    root, above = leased[:KEY_BYTES], _capping(state, account, leased)
+    below = standing(state, account, named)
+    said = root in (named[:KEY_BYTES], named[KEY_BYTES:])
+    known = any(each.operation is not None and each.operation.root == root for each in below)
+    if not (said or known) or not _capping(state, account, named) <= above:
+        judge.wrong(state, "operation of the lease", leased, named)
+
+
+def _capping(state: State, account: Account, named: bytes) -> set[int]:
+    return {each.number for each in standing(state, account, named) if each.terms.hard}
 
 
 def lease_returned(judge: Judge, state: State, event: LeaseReturned) -> None:
@@ -229,16 +266,39 @@ def escrow_counted(
     node: Account | None = account
     while node is not None:
         for budget in node.budgets:
-            terms = budget.terms
-            if terms.measure != BudgetMeasure.CHARGE or terms.tags or terms.asset != plan.asset:
-                continue
-            named = not terms.products or plan.product in terms.products
-            applies = named and set(terms.attributes) <= set(plan.attributes)
-            pends = pended.get(budget.number, 0) + moved.get(budget.number, 0)
-            judge.equal(
-                state, f"in escrow in budget {budget.number}", amount if applies else 0, pends
-            )
+            _look_at_budget(judge, state, budget, plan, amount, pended, moved)
         node = node.parent
+    covers = standing(state, account, state.holds[event.hold].operation)
+    for budget in covers:
+        _look_at_budget(judge, state, budget, plan, amount, pended, moved)
+    for number in moved:
+        budget = family.budgets[number]
+        if budget.operation is not None and budget not in covers and moved[number] > 0:
+            judge.wrong(state, f"in escrow in budget {number}", "one of its operation", number)
+
+
+def _look_at_budget(
+    judge: Judge,
+    state: State,
+    budget: Budget,
+    plan: PlanDeclared,
+    amount: int,
+    pended: dict[int, int],
+    moved: dict[int, int],
+) -> None:
+    terms, number = budget.terms, budget.number
+    if terms.measure != BudgetMeasure.CHARGE or terms.tags or terms.asset != plan.asset:
+        return
+    named = not terms.products or plan.product in terms.products
+    applies = named and set(terms.attributes) <= set(plan.attributes)
+    pends = pended.get(number, 0) + moved.get(number, 0)
+    judge.equal(state, f"in escrow in budget {number}", amount if applies else 0, pends)
+    if not terms.hard or terms.window.kind != WindowKind.LIFETIME or budget.values is not None:
+        return
+    more = moved.get(number, 0)
+    left = terms.limit - sum(budget.counter.within(terms.window, state.now))
+    if pended.get(number, 0) and 0 < more > left:
+        judge.wrong(state, f"in escrow of budget {number}", f"up to {left} more", more)
 
 
 def _budget_of(family: Family, number: int) -> int:

@@ -1,38 +1,63 @@
-"""Which budgets of operations cover a call, found once more from what stands (rule H4)."""
+"""Which budgets of operations cover a call, found once more from what stands (rule H4).
+
+By name, for there may be thousands: that each name leads where it should is looked at as a shard
+ends (`verify.operations`).
+"""
 
 from __future__ import annotations
 
+from typing import Final
+
 from ledger.core.budgets.budgets import Budget
+from ledger.core.budgets.operation_terms import OperationPolicy
 from ledger.core.events import (
+    LeaseRenewed,
     OperationHeld,
+    OperationLeaseGranted,
     SizedOperationHeld,
     UsageRecorded,
     UsageReversed,
     WorkDenied,
 )
 from ledger.core.identity import KEY_BYTES
+from ledger.core.limits import OPERATION_BUDGETS_MAX, OPERATIONS_KNOWN_MAX
 from ledger.core.state import Account, Family, State
 from ledger.verify.rules.judge import Judge
+
+_NAMING: Final = (
+    UsageRecorded,
+    OperationHeld,
+    SizedOperationHeld,
+    OperationLeaseGranted,
+    WorkDenied,
+)
 
 
 def note_named(judge: Judge, state: State, event: object) -> None:
     """An entry that names an operation: it may join a budget by that, within the batch."""
     if judge.named_in != state.batch_seq:
         judge.named_in, judge.named = state.batch_seq, {}
-    if isinstance(event, UsageRecorded | OperationHeld | SizedOperationHeld | WorkDenied):
+    if isinstance(event, _NAMING):
         judge.named[state.batch_length] = (event.account, event.operation)
+    elif isinstance(event, LeaseRenewed) and event.hold in state.holds:
+        named = state.holds[event.hold].operation
+        judge.named[state.batch_length] = (event.account, named)
 
 
 def covering_now(state: State, account: Account, event: object) -> list[Budget]:
     """The budgets of operations that should count an entry of the account."""
-    family = state.families[account.root]
     if isinstance(event, UsageReversed):
         # What is given back is told by its own entry alone: of which operation, its original says.
         return []
     named: bytes = getattr(event, "operation", b"")
     if not named:
         return []
-    operation = named[:KEY_BYTES]
+    return standing(state, account, named)
+
+
+def standing(state: State, account: Account, named: bytes) -> list[Budget]:
+    """Those of an operation, of which a call of the account is, that stand already."""
+    family, operation = state.families[account.root], named[:KEY_BYTES]
     first = joined_by(state, account, named) or joined(family, operation)
     found = [own_budget(family, operation), *up_from(first)]
     line = _line(account)
@@ -41,6 +66,57 @@ def covering_now(state: State, account: Account, event: object) -> list[Budget]:
         for each in found
         if each is not None and each.account in line and not ended(each, state.now)
     ]
+
+
+def giving(account: Account) -> Account | None:
+    """The nearest account whose policy gives operations a budget."""
+    for each in _line(account):
+        if policy_of(each) is not None:
+            return each
+    return None
+
+
+def policy_of(account: Account) -> OperationPolicy | None:
+    """The policy by which it does: its own, or that of its package where it has none."""
+    own = account.operation_policy
+    if own is not None and own.terms is not None:
+        return own
+    return account.packaged_operations
+
+
+def to_begin(state: State, account: Account, named: bytes) -> bytes:
+    """The operation that should get a budget by a policy, by a call that names it, or names it as
+    the parent of its own; b"" = none. That there was room is not looked at."""
+    family = state.families[account.root]
+    if giving(account) is None or not named:
+        return b""
+    operation, parent = named[:KEY_BYTES], named[KEY_BYTES:]
+    if parent not in (b"", operation) and not _goes_on(state, joined(family, operation)):
+        if joined_by(state, account, named) is not None:
+            return b""
+        if not _goes_on(state, joined(family, parent)) and not _owns(state, family, parent):
+            return parent
+    if standing(state, account, named) or _owns(state, family, operation):
+        return b""
+    return operation
+
+
+def has_room(state: State, family: Family) -> bool:
+    """Whether an operation more may have a budget, or be known: what has ended makes room."""
+    ends = family.operation_ends  # the first of them first
+    if ends and ended(family.operation_budgets[ends[0][1]], state.now):
+        return True
+    most = len(family.operations) >= OPERATIONS_KNOWN_MAX
+    return not most and len(family.operation_budgets) < OPERATION_BUDGETS_MAX
+
+
+def _goes_on(state: State, budget: Budget | None) -> bool:
+    return any(not ended(each, state.now) for each in up_from(budget))
+
+
+def _owns(state: State, family: Family, operation: bytes) -> bool:
+    own = own_budget(family, operation)
+    return own is not None and not ended(own, state.now)
 
 
 def joined_by(state: State, account: Account, named: bytes) -> Budget | None:
@@ -52,17 +128,20 @@ def joined_by(state: State, account: Account, named: bytes) -> Budget | None:
     line = _line(account)
     for budget in up_from(own_budget(family, parent) or joined(family, parent)):
         if budget.account in line and not ended(budget, state.now):
-            roots = [each.operation.root for each in up_from(budget) if each.operation is not None]
-            return None if operation in roots else budget
+            own = own_budget(family, operation)
+            goes_on = own is not None and not ended(own, state.now)
+            return None if goes_on and own in up_from(budget) else budget
     return None
 
 
 def joined(family: Family, operation: bytes) -> Budget | None:
     """The budget that an operation stands below."""
-    for budget in family.operation_budgets.values():
-        if budget.operation is not None and operation in budget.operation.below:
-            return budget
-    return None
+    budget = family.operations.get(operation)
+    if budget is None or budget.operation is None:
+        return None
+    found = budget.operation.above if budget.operation.root == operation else budget
+    covers = found.operation.below if found is not None and found.operation is not None else ()
+    return found if operation in covers else None
 
 
 def up_from(budget: Budget | None) -> list[Budget]:
@@ -83,10 +162,10 @@ def _line(account: Account) -> list[Account]:
 
 def own_budget(family: Family, operation: bytes) -> Budget | None:
     """The budget that is the operation's own."""
-    for budget in family.operation_budgets.values():
-        if budget.operation is not None and budget.operation.root == operation:
-            return budget
-    return None
+    budget = family.operations.get(operation)
+    if budget is None or budget.operation is None or budget.operation.root != operation:
+        return None
+    return budget
 
 
 def ended(budget: Budget, now: int) -> bool:

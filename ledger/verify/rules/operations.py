@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from ledger.core.events import (
     RESERVED_QUANTITY,
+    BudgetTerms,
     HoldDebitDenied,
     HoldDebited,
+    OperationBudgetBegun,
     OperationBudgetEnded,
     OperationBudgetSet,
     OperationHeld,
     OperationJoined,
+    OperationPartHeld,
+    OperationPolicySet,
     OperationReserved,
+    PackageOperationsSet,
     SizedOperationHeld,
     WindowKind,
 )
@@ -26,7 +31,17 @@ from ledger.core.state import State
 from ledger.verify.rules.decision_policies import look_at_denial, look_at_ruling
 from ledger.verify.rules.decisions import hold_up_to, policy_held, work_denied
 from ledger.verify.rules.judge import Judge
-from ledger.verify.rules.operation_cover import ended, joined, joined_by, own_budget, up_from
+from ledger.verify.rules.operation_cover import (
+    ended,
+    giving,
+    joined,
+    joined_by,
+    own_budget,
+    policy_of,
+    to_begin,
+    up_from,
+)
+from ledger.verify.rules.operation_parts import look_at_part
 from ledger.verify.rules.sizes import hold_sized
 from ledger.verify.rules.usage import look_at_taken, usage_debited
 
@@ -54,14 +69,64 @@ def operation_budget_set(judge: Judge, state: State, event: OperationBudgetSet) 
         if len(family.operation_budgets) >= OPERATION_BUDGETS_MAX:
             judge.wrong(state, "operations with a budget", OPERATION_BUDGETS_MAX, "more")
     judge.equal(state, "length of an operation", KEY_BYTES, len(event.operation))
+    _look_at_terms(judge, state, terms, event.idle)
+
+
+def _look_at_terms(judge: Judge, state: State, terms: BudgetTerms, idle: int) -> None:
     judge.equal(state, "window of an operation", WindowKind.LIFETIME, terms.window.kind)
-    if not 0 < event.idle <= OPERATION_IDLE_MAX_US:
-        judge.wrong(state, "idle time of an operation", f"1 to {OPERATION_IDLE_MAX_US}", event.idle)
+    if not 0 < idle <= OPERATION_IDLE_MAX_US:
+        judge.wrong(state, "idle time of an operation", f"1 to {OPERATION_IDLE_MAX_US}", idle)
     if not 0 <= terms.limit <= INT64_MAX:
         judge.wrong(state, "limit of the budget", f"0 to {INT64_MAX}", terms.limit)
     rising = sorted(set(terms.thresholds))
     if list(terms.thresholds) != rising or len(rising) > BUDGET_THRESHOLDS_MAX:
         judge.wrong(state, "thresholds of the budget", rising, terms.thresholds)
+
+
+def operation_policy_set(judge: Judge, state: State, event: OperationPolicySet) -> None:
+    account = state.accounts[event.account]
+    judge.equal(state, "closed", 0, account.closed_at)
+    before = account.operation_policy
+    version = before.version if before is not None else 0
+    judge.equal(state, "version of the policy of operations", version + 1, event.version)
+    if event.expected_version:
+        judge.equal(state, "expected version", version, event.expected_version)
+    if event.terms is not None:
+        _look_at_terms(judge, state, event.terms, event.idle)
+
+
+def package_operations_set(judge: Judge, state: State, event: PackageOperationsSet) -> None:
+    """Another policy than stands already, of terms that an operation may have."""
+    stands = state.accounts[event.account].packaged_operations
+    right = None
+    if stands is not None:
+        right = (stands.package, stands.version, stands.terms, stands.idle)
+    said = (event.package, event.version, event.terms, event.idle)
+    if right == said or (stands is None and event.terms is None):
+        judge.wrong(state, "policy of operations of the package", "another", "the same")
+    if event.terms is not None:
+        _look_at_terms(judge, state, event.terms, event.idle)
+
+
+def operation_budget_begun(judge: Judge, state: State, event: OperationBudgetBegun) -> None:
+    """The entry that it is of names an operation that nothing covers, of an account that has the
+    policy, or of one below it."""
+    owner = state.accounts[event.account]
+    family = state.families[owner.root]
+    number, named = judge.named.get(event.entry, (event.account, b""))
+    account = state.accounts[number]
+    root = to_begin(state, account, named)
+    judge.equal(state, "operation that gets a budget by a policy", root, event.operation)
+    judge.equal(state, "number of the budget", state.next_budget, event.budget)
+    by = giving(account)
+    policy = policy_of(by) if by is not None else None
+    said = by.number if by is not None else 0
+    judge.equal(state, "account of the policy of operations", said, event.account)
+    if policy is not None:
+        right = (policy.terms, policy.idle, policy.version)
+        judge.equal(state, "policy of operations", right, (event.terms, event.idle, event.policy))
+    if len(family.operation_budgets) >= OPERATION_BUDGETS_MAX:
+        judge.wrong(state, "operations with a budget", OPERATION_BUDGETS_MAX, "more")
 
 
 def operation_joined(judge: Judge, state: State, event: OperationJoined) -> None:
@@ -81,7 +146,8 @@ def operation_joined(judge: Judge, state: State, event: OperationJoined) -> None
         budget = joined_by(state, state.accounts[event.account], named)
         number = budget.number if budget is not None else 0
         judge.equal(state, "budget that covers the parent", number, event.budget)
-    if len(family.operations) >= OPERATIONS_KNOWN_MAX:
+    known = event.operation in family.operations
+    if not known and len(family.operations) >= OPERATIONS_KNOWN_MAX:
         judge.wrong(state, "operations that are known", OPERATIONS_KNOWN_MAX, "more")
 
 
@@ -122,6 +188,12 @@ def operation_reserved(judge: Judge, state: State, event: OperationReserved) -> 
             judge.wrong(state, what, "one for any product", "one for some")
 
 
+def operation_part_held(judge: Judge, state: State, event: OperationPartHeld) -> None:
+    """A hold of one call, of which its operation's gives first."""
+    operation_held(judge, state, event)
+    look_at_part(judge, state, event)
+
+
 def hold_debited(judge: Judge, state: State, event: HoldDebited) -> None:
     """Work within every limit that a hold of an operation pays first."""
     usage_debited(judge, state, event)
@@ -138,7 +210,6 @@ def hold_debit_denied(judge: Judge, state: State, event: HoldDebitDenied) -> Non
     work_denied(judge, state, event)
     if event.ruling is not None:
         look_at_denial(judge, state, event)
-    judge.equal(state, "debit", 1, event.debit)
     hold = state.holds.get(event.hold)
     if hold is None or hold.drawn is None or hold.account.number != event.account:
         judge.wrong(state, f"hold {event.hold}", "an open one of an operation", "another")

@@ -43,10 +43,18 @@ def look_at_numbers(
 
 
 def look_at_overrides(
-    judge: Judge, state: State, account: Account, plan: PlanDeclared, at: int, *, late: bool = False
+    judge: Judge,
+    state: State,
+    account: Account,
+    plan: PlanDeclared,
+    at: int,
+    *,
+    late: bool = False,
+    quoted: bool = False,
 ) -> None:
     """Each that priced a quantity is the account's or of one above it, and was meant for then;
-    `late`: also where it was set later and the card had a price."""
+    `late`: also where it was set later and the card had a price. A price that was `quoted` then
+    may be of one that was ended at the same instant, after the quote."""
     for row, numbered in zip(plan.rows, plan.overrides, strict=False):
         if numbered is None:
             continue
@@ -56,7 +64,7 @@ def look_at_overrides(
             judge.wrong(state, what, "one of the account's line", numbered.override)
             continue
         back = found.reaches_back_us
-        in_force = found.from_us <= at < found.until_us
+        in_force = found.from_us <= at < found.until_us + quoted
         if not in_force and not ((row < 0 or late) and back[0] <= at < back[1]):
             lasts = f"{found.from_us} to {found.until_us}"
             judge.wrong(state, f"time that {what} is for", lasts, at)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ledger.core.contracts.contracts import ContractState
 from ledger.core.events import (
     Minted,
+    OldGrants,
     PackageChanged,
     PackagePeriodBegun,
     PackagePhaseBegun,
@@ -19,6 +21,7 @@ from ledger.core.packages.subscriptions import Subscription
 from ledger.core.state import NEVER, Account, State
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.overrides import look_at_numbers
+from rating.rounding import ROUND_HALF_EVEN, rounded
 
 
 def subscribed(judge: Judge, state: State, event: Subscribed) -> None:
@@ -35,13 +38,25 @@ def subscribed(judge: Judge, state: State, event: Subscribed) -> None:
         revision = before.revision + 1
         judge.equal(state, "earlier subscription over", True, before.over)
         if not event.key:  # by a contract, in periods of its own (rule P5)
-            goes_on = before.contract and event.term.start < before.period_end
+            period = (before.period_end - before.full, before.period_end)
+            goes_on = event.term.start < period[1] and (
+                before.contract != "" or _left_one(account, *period)
+            )
             minted = before.minted if goes_on else ()
         elif state.now < before.period_end:
             judge.equal(state, "end of the period", before.period_end, event.term.end)
             minted = before.minted
     judge.equal(state, "version of the subscription", revision, event.revision)
     _look_at_term(judge, state, account, event.term, minted)
+
+
+def _left_one(account: Account, start: int, end: int) -> bool:
+    """Whether a contract that the account had ended within a period that it had begun."""
+    return any(
+        each.starts_at <= each.ended_at and start + (each.ended_at == each.ends_at) <= each.ended_at
+        for each in account.contracts
+        if each.state == ContractState.ENDED and each.ended_at < end
+    )
 
 
 def package_changed(judge: Judge, state: State, event: PackageChanged) -> None:
@@ -55,6 +70,7 @@ def package_changed(judge: Judge, state: State, event: PackageChanged) -> None:
     judge.equal(state, "start of the rest", state.now, event.term.start)
     judge.equal(state, "end of the period", subscription.period_end, event.term.end)
     judge.equal(state, "length of the period", subscription.full, event.term.full)
+    _look_at_taken(judge, state, subscription, event.old_grants, event.taken)
     minted = _without(judge, state, subscription, event.taken)
     _look_at_term(judge, state, subscription.account, event.term, minted)
 
@@ -78,6 +94,7 @@ def subscription_cancelled(judge: Judge, state: State, event: SubscriptionCancel
     now = event.timing == Timing.NOW
     ends_at = state.now if now else subscription.period_end
     judge.equal(state, "end of the subscription", ends_at, event.ends_at)
+    _look_at_taken(judge, state, subscription, event.old_grants, event.taken)
     if now:
         minted = _without(judge, state, subscription, event.taken)
         judge.equal(state, "granted by the period", minted, event.minted)
@@ -149,6 +166,32 @@ def _without(
     return tuple(
         [Minted(each.asset, released[each.asset], each.largest) for each in subscription.minted]
     )
+
+
+def _look_at_taken(
+    judge: Judge,
+    state: State,
+    subscription: Subscription,
+    old_grants: OldGrants,
+    taken: tuple[TakenBack, ...],
+) -> None:
+    """Nothing of what is kept; of what is prorated no more than the share of the time that is left,
+    with all that was taken back of the grant before (rules P3, S1)."""
+    if old_grants == OldGrants.KEEP:
+        judge.equal(state, "units taken back", (), taken)
+    if old_grants != OldGrants.PRORATE:
+        return
+    left = max(0, subscription.period_end - state.now)
+    for part in taken:
+        grant = state.grants.get(part.grant)
+        if grant is None or not left:
+            judge.wrong(state, "units taken back", "of a grant of a period that runs", part)
+            continue
+        lasts = subscription.period_end - grant.effective_at
+        most = rounded(grant.amount * left, lasts, ROUND_HALF_EVEN)
+        if grant.unused > most:
+            what = f"units taken back of grant {grant.number}"
+            judge.wrong(state, what, f"{most} at most", grant.unused)
 
 
 def _look_at_term(

@@ -15,6 +15,7 @@ from ledger.core.events import (
     SeatPlanEnded,
     SeatPlanStarted,
     SeatReassigned,
+    SeatRemoval,
     SeatsAdded,
     SeatsRemoved,
     SeatSuspended,
@@ -22,6 +23,7 @@ from ledger.core.events import (
     SeatTerms,
     SeatTermsChanged,
     TakenBack,
+    Timing,
     UnknownSeat,
     UsageRecorded,
 )
@@ -91,6 +93,7 @@ def seats_removed(judge: Judge, state: State, event: SeatsRemoved) -> None:
             judge.wrong(state, "units taken back", "of a seat that is removed", part)
         taken[number] = taken.get(number, 0) + part.amount
     _look_at_taken(judge, state, plan, event.taken)
+    _look_at_share(judge, state, plan, event.mode, taken, len(event.names) + event.count)
     _look_at_quantity(judge, state, plan, event.seats, event.tally)
     _look_at_tally(judge, state, plan, event.tally, -sum(taken.values()))
     for entry in event.seats:
@@ -179,8 +182,15 @@ def seat_plan_ended(judge: Judge, state: State, event: SeatPlanEnded) -> None:
     if event.ends_at not in (state.now, plan.period_end):
         judge.wrong(state, "end of the plan of seats", plan.period_end, event.ends_at)
     _look_at_taken(judge, state, plan, event.taken)
-    taken = sum([part.amount for part in event.taken])
-    released = plan.tally.released - taken
+    taken: dict[int, int] = {}
+    for part in event.taken:
+        seat = state.grants[part.grant].seat
+        number = seat.number if seat is not None else 0
+        taken[number] = taken.get(number, 0) + part.amount
+    now = event.timing == Timing.NOW
+    mode = event.mode if now else SeatRemoval.KEEP_UNTIL_PERIOD_END
+    _look_at_share(judge, state, plan, mode, taken, plan.quantity(state.now))
+    released = plan.tally.released - sum(taken.values())
     judge.equal(state, "units of the plan of seats", released, event.tally.released)
 
 
@@ -243,16 +253,37 @@ def _look_at_period(
     judge.equal(state, "largest quantity", quantity, event.tally.largest)
     granted = _look_at_issues(judge, state, account, event.issues, event.start)
     amount = terms.allowance.amount
+    less = _has_others(account, event, terms)
     if terms.allotment == Allotment.INDIVIDUAL:
         whole = _half_even(amount * remaining, event.full)
         for entry in event.seats:
-            found = (entry.entitled, entry.released, granted.get(entry.seat, 0))
-            judge.equal(state, f"units of seat {entry.seat}", (whole, whole, whole), found)
+            given = granted.get(entry.seat, 0)
+            found = (entry.entitled, entry.released, given)
+            due = given if less and given < whole else whole
+            judge.equal(state, f"units of seat {entry.seat}", (due, due, due), found)
     else:
-        judge.equal(state, "time of the seats", quantity * remaining, event.tally.seat_us)
         whole = _half_even(amount * quantity * remaining, event.full)
-        judge.equal(state, "units of the pool", whole, granted.get(0, 0))
+        given = granted.get(0, 0)
+        seat_us, counted = quantity * remaining, event.tally.seat_us
+        fewer = less and given < whole and 0 <= counted < seat_us
+        judge.equal(state, "time of the seats", counted if fewer else seat_us, counted)
+        judge.equal(state, "units of the pool", given if less and given < whole else whole, given)
     judge.equal(state, "units of the period", sum(granted.values()), event.tally.released)
+
+
+def _has_others(
+    account: Account, event: SeatPlanStarted | SeatPeriodBegun, terms: SeatTerms
+) -> bool:
+    """Whether seats of another package have a part of the period, which counts (rule P3)."""
+    plans = account.seats.plans.values() if account.seats is not None else ()
+    return terms.packaged and any(
+        plan.terms.packaged
+        and plan.name != event.seat_plan
+        and plan.terms.allowance.asset == terms.allowance.asset
+        and event.start < plan.period_end
+        and plan.ends_at <= plan.period_end
+        for plan in plans
+    )
 
 
 def _look_at_issues(
@@ -311,7 +342,8 @@ def _look_at_tally(
     if plan.individual:
         return
     seat_us = before.seat_us + more * (plan.period_end - state.now)
-    judge.equal(state, "time of the seats", seat_us, tally.seat_us)
+    fewer = plan.terms.packaged and before.seat_us <= tally.seat_us < seat_us
+    judge.equal(state, "time of the seats", tally.seat_us if fewer else seat_us, tally.seat_us)
     most = _half_even(plan.terms.allowance.amount * tally.seat_us, plan.full)
     if not 0 <= tally.released <= most:
         judge.wrong(state, "units of the pool", f"{most} at most", tally.released)
@@ -323,6 +355,27 @@ def _look_at_taken(judge: Judge, state: State, plan: SeatPlan, taken: Sequence[T
     for part in taken:
         if part.grant not in grants or part.amount <= 0:
             judge.wrong(state, "units taken back", "of a grant of the period", part)
+
+
+def _look_at_share(
+    judge: Judge,
+    state: State,
+    plan: SeatPlan,
+    mode: SeatRemoval,
+    taken: dict[int, int],
+    seats: int,
+) -> None:
+    """Of seats that leave with the period nothing is taken back, by the share of the time no more
+    than theirs: each one's own, or of their pool (rules S1, S2)."""
+    if mode == SeatRemoval.KEEP_UNTIL_PERIOD_END:
+        judge.equal(state, "units taken back of seats that stay", {}, taken)
+    if mode != SeatRemoval.FORFEIT_PRORATED:
+        return
+    whole = plan.terms.allowance.amount * (1 if plan.individual else seats)
+    most = _half_even(whole * (plan.period_end - state.now), plan.full)
+    for number, units in taken.items():
+        if units > most:
+            judge.wrong(state, f"units taken back of seat {number}", f"{most} at most", units)
 
 
 def _half_even(numerator: int, denominator: int) -> int:

@@ -74,7 +74,9 @@ def usage_recorded(judge: Judge, state: State, event: UsageRecorded) -> None:
     takes(judge, state, account, event.effective_at, new=not event.hold or event.late == 1)
     plan = state.declared[event.plan]
     late = isinstance(event, UsageRepriced)  # by overrides as they are meant, whenever set (R7)
-    look_at_overrides(judge, state, account, plan, _priced_at(state, event, plan), late=late)
+    made_at = _quoted_at(state, event, plan)
+    at = made_at or event.effective_at
+    look_at_overrides(judge, state, account, plan, at, late=late, quoted=made_at > 0)
     drawn(judge, state, account, event)
     if not event.hold or event.late:
         look_at_shares(judge, state, account, event.slices, event.effective_at)
@@ -161,13 +163,14 @@ def drawn_in(judge: Judge, state: State, account: Account, event: UsageRecorded)
         modeled(judge, state, account, event)
 
 
-def _priced_at(state: State, event: UsageRecorded, plan: PlanDeclared) -> int:
-    """By the overrides of when: where a quote prices all of it, of when that was made (rule H9)."""
+def _quoted_at(state: State, event: UsageRecorded, plan: PlanDeclared) -> int:
+    """When the quote was made that prices all of it, by whose overrides that is (rule H9); 0 = none
+    does."""
     if isinstance(event, UsageQuoted) and event.part is not None:
         quote, part = state.quotes.get(event.quote), event.part
         if quote is not None and (plan.rows, plan.overrides) == (part.rows, part.overrides):
             return quote.made_at
-    return event.effective_at
+    return 0
 
 
 def over_limit(judge: Judge, state: State, event: UsageRecorded | UsageRerated) -> None:
@@ -273,13 +276,18 @@ def hold_charged(judge: Judge, state: State, event: HoldCharged) -> None:
 
 
 def slices(
-    judge: Judge, state: State, account: Account, event: UsageRecorded | HoldAuthorized
+    judge: Judge,
+    state: State,
+    account: Account,
+    event: UsageRecorded | HoldAuthorized,
+    anew: tuple[Slice, ...] | None = None,
 ) -> None:
-    """Debits = credits within the entry, and each slice from a book that may pay (D1, D4)."""
+    """Debits = credits within the entry, and each slice from a book that may pay (D1, D4). `anew`:
+    those that nothing had held before; None = all."""
     taken, charged = sides_of(event)
     if taken != charged:
         judge.wrong(state, "sum of slices", charged, taken)
-    from_books(judge, state, account, event)
+    from_books(judge, state, account, event, anew)
 
 
 def from_books(
@@ -287,6 +295,7 @@ def from_books(
     state: State,
     account: Account,
     event: UsageRecorded | HoldAuthorized | UsageRerated,
+    anew: tuple[Slice, ...] | None = None,
 ) -> None:
     """Each slice from a book that may pay (rules D1, D4)."""
     if isinstance(event, UsageRerated):
@@ -294,7 +303,8 @@ def from_books(
     settles = isinstance(event, UsageRecorded) and event.hold > 0
     asset = state.declared[event.plan].asset
     bound = overdraft_by(state, event, asset)
-    look_at_slices(judge, state, account, event.slices, asset, settles=settles, bound=bound)
+    drawn = event.slices if anew is None else anew
+    look_at_slices(judge, state, account, drawn, asset, settles=settles, bound=bound)
 
 
 def over_limit_of(slices: tuple[Slice, ...]) -> int:

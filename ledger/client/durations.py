@@ -1,0 +1,6 @@
+"""Durations in microseconds, for the modules of the client, which import none of the server's."""
+
+from typing import Final
+
+SECOND_US: Final = 1_000_000
+HOUR_US: Final = 3_600 * SECOND_US

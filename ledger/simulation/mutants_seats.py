@@ -1,0 +1,235 @@
+"""Deliberate faults of plans of seats (rules D1, S1 to S3).
+
+A part of the list in `mutants`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.simulation.mutation import Mutant
+
+_CHANGES: Final = "ledger.core.seats.seat_changes"
+_CHECKS: Final = "ledger.core.seats.seat_checks"
+_DRAWS: Final = "ledger.core.seats.seat_draws"
+_SEATING: Final = "ledger.core.seats.seating"
+_SHARES: Final = "ledger.core.seats.seat_shares"
+
+SEATS: Final = (
+    Mutant(
+        "seat that comes back has its share once more",
+        _CHANGES,
+        "add_own",
+        "min(part.share(terms.amount), seat.entitled - seat.released)",
+        "part.share(terms.amount)",
+        "who takes a place has what was taken back of it at most",
+    ),
+    Mutant(
+        "seat that stays after all is granted anew",
+        _CHANGES,
+        "add_own",
+        "if seat is not None:\n            entries.append(",
+        "if False:\n            entries.append(",
+        "added again, it stays with what it has",
+    ),
+    Mutant(
+        "places of a pool that are paid for paid for again",
+        _SHARES,
+        "add_to_pool",
+        "fresh = max(0, there + more - tally.largest)",
+        "fresh = more",
+        "a period gives the time share of its largest quantity",
+    ),
+    Mutant(
+        "pool gives back more than was taken",
+        _SHARES,
+        "add_to_pool",
+        "max(0, before - tally.released)",
+        "before",
+        "who takes a place has what was taken back of it at most",
+    ),
+    Mutant(
+        "whole allowance for a part of the period",
+        _SHARES,
+        "add_to_pool",
+        "seat_us = tally.seat_us + fresh * part.remaining",
+        "seat_us = tally.seat_us + fresh * part.full",
+        "the share of the time that is left",
+    ),
+    Mutant(
+        "taken back what a hold reserves",
+        _SHARES,
+        "take_back",
+        "min(amount, grant.book.available)",
+        "min(amount, grant.book.available + grant.book.debits_pending)",
+        "what is unspent is taken back, and no more",
+    ),
+    Mutant(
+        "what a seat had is taken back although it stays",
+        _CHANGES,
+        "remove_own",
+        "if mode == SeatRemoval.KEEP_UNTIL_PERIOD_END:",
+        "if False:",
+        "nothing changes before the next period",
+    ),
+    Mutant(
+        "all of a seat taken back where its share was asked for",
+        _CHANGES,
+        "_take_own",
+        "if mode == SeatRemoval.FORFEIT_PRORATED:",
+        "if False:",
+        "the share of the time that is left is taken back",
+    ),
+    Mutant(
+        "seats that leave with the period stay",
+        "ledger.core.seats.seats",
+        "SeatPlan.present",
+        "if at < each.until",
+        "if at <= each.until",
+        "a seat is there before its end",
+    ),
+    Mutant(
+        "pool forgets who leaves with the period",
+        _CHANGES,
+        "remove_pooled",
+        "leaving=tally.leaving + count",
+        "leaving=tally.leaving",
+        "a seat that leaves with the period is there until then",
+    ),
+    Mutant(
+        "seat of which something is held removed",
+        _CHECKS,
+        "is_held",
+        "if any(grant.book.debits_pending for grant in seat.pots):\n        return True",
+        "pass",
+        "a seat for which a hold is open is not removed",
+    ),
+    Mutant(
+        "two have a seat of one name",
+        _CHECKS,
+        "not_addable",
+        "if seat is not None and not seat.leaves:",
+        "if False:",
+        "nobody who has a seat has another",
+    ),
+    Mutant(
+        "plan starts again amid its period",
+        _CHECKS,
+        "not_startable",
+        "if before is not None and before.period_end > state.now:",
+        "if False:",
+        "what a period had granted is not granted again",
+    ),
+    Mutant(
+        "other terms count at once",
+        "ledger.core.evolve.seats",
+        "seat_terms_changed",
+        "plan.next_terms = event.terms if event.terms != plan.terms else None",
+        "plan.terms = event.terms",
+        "what the period that runs gives stays",
+    ),
+    Mutant(
+        "terms of a period before come back",
+        "ledger.core.evolve.seats",
+        "seat_terms_changed",
+        " if event.terms != plan.terms else None",
+        "",
+        "terms as they are now take back what was to come",
+    ),
+    Mutant(
+        "reassigned seat stays suspended",
+        _SEATING,
+        "_to_reassign",
+        "(replace(entry_of(seat), name=to, suspended=False),), tally",
+        "(replace(entry_of(seat), name=to),), tally",
+        "a suspension is of who had the seat",
+    ),
+    Mutant(
+        "suspended seat works on",
+        _DRAWS,
+        "is_suspended",
+        "if seat is not None and seat.suspended:",
+        "if False:",
+        "nothing is authorised for a suspended seat",
+    ),
+    Mutant(
+        "seat's own pays for anybody",
+        "ledger.core.evolve.moves",
+        "activate",
+        "if grant.seat is not None:  # its usage asks the seat",
+        "if False:",
+        "only its own usage draws what is a seat's",
+    ),
+    Mutant(
+        "account pays before the seat",
+        "ledger.core.drawing.drawdown",
+        "paying",
+        "chain(turn.pots, in_turn(account))",
+        "chain(in_turn(account), turn.pots)",
+        "a seat's own allowance pays first",
+    ),
+    Mutant(
+        "account pays for an exhausted seat",
+        _DRAWS,
+        "Turn.__init__",
+        "self.account = exhausted != ExhaustedSeat.OVERAGE and not denies",
+        "self.account = not denies",
+        "who pays what a seat's own does not is for its plan",
+    ),
+    Mutant(
+        "recorded usage of an exhausted seat paid by nobody but overage",
+        _DRAWS,
+        "Turn.__init__",
+        "exhausted == ExhaustedSeat.DENY and not recorded",
+        "exhausted == ExhaustedSeat.DENY",
+        "recorded usage is never refused",
+    ),
+    Mutant(
+        "seats that nobody has never pay",
+        _DRAWS,
+        "seats_of",
+        "if plan.terms.unknown == UnknownSeat.UNASSIGNED:",
+        "if False:",
+        "usage of an unknown seat may be paid by those that nobody has",
+    ),
+    Mutant(
+        "seat pays for what its allowance is not for",
+        _DRAWS,
+        "seats_of",
+        "if not name or not _pays_for(plan.terms.allowance, asset, use):",
+        "if not name:",
+        "a seat has its turn for what it is given anything for",
+    ),
+    Mutant(
+        "usage of an unknown seat taken",
+        _DRAWS,
+        "_is_unknown",
+        "return lasts and",
+        "return False and",
+        "usage of a seat that is not there is refused where its plan says so",
+    ),
+    Mutant(
+        "low allowance told of another figure",
+        _DRAWS,
+        "tell_seats",
+        "left <= alert",
+        "left < alert",
+        "told at so many units left",
+    ),
+    Mutant(
+        "seat's own repays what the account owes",
+        _SHARES,
+        "granted",
+        "repays=not seat",
+        "repays=True",
+        "only its own usage draws what is a seat's",
+    ),
+    Mutant(
+        "ended plan begins another period",
+        "ledger.core.seats.seats",
+        "SeatPlan.due",
+        "NEVER if self.ends_at <= self.period_end else self.period_end",
+        "self.period_end",
+        "nothing is given from the end on",
+    ),
+)
