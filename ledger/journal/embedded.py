@@ -40,6 +40,7 @@ STOP_TIMEOUT_S: Final = 30.0
 INTERRUPTED_TIMEOUT_S: Final = 15.0  # a backend sees within a second that its postmaster is gone
 INTERRUPTED_POLL_S: Final = 0.2
 LOCK_FILE_EXISTS: Final = "F0001"  # SQLSTATE of a start that finds an old server's memory in use
+MEMORY_IN_USE: Final = "pre-existing shared memory block"  # as initdb tells the same
 
 SETTINGS: Final = {
     "fsync": "on",
@@ -194,9 +195,9 @@ class EmbeddedPostgres:
         """Launch again, for a bounded time, where what was killed is in the way."""
         deadline = 0.0
         while True:
-            if self._running() is None:
-                self._launch(host.find_binaries(self._account))
             try:
+                if self._running() is None:
+                    self._launch(host.find_binaries(self._account))
                 self._wait_ready()
                 return
             except _StartInterrupted as error:
@@ -270,7 +271,12 @@ class EmbeddedPostgres:
             "--data-checksums",
             "--no-instructions",
         ]
-        self._run(command + ([] if self._sync_initdb else ["--no-sync"]))
+        try:
+            self._run(command + ([] if self._sync_initdb else ["--no-sync"]))
+        except EmbeddedUnavailable as error:
+            if MEMORY_IN_USE in str(error):  # it is known by the inode of a directory that is gone
+                raise _StartInterrupted(str(error)) from error
+            raise
         partial.rename(self._cluster)
 
     def _create_database(self) -> None:

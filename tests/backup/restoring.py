@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import shutil
 from collections import Counter
 from pathlib import Path
 
 import asyncpg
-import psutil
 
 from ledger.journal.codec import decode_private
 from ledger.journal.embedded import EmbeddedPostgres
@@ -67,14 +65,3 @@ async def recorded(dsn: str) -> Counter[tuple[int, int]]:
                 _, number, index = event_id.split("-")
                 found[int(number), int(index)] += 1
     return found
-
-
-def kill(postgres: EmbeddedPostgres) -> None:
-    """SIGKILL the postmaster and every backend at once."""
-    assert postgres.pid is not None
-    postmaster = psutil.Process(postgres.pid)
-    family = [postmaster, *postmaster.children(recursive=True)]
-    for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess):  # it ends when the postmaster is gone
-            process.kill()
-    psutil.wait_procs(family, 10)

@@ -11,10 +11,12 @@ from ledger.journal.embedded import EmbeddedPostgres
 from ledger.journal.embedded_host import account_for, make_owned
 from ledger.journal.migrate import migrate
 from ledger.verify import verify
-from tests.backup.restoring import kill, make_place
+from tests.backup.restoring import make_place
 from tests.backup.runbook import Runbook
 from tests.crash.processes import ServerProcess
 from tests.crash.workload import Workload
+from tests.killing import kill_server
+from tests.patience import HANGS_S
 
 BATCHES = 20
 
@@ -60,12 +62,12 @@ async def _lose_the_primary(
         await workload.prepare()
         senders = [asyncio.create_task(workload.sender()) for _ in range(3)]
         await workload.reached(BATCHES)
-        kill(primary)  # in the middle of commits, and never started again
+        kill_server(primary)  # in the middle of commits, and never started again
         await asyncio.to_thread(runbook.run, "promote the standby")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_S):
             await workload.reached(len(workload.completed) + BATCHES)
         workload.stopping = True
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_S):
             await asyncio.gather(*senders)
         await workload.check()
         report = await verify(dsn)

@@ -23,10 +23,12 @@ from ledger.journal.errors import EmbeddedUnavailable
 from ledger.journal.migrate import migrate
 from ledger.v1 import balance_pb2, balance_pb2_grpc
 from ledger.verify import verify
-from tests.backup.restoring import kill, make_place, recorded, restored
+from tests.backup.restoring import make_place, recorded, restored
 from tests.backup.runbook import Runbook, drawdown
 from tests.crash.processes import ServerProcess
 from tests.crash.workload import TENANT, Workload, account_name, send_again
+from tests.killing import kill_server
+from tests.patience import HANGS_S
 
 SENDERS = 2
 BATCHES_BETWEEN = 25
@@ -76,7 +78,7 @@ async def _disaster(place: Path, log: Path) -> Disaster:
         async with serving(postgres.dsn, log) as server:
             found = await _until_disaster(server, runbook, place)
             server.kill()
-            kill(postgres)
+            kill_server(postgres)
     shutil.rmtree(place / "first")
     return found
 
@@ -225,7 +227,7 @@ async def _archive_all(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     try:
         last = await connection.fetchval("SELECT pg_walfile_name(pg_switch_wal())")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_S):
             while not await connection.fetchval(
                 "SELECT last_archived_wal >= $1 FROM pg_stat_archiver", last
             ):

@@ -11,10 +11,12 @@ import asyncpg
 from ledger.journal.embedded import EmbeddedPostgres
 from ledger.journal.embedded_host import account_for
 from ledger.journal.migrate import migrate
-from tests.backup.restoring import kill, make_place, recorded, restored
+from tests.backup.restoring import make_place, recorded, restored
 from tests.backup.runbook import Runbook, drawdown
 from tests.crash.processes import ServerProcess
 from tests.crash.workload import Workload
+from tests.killing import kill_server
+from tests.patience import HANGS_S
 
 BATCHES = 25
 
@@ -57,7 +59,7 @@ async def _until_the_disk_is_lost(
             runbook.run("base backup")
             senders = [asyncio.create_task(workload.sender()) for _ in range(2)]
             await workload.reached(BATCHES)
-            kill(postgres)  # in the middle of commits; its directory is never read again
+            kill_server(postgres)  # in the middle of commits; its directory is never read again
         for sender in senders:
             sender.cancel()
         await asyncio.gather(*senders, return_exceptions=True)
@@ -69,7 +71,7 @@ async def _until_the_disk_is_lost(
 async def _streaming(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_S):
             while not await connection.fetchval(
                 "SELECT count(*) FROM pg_stat_replication "
                 "WHERE application_name = 'drawdown_archive' AND state = 'streaming'"

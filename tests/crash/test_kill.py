@@ -10,11 +10,9 @@ import asyncio
 import random
 import secrets
 import shutil
-import signal
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from ledger.journal.embedded import EmbeddedPostgres
@@ -23,6 +21,8 @@ from ledger.journal.migrate import migrate
 from ledger.verify import verify
 from tests.crash.processes import ServerProcess
 from tests.crash.workload import Workload
+from tests.killing import kill_server
+from tests.patience import HANGS_S
 
 SENDERS = 4
 KILLS = 6
@@ -35,7 +35,7 @@ async def _run(workload: Workload, chaos: Awaitable[None]) -> None:
         await chaos
     finally:
         workload.stopping = True
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(HANGS_S):
         await asyncio.gather(*senders)
 
 
@@ -50,7 +50,7 @@ async def test_the_server_is_killed_under_load(database: str, throwaway_log: Pat
 
         async def kills() -> None:
             for kill in range(KILLS):
-                async with asyncio.timeout(120):
+                async with asyncio.timeout(HANGS_S):
                     await workload.reached((kill + 1) * BATCHES_BETWEEN_KILLS)
                 await asyncio.sleep(chance.random() / 50)  # the moment is the test's input
                 server.kill()
@@ -85,7 +85,7 @@ async def test_the_server_is_killed_amid_checkpoints_and_pages(
 
         async def kills() -> None:
             for kill in range(KILLS // 2):
-                async with asyncio.timeout(120):
+                async with asyncio.timeout(HANGS_S):
                     await workload.reached((kill + 1) * BATCHES_BETWEEN_KILLS)
                 await asyncio.sleep(chance.random() / 50)  # the moment is the test's input
                 server.kill()
@@ -121,10 +121,10 @@ async def test_postgres_is_killed_under_load(
 
         async def kills() -> None:
             for kill in range(KILLS // 2):
-                async with asyncio.timeout(120):
+                async with asyncio.timeout(HANGS_S):
                     await workload.reached((kill + 1) * BATCHES_BETWEEN_KILLS)
                 await asyncio.sleep(chance.random() / 50)  # the moment is the test's input
-                await asyncio.to_thread(_kill_postgres, own_postgres)
+                await asyncio.to_thread(kill_server, own_postgres)
                 await asyncio.to_thread(own_postgres.start)
 
         await _run(workload, kills())
@@ -137,16 +137,6 @@ async def test_postgres_is_killed_under_load(
 async def _verify(dsn: str) -> None:
     report = await verify(dsn)
     assert report.ok, report.findings
-
-
-def _kill_postgres(server: EmbeddedPostgres) -> None:
-    """SIGKILL the postmaster and every backend at once."""
-    assert server.pid is not None
-    postmaster = psutil.Process(server.pid)
-    family = [postmaster, *postmaster.children(recursive=True)]
-    for process in family:
-        process.send_signal(signal.SIGKILL)
-    psutil.wait_procs(family, 10)
 
 
 @pytest.fixture

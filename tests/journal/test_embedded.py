@@ -24,6 +24,8 @@ from ledger.journal.embedded import EmbeddedPostgres
 from ledger.journal.errors import CommitUnknown, EmbeddedUnavailable, JournalUnavailable
 from ledger.journal.migrate import migrate
 from ledger.journal.postgres import PostgresJournal
+from tests.killing import kill_server
+from tests.patience import HANGS_S
 
 from .chain import chain
 
@@ -112,18 +114,6 @@ async def test_tcp_asks_for_the_password(server: EmbeddedPostgres) -> None:
         await asyncpg.connect(wrong)
 
 
-def kill(server: EmbeddedPostgres) -> int:
-    """SIGKILL every process of the server at once, as a power cut would."""
-    assert server.pid is not None
-    postmaster = psutil.Process(server.pid)
-    family = [postmaster, *postmaster.children(recursive=True)]
-    for process in family:
-        process.suspend()
-    for process in family:
-        process.kill()
-    return postmaster.pid
-
-
 async def test_a_killed_server_recovers_and_nothing_acknowledged_is_lost(
     server: EmbeddedPostgres,
 ) -> None:
@@ -133,7 +123,7 @@ async def test_a_killed_server_recovers_and_nothing_acknowledged_is_lost(
     journal = PostgresJournal(server.dsn, 0)
     for row in rows[:3]:
         await journal.append(row)
-    first = kill(server)
+    first = kill_server(server)
     with pytest.raises((CommitUnknown, JournalUnavailable)):
         await journal.append(rows[3])
     with pytest.raises(JournalUnavailable):
@@ -167,11 +157,8 @@ def orphans(server: EmbeddedPostgres) -> Iterator[Callable[[], None]]:
         while held:
             assert libc.shmdt(held.pop()) == 0
 
-    family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
-    for process in family:
-        process.kill()
-    psutil.wait_procs(family, 10)
     try:
+        kill_server(server)
         yield give_up
     finally:
         give_up()
@@ -185,6 +172,22 @@ def test_a_killed_server_s_orphans_are_waited_for(
         caplog.handler.addFilter(lambda record: give_up() or True)  # once it has said that it waits
         server.start()
     assert "was killed still hold the memory" in caplog.text
+    assert server.pid is not None
+
+
+def test_orphans_of_a_deleted_directory_are_waited_for(
+    server: EmbeddedPostgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their memory is known by the directory's inode, which the new one may have got."""
+    server.start()
+    with orphans(server) as give_up:
+        cluster = server.data_dir / "cluster"
+        for left in cluster.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        cluster.rename(cluster.with_name(f"cluster.partial-{os.getpid()}"))
+        caplog.handler.addFilter(lambda record: give_up() or True)
+        server.start()
+    assert "pre-existing shared memory block" in caplog.text
     assert server.pid is not None
 
 
@@ -208,7 +211,7 @@ async def test_a_server_killed_as_it_starts_is_started_again(
 
     async def kill_the_first() -> None:
         file = server.data_dir / "cluster" / "postmaster.pid"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_S):
             while not file.exists() or not file.read_text().partition("\n")[0]:
                 await asyncio.sleep(0)
         killed.append(int(file.read_text().partition("\n")[0]))
@@ -223,7 +226,7 @@ async def test_a_supervised_server_comes_back_by_itself(server: EmbeddedPostgres
     server.start()
     back = asyncio.Event()
     supervisor = asyncio.create_task(server.supervise(interval_s=0.01, on_restart=back.set))
-    first = kill(server)
+    first = kill_server(server)
     await back.wait()
     supervisor.cancel()
     await asyncio.gather(supervisor, return_exceptions=True)
