@@ -288,13 +288,16 @@ def test_a_price_goes_by_the_units() -> None:
     world.finish()
 
 
-def test_what_another_package_had_given_comes_back_with_no_seat() -> None:
-    """Its period ended within that of a pool that was given less for it: seats that leave with
+@pytest.mark.parametrize("allotment", [POOLED, OWN])
+def test_what_another_package_had_given_comes_back_with_no_seat(
+    allotment: PackagedAllotment,
+) -> None:
+    """Its period ended within that of seats that were given less for it: seats that leave with
     nothing to take back and come again bring nothing (rule S2)."""
     world = World()
     big = Package(seats=(seats("of big", 1_000, 3),), phases=(Phase("trial", days=5),))
     world.publish("tried", big)
-    world.publish("after", Package(seats=(seats("of it", 500, 2),)))
+    world.publish("after", Package(seats=(seats("of it", 500, 2, allotment),)))
     world.subscribe("tried")
     world.change("after", e.Timing.NEXT_PERIOD)
     world.to(START_US + 5 * DAY_US)
@@ -306,6 +309,45 @@ def test_what_another_package_had_given_comes_back_with_no_seat() -> None:
         if world.available:
             world.use(world.available)
     assert released(world)["of it"] == 0
-    add(world, "of it", 1)  # above the largest quantity
+    remove(world, "of it", 1, e.SeatRemoval.FORFEIT_UNUSED)
+    add(world, "of it", 2)  # one of them is above the largest quantity
     assert released(world)["of it"] == 65
     world.finish()
+
+
+def test_a_seat_that_had_nothing_is_no_place_beside_one_that_had() -> None:
+    """Rule S2: who comes takes what was taken back, or is above the largest quantity, the first
+    first; what left with nothing brings nothing."""
+    world = World()
+    big = Package(seats=(seats("of big", 1_000, 3),), phases=(Phase("trial", days=5),))
+    world.publish("tried", big)
+    world.publish("after", Package(seats=(seats("of it", 500, 0, OWN),)))
+    world.subscribe("tried")
+    world.change("after", e.Timing.NEXT_PERIOD)
+    world.to(START_US + 5 * DAY_US)
+    name = "of it"
+
+    def come(*names: str) -> None:
+        world.ask(c.AddSeats(world.key(), ACME, name, names, 0))
+
+    def leave(*names: str) -> None:
+        mode = e.SeatRemoval.FORFEIT_UNUSED
+        world.ask(c.RemoveSeats(world.key(), ACME, name, names, 0, mode))
+
+    come("ann", "bob")
+    world.to(START_US + 32 * DAY_US)
+    come("cid")
+    assert released(world)[name] == 65  # of 500 for 4 of 31 days
+    leave("ann", "cid")
+    assert released(world)[name] == 0
+    come("dan", "ann", "cid", "eve")  # cid's own, and two above the largest quantity
+    found = {each.name: each.released for each in _plan(world, name).present(world.core.state.now)}
+    assert found == {"bob": 0, "dan": 65, "ann": 65, "cid": 65, "eve": 0}
+    leave("eve", "dan")
+    come("fay", "guy")
+    assert released(world)[name] == 3 * 65
+    world.finish()
+
+
+def _plan(world: World, name: str) -> Any:
+    return world.core.state.accounts[ACME].seats.plans[name]

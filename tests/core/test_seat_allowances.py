@@ -133,6 +133,25 @@ def test_a_seat_that_leaves_with_the_period_keeps_what_it_has_until_then(team: T
     assert (team.quantity(), team.left("ann")) == (1, 100)
 
 
+def test_a_name_that_stays_keeps_no_place_free_that_it_left_before(team: Team) -> None:
+    """Rule S2: whose seat was given to who had left takes up its old place no more: who comes next
+    to it does, and two seats never have more than two allowances."""
+    team.start(individual(100), "ann", "bob")
+    for turn in range(3):
+        team.remove("ann", mode=UNUSED)
+        team.reassign("bob", "ann")
+        team.remove("ann")  # with the period
+        name = f"new {turn}"
+        team.add("ann", name)
+        assert team.plan().tally.released == 200
+        if not turn:
+            team.use(100, name)
+        team.remove(name, mode=UNUSED)
+        team.reassign("ann", "bob")
+        team.add("ann")
+        assert (team.plan().tally.released, team.plan().tally.largest) == (200, 2)
+
+
 def test_changes_at_one_instant_apply_in_order(team: Team) -> None:
     """Rule S2."""
     team.start(individual(100), "ann")

@@ -66,25 +66,26 @@ def add_own(
     state: State, plan: SeatPlan, command: AddSeats, out: list[Event]
 ) -> tuple[tuple[SeatEntry, ...], tuple[SeatIssue, ...], SeatTally]:
     """More seats of their own, each as it is then; what they are granted, one after the other as
-    long as there is room; and the tally."""
+    long as there is room; and the tally. Only what they are above the largest quantity of the
+    period brings its share: a seat that left early may have had nothing (rules S2, P3)."""
     now, terms = state.now, plan.terms.allowance
     part = _rest_of(plan, now)
     vacant = plan.vacant(now)
     leaving = [seat for seat in plan.present(now) if seat.leaves and not seat.name]
-    back = sum([plan.seat_of(name, now) is not None for name in command.seats])
-    back += min(command.count, len(leaving))
-    more = len(command.seats) + command.count - back
+    coming = [name for name in command.seats if plan.seat_of(name, now) is None]
+    more = len(coming) + max(0, command.count - len(leaving))
     left = room_for(state, plan, terms, part, more)
     entries: list[SeatEntry] = []
     issues: list[SeatIssue] = []
     number, quantity = plan.next_seat, plan.quantity(now)
+    fresh = max(0, quantity + more - plan.tally.largest)
     for name in (*command.seats, *[""] * command.count):
         seat = plan.seat_of(name, now) if name else (leaving.pop(0) if leaving else None)
         if seat is not None:
             entries.append(replace(entry_of(seat), until=plan.ends_at))
             continue
         quantity += 1
-        seat = _to_take(vacant, name, command.seats)
+        seat = _to_take(vacant, name, coming)
         if seat is not None:
             vacant.remove(seat)
             amount = min(part.share(terms.amount), seat.entitled - seat.released)
@@ -94,7 +95,8 @@ def add_own(
             entry = replace(entry, released=seat.released + amount)
         else:
             amount, price = part.share(terms.amount), part.share(terms.price_paid)
-            amount, price = within(left, amount, price)
+            amount, price = within(left if fresh > 0 else 0, amount, price)
+            fresh -= 1
             entry = SeatEntry(number, name, plan.ends_at, False, amount, amount)
             number += 1
         left -= amount
@@ -106,13 +108,13 @@ def add_own(
     return tuple(entries), tuple([each for each in issues if each.grant]), tally
 
 
-def _to_take(vacant: list[Seat], name: str, asked: tuple[str, ...]) -> Seat | None:
+def _to_take(vacant: list[Seat], name: str, coming: list[str]) -> Seat | None:
     """Whose place it takes: its own of before, else that of one who does not come back now."""
     for seat in vacant:
         if name and seat.name == name:
             return seat
     for seat in vacant:
-        if seat.name not in asked:
+        if seat.name not in coming:
             return seat
     return None
 

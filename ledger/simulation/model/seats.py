@@ -111,6 +111,7 @@ def added(m: Shard, event: e.SeatsAdded) -> None:
     part = (plan.end - now, plan.full)
     leaving = [each for each in plan.present(now) if plan.leaves(each) and not each.name]
     vacant = [each for each in plan.seats.values() if each.until <= now and each.entitled]
+    coming = [each for each in event.names if plan.seat_of(each, now) is None]
     number = plan.next_seat
     issues: list[tuple[int, int, int]] = []
     for name in (*event.names, *[""] * event.count):
@@ -120,7 +121,7 @@ def added(m: Shard, event: e.SeatsAdded) -> None:
             continue
         there += 1
         free = [each for each in vacant if name and each.name == name]
-        free += [each for each in vacant if each.name not in event.names]
+        free += [each for each in vacant if each.name not in coming]
         share = prorated(terms.amount, *part)
         if free:
             vacant.remove(free[0])
