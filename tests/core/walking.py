@@ -23,7 +23,7 @@ from core_world import FAMILY, SandboxCore
 from test_statement_figures import statements
 from test_verify_rules import judged
 from walking_actions import ACTIONS, TEMPERS, Action
-from walking_world import SeatsReleased, TakenBack, WalkedCase, publish_packages
+from walking_world import GivenTogether, SeatsReleased, TakenBack, WalkedCase, publish_packages
 
 from ledger.core import commands as c
 from ledger.core.digest import digest
@@ -58,7 +58,8 @@ class Walk(CoreMachine):
         publish_packages(self.case.core, drawn.choice(UNITS))
         self.liked = drawn.choice(("acme", "eu", "sales"))
         self.steps: list[str] = []
-        self._watched = (TakenBack(self.case.core), SeatsReleased(self.case.core))
+        core = self.case.core
+        self._watched = (TakenBack(core), SeatsReleased(core), GivenTogether(core))
         self._invariants = [
             each.function for each in self.invariants if each.function.__name__ not in NOT_HERE
         ]

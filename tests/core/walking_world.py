@@ -1,6 +1,6 @@
 """What random walks over the core (`walking`) act in: packages of every kind, a case that knows
-the statements of all the others, and watches over what changes of package take back and what
-their seats are given."""
+the statements of all the others, and watches over what changes of package take back, what
+their seats are given, and what both give together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from budget_case import BudgetCase
 from contract_world import ContractCase
-from core_world import TENANT, Core
+from core_world import CREDITS, TENANT, Core
 from family_case import FamilyCase
 from watched_case import WatchedCase
 from waterfall_model import Model
@@ -32,6 +32,7 @@ from ledger.core.packages.packaged import (
     Phase,
     PhasedGrant,
     validate,
+    version_of,
 )
 from ledger.core.packages.packaged_budgets import (
     PackagedBudget,
@@ -45,6 +46,8 @@ from ledger.core.packages.packaged_charges import (
     PackagedCharge,
     PackagedDiscount,
 )
+from ledger.core.packages.phases import present
+from ledger.core.packages.subscriptions import Subscription
 from ledger.core.seats.seats import SeatPlan
 from ledger.core.state import Account
 from rating.overrides import Override, Overwrite
@@ -231,3 +234,50 @@ class SeatsReleased:
         bound += Fraction(sum([1 + len(each.seats) for each in running]), 2)
         released = sum([each.tally.released for each in running])
         assert released <= bound, f"account {account.number}: {released} units of {bound}"
+
+
+class GivenTogether:
+    """What a period of a package has given, grants and seats together: no more than the largest of
+    its packages gives for the whole of it, with as many seats as each had (rule P3). Not watched is
+    an account with a contract, beside which it keeps what it had (rule P5), and one whose seats
+    have other periods than its package."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        # account -> end of the period, and the packages that it had, with what they grant
+        self._had: dict[int, tuple[int, set[tuple[str, int]]]] = {}
+
+    def look(self) -> None:
+        """At all accounts as they are now."""
+        for account in self._core.state.accounts.values():
+            subscription = account.subscription
+            if subscription is None or account.contracts:
+                continue
+            if subscription.period_end > self._core.state.now:
+                self._look_at(account, subscription)
+
+    def _look_at(self, account: Account, subscription: Subscription) -> None:
+        state = self._core.state
+        place = (TENANT, subscription.package)
+        version = version_of(state.catalog.packages[place], subscription.version)
+        assert version is not None
+        package = present(version, subscription).package
+        end, had = self._had.get(account.number, (0, set()))
+        if end != subscription.period_end:
+            had = set()
+        grants = sum([each.amount for each in package.grants if each.asset == "credits"])
+        had.add((subscription.package, grants))
+        self._had[account.number] = subscription.period_end, had
+        of = account.seats.plans.values() if account.seats is not None else ()
+        plans = [each for each in of if each.terms.packaged and each.period_end > state.now]
+        start = subscription.period_end - subscription.full
+        if any(each.period_start < start for each in plans):
+            return
+        rates = {each.name: each.tally.largest * each.terms.allowance.amount for each in plans}
+        most = 0
+        for name, granted in had:
+            named = state.catalog.packages[TENANT, name][-1].package.seats
+            most = max(most, granted + sum([rates.get(each.name, 0) for each in named]))
+        given = sum([each.released for each in subscription.minted if each.asset == CREDITS])
+        seated = sum([each.tally.released for each in plans])
+        assert given + seated <= most, f"account {account.number}: {given} + {seated} of {most}"

@@ -9,4 +9,5 @@ packaged_operations, package_operations   and what each operation may use
 packaged_charges, package_charges   fixed charges: as published, started, changed and ended
 packaged_seats, package_seats, seat_room   plans of seats: as published, begun and ended; what
                         they may still be given
+period_room             what grants and seats of a period may still be given together
 """

@@ -7,6 +7,9 @@ changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 from ledger.core.events import Event, SeatPlanEnded, SeatRemoval, SeatTerms, Timing
 from ledger.core.packages.packaged import Package, PackagedSeats
 from ledger.core.packages.packaged_seats import terms_of
@@ -16,41 +19,57 @@ from ledger.core.seats.seating import part_from, started_plan
 from ledger.core.seats.seats import SeatPlan
 from ledger.core.state import Account, State
 
+Begins: TypeAlias = list[tuple[PackagedSeats, SeatTerms]]
+"""Plans of seats that are to be started, with the terms that they have."""
+
+
+def seats_to_begin(
+    state: State, account: Account, package: Package, anchor: int, start: int
+) -> Begins:
+    """Those of a package that do not go on from a period's start, and of which no period that has
+    begun counts (rule S2)."""
+    plans = account.seats.plans if account.seats is not None else {}
+    begins: Begins = []
+    for seats in package.seats:
+        before = plans.get(seats.name)
+        if before is None or max(before.ends_at, before.period_end) <= start:
+            begins.append((seats, terms_of(state, account, package, seats, anchor)))
+    return begins
+
+
+def units_of(begins: Begins) -> dict[int, int]:
+    """Asset -> units that they come to a whole period."""
+    units: dict[int, int] = {}
+    for seats, terms in begins:
+        asset, amount = terms.allowance.asset, terms.allowance.amount
+        units[asset] = units.get(asset, 0) + seats.included * amount
+    return units
+
 
 def set_seats(
     state: State,
     account: Account,
     package: Package,
-    anchor: int,
+    begins: Begins,
     start: int,
     out: list[Event],
-    *,
-    afresh: bool = False,
+    most: Mapping[int, int] | None,
 ) -> None:
-    """Have the account have the package's plans from a period's start on, and no others of one.
-    `afresh`: what the plans of the package before were given is kept beside it (rule P5)."""
+    """Have the account have the package's plans from a period's start on, and no others of one: at
+    `most` so many units by asset, besides what other seats leave them. None = what the package
+    before gave is kept beside it (rule P5)."""
     plans = account.seats.plans if account.seats is not None else {}
     named = {seats.name for seats in package.seats}
     for plan in plans.values():
         if plan.name not in named:
             _end(plan, out)
-    begins: list[tuple[PackagedSeats, SeatTerms]] = []
-    more: dict[int, int] = {}  # asset -> units that they come to a whole period
-    for seats in package.seats:
-        before = plans.get(seats.name)
-        if before is not None and max(before.ends_at, before.period_end) > start:
-            continue  # it goes on, or what its period granted counts (rule S2)
-        terms = terms_of(state, account, package, seats, anchor)
-        begins.append((seats, terms))
-        asset, amount = terms.allowance.asset, terms.allowance.amount
-        more[asset] = more.get(asset, 0) + seats.included * amount
     if not begins:
         return
     part = part_from(account, begins[0][1], start)
-    left = {
-        asset: ANYTHING if afresh else room(state, account, asset, named, part, units)
-        for asset, units in more.items()
-    }
+    left = dict.fromkeys(units_of(begins), ANYTHING)
+    if most is not None:
+        for asset, units in units_of(begins).items():
+            left[asset] = min(most[asset], room(state, account, asset, named, part, units))
     for seats, terms in begins:
         asset = terms.allowance.asset
         started = started_plan(

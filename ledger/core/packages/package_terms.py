@@ -7,8 +7,6 @@ Reads state, changes nothing.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ledger.core.accounts.accounts import invalid_policy
 from ledger.core.commands import IssueGrant
 from ledger.core.events import (
@@ -38,9 +36,10 @@ from ledger.core.packages.package_charges import set_charges, unfit_charges
 from ledger.core.packages.package_operations import set_operations, unfit_operations
 from ledger.core.packages.package_policy import policy_under
 from ledger.core.packages.package_rules import set_rules, unfit_rules
-from ledger.core.packages.package_seats import set_seats
+from ledger.core.packages.package_seats import seats_to_begin, set_seats, units_of
 from ledger.core.packages.packaged import KINDS, UNITS, Package, PackagedGrant
-from ledger.core.packages.packaged_seats import unfit_seats
+from ledger.core.packages.packaged_seats import asset_number, unfit_seats
+from ledger.core.packages.period_room import Part, room_of_term
 from ledger.core.packages.phases import Terms
 from ledger.core.packages.subscriptions import Subscription
 from ledger.core.periods import Cycle, prorated
@@ -48,16 +47,6 @@ from ledger.core.pricing.overrides import newest_of, numbered_as, overrides_inva
 from ledger.core.pricing.sold import NOTHING_SOLD, products_sold, standing
 from ledger.core.state import Account, Grant, State
 from rating.override_faults import override_faults
-
-
-class Part(NamedTuple):
-    """A period, or what is left of one, and what it granted before by asset: released, largest."""
-
-    anchor: int
-    start: int
-    end: int
-    full: int
-    minted: tuple[Minted, ...]
 
 
 def unfit(
@@ -154,25 +143,31 @@ def begin(
     afresh: bool = False,
 ) -> PackageTerm:
     """Grant what a version grants for a period or what is left of it, and set its policy and its
-    prices, whose numbers begin with the next of the family, or with that one. `afresh`: seats that
-    the account had from a package are no reason to give it less (rule P5)."""
+    prices, whose numbers begin with the next of the family, or with that one. `afresh`: what the
+    account had from a package is no reason to give it less (rule P5)."""
     package = terms.package
     remaining = part.end - part.start
     minted = {each.asset: each for each in part.minted}
     whole: dict[int, int] = {}
     for grant in package.grants:
-        asset = _asset(state, account, grant.asset)
+        asset = asset_number(state, account, grant.asset)
         whole[asset] = whole.get(asset, 0) + grant.amount
     for asset, amount in whole.items():
         before = minted.get(asset, Minted(asset, 0, 0))
         minted[asset] = Minted(asset, before.released, max(before.largest, amount))
+    seats = seats_to_begin(state, account, package, part.anchor, part.start)
+    left: dict[int, int] | None = None  # by asset, of grants and seats together
+    if not afresh:
+        left = room_of_term(state, account, package, part, minted, units_of(seats))
     issues: list[PackageIssue] = []
     for grant in package.grants:
-        asset = _asset(state, account, grant.asset)
+        asset = asset_number(state, account, grant.asset)
         counted = minted[asset]
         amount = prorated(grant.amount, remaining, part.full)
         price = prorated(grant.price_paid, remaining, part.full)
         room = max(0, counted.largest - counted.released)
+        if left is not None:
+            room = min(room, left[asset])
         if amount > room:
             amount, price = room, prorated(grant.price_paid, room, grant.amount)
         if not amount:
@@ -183,7 +178,9 @@ def begin(
         number = issue(state, account, asked, out).grant
         issues.append(PackageIssue(grant.name, number, amount, price))
         minted[asset] = Minted(asset, counted.released + amount, counted.largest)
-    set_seats(state, account, package, part.anchor, part.start, out, afresh=afresh)
+        if left is not None:
+            left[asset] -= amount
+    set_seats(state, account, package, seats, part.start, out, left)
     # What ends is charged by the policy under which it was had. Fees open books as they are
     # applied, and what opens books by itself stands before them.
     set_charges(state, account, package, part.anchor, part.start, part.end, out)
@@ -313,12 +310,6 @@ def without(
     )
 
 
-def _asset(state: State, account: Account, code: str) -> int:
-    """Its number; 0 = the tenant has no such asset."""
-    found = state.catalog.asset_of(account.tenant, code) if code else None
-    return found.number if found is not None else 0
-
-
 def _grant_of(
     state: State,
     account: Account,
@@ -334,10 +325,10 @@ def _grant_of(
         b"",
         account.number,
         KINDS[grant.kind],
-        _asset(state, account, grant.asset),
+        asset_number(state, account, grant.asset),
         amount,
         price_paid,
-        _asset(state, account, grant.price_asset),
+        asset_number(state, account, grant.price_asset),
         grant.priority,
         effective_at,
         expires_at,

@@ -31,10 +31,10 @@ def terms_of(
     given = seats.allowance
     allowance = RecurringTerms(
         KINDS[given.kind],
-        _asset(state, account, given.asset),
+        asset_number(state, account, given.asset),
         given.amount,
         given.price_paid,
-        _asset(state, account, given.price_asset),
+        asset_number(state, account, given.price_asset),
         given.priority,
         given.products,
         UNITS[package.unit],
@@ -104,6 +104,7 @@ def unfit_seats(state: State, account: Account, package: Package) -> Refusal | N
     return too_many_plans(len(plans) + new - 1) if new else None
 
 
-def _asset(state: State, account: Account, code: str) -> int:
+def asset_number(state: State, account: Account, code: str) -> int:
+    """An asset of the tenant by its code; 0 = it has none of that."""
     found = state.catalog.asset_of(account.tenant, code) if code else None
     return found.number if found is not None else 0

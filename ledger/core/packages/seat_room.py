@@ -1,4 +1,4 @@
-"""What seats of packages may still be given of a period (rules P3, S2).
+"""What seats of packages may still be given of a period beside other seats (rules P3, S2).
 
 Whoever goes to another package keeps what the seats of the one before were given until their period
 ends. So the seats of the other are given what its seats come to for the time that is left, above
@@ -10,51 +10,35 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ledger.core.contracts.contracts import Contract, ContractState
-from ledger.core.events import RecurringTerms
-from ledger.core.packages.packaged import version_of
 from ledger.core.seats.seat_shares import ANYTHING, Part
 from ledger.core.seats.seats import SeatPlan
 from ledger.core.state import Account, State
 
 
-def room_for(state: State, plan: SeatPlan, terms: RecurringTerms, part: Part, more: int) -> int:
-    """Units that so many `more` seats of a plan may be granted for a part of its period."""
-    if not plan.terms.packaged:
-        return ANYTHING
-    named = _beside(state, plan)
-    return room(state, plan.account, terms.asset, named, part, more * terms.amount)
-
-
 def room(
     state: State, account: Account, asset: int, named: Collection[str], part: Part, more: int
 ) -> int:
-    """The same for seats of a package whose plans are `named`, that come to so many units `more` a
-    whole period. Where no other package's plans count, there is no limit."""
-    counted = [
+    """Units that seats of a package whose plans are `named` may be granted for a part of their
+    period, that come to so many `more` a whole one. Where no other package's plans count, there is
+    no limit."""
+    plans = counted(account, asset, part.start)
+    if all(plan.name in named for plan in plans):
+        return ANYTHING
+    due = more * part.remaining // part.full
+    due += sum([_due(plan, part.start) for plan in plans if plan.name in named])
+    return max(0, due - sum([given(state, plan, part.start) for plan in plans]))
+
+
+def counted(account: Account, asset: int, at: int) -> list[SeatPlan]:
+    """The plans of packages that give of an asset, and whose period that runs then counts."""
+    return [
         plan
         for plan in (account.seats.plans.values() if account.seats is not None else ())
         if plan.terms.packaged
         and plan.terms.allowance.asset == asset
-        and plan.period_end > part.start
+        and plan.period_end > at
         and not _kept(account, plan)
     ]
-    if all(plan.name in named for plan in counted):
-        return ANYTHING
-    due = more * part.remaining // part.full
-    due += sum([_due(plan, part.start) for plan in counted if plan.name in named])
-    return max(0, due - sum([_given(state, plan, part.start) for plan in counted]))
-
-
-def _beside(state: State, plan: SeatPlan) -> Collection[str]:
-    """The plans of the package that the account has, or had last; of another one it alone."""
-    subscription = plan.account.subscription
-    if subscription is not None:
-        versions = state.catalog.packages.get((plan.account.tenant, subscription.package), [])
-        found = version_of(versions, subscription.version)
-        named = {seats.name for seats in found.package.seats} if found is not None else set()
-        if plan.name in named:
-            return named
-    return (plan.name,)
 
 
 def _kept(account: Account, plan: SeatPlan) -> bool:
@@ -93,14 +77,14 @@ def _due(plan: SeatPlan, at: int) -> int:
     return amount * (plan.period_end - at) // plan.full
 
 
-def _given(state: State, plan: SeatPlan, at: int) -> int:
+def given(state: State, plan: SeatPlan, at: int) -> int:
     """The share of the time that is left of what it was given, less what was taken back, rounded
-    up: each grant is for the time from when it was issued to the period's end."""
+    up: each grant is for the time from when it was issued, or from then on, to the period's end."""
     left = plan.period_end - at
-    given: dict[int, int] = {}  # time of the grant -> units x time
+    shares: dict[int, int] = {}  # time of the grant -> units x time
     for number in (*plan.grants, *[each for seat in plan.seats.values() for each in seat.grants]):
         grant = state.grants[number]
         lasts = plan.period_end - grant.effective_at
-        share = max(0, grant.amount * left - grant.unused * lasts)
-        given[lasts] = given.get(lasts, 0) + share
-    return sum([-(-share // lasts) for lasts, share in given.items()])
+        share = max(0, grant.amount * min(left, lasts) - grant.unused * lasts)
+        shares[lasts] = shares.get(lasts, 0) + share
+    return sum([-(-share // lasts) for lasts, share in shares.items()])

@@ -21,7 +21,7 @@ from ledger.core.events import (
     SeatTally,
     TakenBack,
 )
-from ledger.core.packages.seat_room import room_for
+from ledger.core.packages.period_room import room_for
 from ledger.core.seats.seat_shares import (
     ANYTHING,
     Part,

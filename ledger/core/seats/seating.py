@@ -42,7 +42,7 @@ from ledger.core.events import (
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.packages.packaged_seats import following_terms
-from ledger.core.packages.seat_room import room_for
+from ledger.core.packages.period_room import room_for
 from ledger.core.periods import Cycle
 from ledger.core.seats.seat_changes import (
     add_own,

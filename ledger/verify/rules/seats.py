@@ -253,7 +253,7 @@ def _look_at_period(
     judge.equal(state, "largest quantity", quantity, event.tally.largest)
     granted = _look_at_issues(judge, state, account, event.issues, event.start)
     amount = terms.allowance.amount
-    less = _has_others(account, event, terms)
+    less = _has_others(account, event, terms) or _has_grants(state, account, event, terms)
     if terms.allotment == Allotment.INDIVIDUAL:
         whole = _half_even(amount * remaining, event.full)
         for entry in event.seats:
@@ -284,6 +284,23 @@ def _has_others(
         and plan.ends_at <= plan.period_end
         for plan in plans
     )
+
+
+def _has_grants(
+    state: State, account: Account, event: SeatPlanStarted | SeatPeriodBegun, terms: SeatTerms
+) -> bool:
+    """Whether another package granted of the period, which counts: where a plan starts it is the
+    one before that the account still has (rule P3)."""
+    subscription = account.subscription
+    if not terms.packaged or subscription is None or event.start >= subscription.period_end:
+        return False
+    asset = terms.allowance.asset
+    granted = sum([each.released for each in subscription.minted if each.asset == asset])
+    if isinstance(event, SeatPlanStarted):
+        return granted > 0
+    issued = [each for each in subscription.issues if each.grant]
+    own = [each.amount for each in issued if state.grants[each.grant].asset == asset]
+    return granted > sum(own)
 
 
 def _look_at_issues(
