@@ -240,7 +240,9 @@ def first_difference(
         kept: Any = getattr(recorded, field, _UNSAID.get(field))
         if field == "quantities" and reported is not None:
             kept = reported
-        if field == "operation" and not given and isinstance(command, c.LeasedUsage):
+        if field == "operation" and not given and isinstance(recorded, e.UsageLeased):
+            if recorded.apart > 0:
+                return "operation"
             continue  # that of its lease
         if given != kept:
             if field == "hold" and isinstance(

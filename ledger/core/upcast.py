@@ -36,6 +36,8 @@ from ledger.core.events import (
     HoldExpiry,
     Overage,
     Slice,
+    UsageCaptured,
+    UsageLeased,
 )
 from ledger.core.limits import HOLD_LIFETIME_MAX_US
 from ledger.core.periods import month_of
@@ -192,6 +194,13 @@ class BudgetsTallied1(msgspec.Struct, frozen=True, array_like=True, gc=False, ta
     moves: tuple[BudgetMove, ...]
 
 
+class UsageLeased1(UsageCaptured, frozen=True, tag=173):
+    """A report of a lease that does not say whether it named an operation of its own."""
+
+    over: int = 0
+    counted_at: int = 0
+
+
 def _policy(old: Policy) -> AccountPolicy:
     return AccountPolicy(*msgspec.structs.astuple(old))
 
@@ -330,6 +339,10 @@ def _budgets_tallied(old: BudgetsTallied1) -> BudgetsTallied:
     )
 
 
+def _usage_leased(old: UsageLeased1) -> UsageLeased:
+    return UsageLeased(*(*msgspec.structs.astuple(old), -1))
+
+
 UPCASTS: Final[Upcasts] = MappingProxyType(
     {
         AccountCreated1: _account_created,
@@ -341,6 +354,7 @@ UPCASTS: Final[Upcasts] = MappingProxyType(
         ContractSigned1: _contract_signed,
         ContractAmended1: _contract_amended,
         BudgetsTallied1: _budgets_tallied,
+        UsageLeased1: _usage_leased,
     }
 )
 """Every retired class of a journal."""

@@ -16,7 +16,11 @@ from replaying import counters, replayed, totals
 from test_lease_rules import found_in
 from test_verify_rules import judged
 
+from ledger.core import commands as c
 from ledger.core import events as e
+from ledger.core.catalog import Catalog
+from ledger.core.repeats import first_difference
+from ledger.core.upcast import UPCASTS, UsageLeased1
 
 
 class LeasedCase(LeaseCase, OperationCase):
@@ -177,6 +181,49 @@ def test_a_report_that_names_nothing_is_of_the_operation_and_comes_again(case: L
 
 
 @leased_case
+def test_a_report_that_comes_again_names_the_operation_that_it_named(case: LeasedCase) -> None:
+    """
+    account  acme
+    grant    acme 1000
+    cap      acme/run 100
+    lease    acme 60 as=l in=run
+    lease    acme 60 as=m
+    spend    l 1 in=tool@run id=a        -> drawn 1 from acme; joined
+    spend    l 1 in=tool@run id=a        -> replayed: drawn 1 from acme
+    spend    l 1 id=a                    -> refused CONFLICT operation
+    spend    l 1 in=run id=a             -> refused CONFLICT operation
+    spend    l 1 in=tool id=a            -> refused CONFLICT operation_parent
+    spend    l 1 id=b                    -> drawn 1 from acme
+    spend    l 1 id=b                    -> replayed: drawn 1 from acme
+    spend    l 1 in=run id=b             -> replayed: drawn 1 from acme
+    spend    l 1 in=tool id=b            -> refused CONFLICT operation
+    spend    l 1 in=run id=c             -> drawn 1 from acme
+    spend    l 1 id=c                    -> replayed: drawn 1 from acme
+    spend    m 1 in=other id=d           -> drawn 1 from acme
+    spend    m 1 id=d                    -> refused CONFLICT operation
+    spend    m 1 id=e                    -> drawn 1 from acme
+    spend    m 1 in=other id=e           -> refused CONFLICT operation
+    clock    +67s
+    sweep
+    spend    l 1 in=far id=f             -> late, drawn 1 from acme
+    spend    l 1 id=f                    -> refused CONFLICT operation
+    """
+
+
+def test_of_a_report_of_before_nobody_knows_what_it_named() -> None:
+    """Whoever repeats an old one without an operation is told what was recorded."""
+    plan = e.PlanDeclared("chat", (), ("tokens",), "", 0, (0,), 0)
+    said: dict[str, Any] = {"key": b"k", "account": 1, "effective_at": 1, "plan": 0}
+    said |= {"quantities": (1,), "charges": (1,), "used_book": 1, "slices": (), "period": 1}
+    said |= {"effective_given": 0, "hold": 1, "operation": FAMILY.operation("tool")}
+    old = UPCASTS[UsageLeased1](UsageLeased1(**said))
+    shape = Catalog().shape("chat", (), ("tokens",))
+    again = c.LeasedUsage(b"k", 1, shape, (1,), 0, c.NO_NAMES, hold=1)
+    assert first_difference(again, old, plan) == ""
+    assert first_difference(again, replace(old, apart=1), plan) == "operation"
+
+
+@leased_case
 def test_a_budget_that_is_younger_than_the_lease_bounds_its_renewal(case: LeasedCase) -> None:
     """
     account  acme
@@ -245,6 +292,7 @@ BROKEN: list[tuple[type, Callable[[Any], Any], str]] = [
         lambda x: replace(x, operation=FAMILY.operation("tool", "run")),
         "operation of the lease",
     ),
+    (e.UsageLeased, lambda x: replace(x, apart=1 - x.apart), "apart from the lease"),
 ]
 
 

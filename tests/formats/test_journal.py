@@ -6,7 +6,13 @@ from typing import get_args
 
 from ledger.core import events as e
 from ledger.core.digest import DIGEST_VERSION
-from ledger.core.upcast import UPCASTS, BudgetsTallied1, ContractAmended1, ContractSigned1
+from ledger.core.upcast import (
+    UPCASTS,
+    BudgetsTallied1,
+    ContractAmended1,
+    ContractSigned1,
+    UsageLeased1,
+)
 from ledger.journal.protocol import check_row
 from ledger.verify import verify
 from tests.formats import journal
@@ -172,6 +178,7 @@ LATER = {  # classes that came after the first version
     e.BuyingMandateGranted,
     e.PurchaseRequested,
     e.UsageLeased,
+    UsageLeased1,
     e.RerateShared,
     e.SharedRerated,
 }

@@ -74,17 +74,19 @@ class LeaseRenewed(Fact, frozen=True, tag=172):
     trace: bytes = b""
 
 
-class UsageLeased(UsageCaptured, frozen=True, tag=173):
+class UsageLeased(UsageCaptured, frozen=True, tag=117):
     """Usage that the holder of lease `hold` reports: of its slices first, which stay in escrow
     otherwise. It is usage as any, by its own identity.
 
     `over` is the part of its charge above what the lease had left: drawn as plain usage. `late`:
     the lease had lapsed, and its slice was returned. `counted_at`: in whose windows of budgets and
-    caps it counts, those of the lease's last renewal (rule H5); 0 = of its own time.
+    caps it counts, those of the lease's last renewal (rule H5); 0 = of its own time. `apart`: the
+    report named another operation than the lease's; -1 = recorded when nobody asked.
     """
 
     over: int = 0
     counted_at: int = 0
+    apart: int = 0
 
 
 class LeaseReturned(HoldReleased, frozen=True, tag=174):

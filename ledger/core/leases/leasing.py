@@ -429,6 +429,7 @@ def decide_leased_usage(
         charge.taken,
         priced.total - within,
         hold.authorized_at if hold is not None else 0,
+        1 if command.operation not in (b"", found.operation) else 0,
     )
     if metered is not None:
         out.append(metered)

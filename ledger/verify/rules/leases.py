@@ -153,6 +153,7 @@ def usage_leased(judge: Judge, state: State, event: UsageLeased) -> None:
             judge.equal(state, "when it counts", found.authorized_at, event.counted_at)
             _look_at_work(judge, state, found.product, found.attributes, event)
             _look_at_operation(judge, state, account, found.operation, event.operation)
+            _look_at_name(judge, state, found.operation, event)
         return
     settled = state.families[account.root].settled[event.hold]
     judge.equal(state, "whether it was a lease", True, settled.lease is not None)
@@ -160,6 +161,7 @@ def usage_leased(judge: Judge, state: State, event: UsageLeased) -> None:
         within = min(charge, settled.lease.unreported)
         judge.equal(state, "over the lease", charge - within, event.over)
         _look_at_work(judge, state, settled.product, settled.attributes, event)
+        _look_at_name(judge, state, settled.operation, event)
     judge.equal(state, "when it counts", 0, event.counted_at)
     judge.equal(state, "product of the lease", settled.product, plan.product)
 
@@ -190,6 +192,13 @@ def _look_at_operation(
     known = any(each.operation is not None and each.operation.root == root for each in below)
     if not (said or known) or not _capping(state, account, named) <= above:
         judge.wrong(state, "operation of the lease", leased, named)
+
+
+def _look_at_name(judge: Judge, state: State, leased: bytes, event: UsageLeased) -> None:
+    """Whether the report named another operation, where that was asked."""
+    if event.apart >= 0:
+        apart = int(event.operation != leased)
+        judge.equal(state, "whether it is apart from the lease", apart, event.apart)
 
 
 def _capping(state: State, account: Account, named: bytes) -> set[int]:
