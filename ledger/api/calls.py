@@ -172,6 +172,12 @@ class Call:
         if self.gate is not None and self.principal.accounts:
             await self.gate.found(self.principal, tenant, shard, account, field, value)
 
+    async def covers_family(self, entry: Entry) -> bool:
+        """Whether the caller covers all of an account's family. Raises NotOwner."""
+        if self.gate is None:
+            return True
+        return await self.gate.permits.covers(self.principal, entry, family=True)
+
     async def covered(self, tenant: int, shard: int, accounts: Sequence[int]) -> frozenset[int]:
         """Those of a shard's accounts that the caller covers. Raises NotOwner."""
         if self.gate is None or not self.principal.accounts:

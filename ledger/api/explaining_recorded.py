@@ -17,6 +17,7 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.ids import hold_number
 from ledger.api.limits import Checked
+from ledger.api.permits import not_permitted
 from ledger.api.positions import position_of
 from ledger.api.read_models import reached
 from ledger.api.rendering.render_decision import (
@@ -100,9 +101,8 @@ class RecordedDecisions:
                 "this server keeps nothing in PostgreSQL that could be looked back into",
             )
         entry = await edge.account(tenant, request.account)
-        found = await self._find(request, entry)
+        found = await self._find(request, entry, call)
         event = found.event
-        await call.found(tenant, entry.shard, event.account, "account", request.account)
         if not is_decision(event):
             raise CallFailed(
                 "NOT_A_DECISION",
@@ -124,7 +124,9 @@ class RecordedDecisions:
 
     # -- which -------------------------------------------------------------------------------------
 
-    async def _find(self, request: pb.ExplainRecordedRequest, entry: Entry) -> Replay:
+    async def _find(self, request: pb.ExplainRecordedRequest, entry: Entry, call: Call) -> Replay:
+        """Raises AuthRefused for what is of an account that is not covered. Whoever covers less
+        than the family is refused alike where nothing is found, so as not to learn what is."""
         edge = self._edge
         writer = edge.writer(entry)
         which = request.WhichOneof("decision")
@@ -140,15 +142,18 @@ class RecordedDecisions:
             named = request.entry
             field, value = "entry.entry_seq", str(named.entry_seq)
             found = await writer.recorded.entry(entry.root, named.batch_seq, named.entry_seq)
-        if found is None:
-            raise CallFailed(
-                "DECISION_UNKNOWN",
-                "nothing of the account's family is recorded by that name; a request_id is known "
-                "for 35 days: name what is older by its hold or its entry",
-                field=field,
-                value=value,
-            )
-        return found
+        if found is not None:
+            await call.found(entry.tenant, entry.shard, found.event.account, field, value)
+            return found
+        if which != "hold_id" and not await call.covers_family(entry):
+            raise not_permitted(field, value)
+        raise CallFailed(
+            "DECISION_UNKNOWN",
+            "nothing of the account's family is recorded by that name; a request_id is known "
+            "for 35 days: name what is older by its hold or its entry",
+            field=field,
+            value=value,
+        )
 
     async def _of_hold(self, writer: Writer, hold_id: str, entry: Entry) -> Replay | None:
         number = hold_number(hold_id, entry.number, len(self._edge.ledger.writers))

@@ -269,6 +269,19 @@ async def test_nobody_is_told_of_an_account_that_their_token_does_not_cover(
             entry = (await recorded(operator, "acme/b", request_id="b")).entry
             inside = served.caller(accounts=["acme/a"])
             assert not (await recorded(inside, "acme/a", request_id="a")).differs
+            nothing = correction_pb2.EntryRef(entry_seq=10**9)
+            for there, absent, field in (
+                ({"request_id": "b"}, {"request_id": "c"}, "request_id"),
+                ({"entry": entry}, {"entry": nothing}, "entry.entry_seq"),
+            ):
+                told = [await refusal_of(recorded(inside, "acme/a", **w)) for w in (there, absent)]
+                for found in told:
+                    assert (found.reason, found.metadata["field"]) == ("NOT_PERMITTED", field)
+                one, other = [(each.code, each.message, each.metadata.keys()) for each in told]
+                assert one == other  # whether it exists is not told
+            whole = served.caller(accounts=["acme"])
+            found = await refusal_of(recorded(whole, "acme/a", request_id="c"))
+            assert found.reason == "DECISION_UNKNOWN"
             for account, which in (
                 ("acme/a", {"request_id": "b"}),
                 ("acme/a", {"entry": entry}),
