@@ -1,6 +1,6 @@
 -- What the migrations make of an empty database. Never edited by hand: it is made by
 -- `python -m tests.journal.snapshot`, and the digest is of the names and checksums of all of them.
--- stands for 0057, 8523aef3a3736edbbf479dd4aab22bc5f35afcd6eacf23b3288333a4e9ce9270
+-- stands for 0058, ea3430304d5336c53558787eed8d76ba8512638cff8bb94a7c392a1ab45b8228
 
 SET LOCAL check_function_bodies = false;
 
@@ -486,59 +486,25 @@ CREATE FUNCTION ledger.create_projection(name text) RETURNS void
 DECLARE
     before text := current_setting('search_path');
 BEGIN
-    PERFORM ledger.create_projection_without_runways(name);
+    PERFORM ledger.create_projection_without_lease_operations(name);
     PERFORM set_config('search_path', format('%I', name), true);
 
-    -- One row a change of a rule.
-    CREATE TABLE runway_rules (
-        tenant        int     NOT NULL,
-        shard         int     NOT NULL,
-        entry_seq     bigint  NOT NULL,
-        account       bigint  NOT NULL,
-        asset         bigint  NOT NULL,
-        version       bigint,                        -- NULL = it was removed, as are its hours
-        hours         int,
-        rearm_hours   int,
-        recorded_at   bigint  NOT NULL,
-        PRIMARY KEY (tenant, shard, entry_seq)
-    );
-    CREATE INDEX runway_rules_account ON runway_rules (shard, account, asset, entry_seq);
+    -- Of one that is granted: digests of its operation and of that one's parent; NULL = of none.
+    ALTER TABLE lease_entries ADD COLUMN operation bytea, ADD COLUMN parent bytea;
 
-    -- One row a crossing: an alert, or that the balance lasts again.
-    CREATE TABLE runway_crossings (
-        tenant        int     NOT NULL,
-        shard         int     NOT NULL,
-        entry_seq     bigint  NOT NULL,
-        account       bigint  NOT NULL,
-        asset         bigint  NOT NULL,
-        version       bigint  NOT NULL,              -- of the rule
-        crossing      bigint  NOT NULL,              -- of the version, from 1
-        short         boolean NOT NULL,              -- the balance may not last; false = it does again
-        as_of         bigint  NOT NULL,              -- when it was foretold
-        empty_at      bigint,                        -- in one future of ten; NULL = not within the hours
-        available     numeric NOT NULL,
-        needed        numeric NOT NULL,              -- by nine futures of ten, in the hours looked at
-        recorded_at   bigint  NOT NULL,
-        PRIMARY KEY (tenant, shard, entry_seq)
-    );
-    CREATE INDEX runway_crossings_account ON runway_crossings (tenant, account, recorded_at);
-
-    -- The rules in force, and what was told last by each.
-    CREATE VIEW runway_alerts AS
-    SELECT r.tenant, r.shard, r.account, r.asset, r.version, r.hours, r.rearm_hours,
-           coalesce(c.short, false) AS short, coalesce(c.crossing, 0) AS crossings,
-           c.recorded_at AS crossed_at, c.empty_at, c.available, c.needed
-    FROM (
-        SELECT DISTINCT ON (shard, account, asset) *
-        FROM runway_rules ORDER BY shard, account, asset, entry_seq DESC
-    ) r
-    LEFT JOIN LATERAL (
-        SELECT * FROM runway_crossings x
-        WHERE x.tenant = r.tenant AND x.account = r.account AND x.asset = r.asset
-          AND x.version = r.version
-        ORDER BY x.crossing DESC LIMIT 1
-    ) c ON true
-    WHERE r.version IS NOT NULL;
+    CREATE OR REPLACE VIEW leases AS
+    SELECT g.tenant, g.shard, g.account, g.lease, g.holder, g.on_lapse, g.recorded_at AS granted_at,
+           l.change, l.recorded_at AS changed_at, h.state = 0 AS open, h.asset, h.captured,
+           CASE WHEN h.state = 0 THEN h.amount - h.captured ELSE 0 END AS in_escrow, h.expires_at,
+           g.operation, g.parent
+    FROM lease_entries g
+    JOIN holds h ON h.tenant = g.tenant AND h.shard = g.shard AND h.number = g.lease
+    JOIN LATERAL (
+        SELECT e.change, e.recorded_at FROM lease_entries e
+        WHERE e.tenant = g.tenant AND e.account = g.account AND e.lease = g.lease
+        ORDER BY e.entry_seq DESC LIMIT 1
+    ) l ON true
+    WHERE g.change = 1;
 
     PERFORM set_config('search_path', before, true);
     PERFORM ledger.grant_projection(name);
@@ -885,6 +851,70 @@ CREATE FUNCTION ledger.create_projection_without_gauges(name text) RETURNS void
 BEGIN
     PERFORM ledger.create_projection_before_statements(name);
     PERFORM ledger.create_statements(name);
+    PERFORM ledger.grant_projection(name);
+END $$;
+
+CREATE FUNCTION ledger.create_projection_without_lease_operations(name text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    before text := current_setting('search_path');
+BEGIN
+    PERFORM ledger.create_projection_without_runways(name);
+    PERFORM set_config('search_path', format('%I', name), true);
+
+    -- One row a change of a rule.
+    CREATE TABLE runway_rules (
+        tenant        int     NOT NULL,
+        shard         int     NOT NULL,
+        entry_seq     bigint  NOT NULL,
+        account       bigint  NOT NULL,
+        asset         bigint  NOT NULL,
+        version       bigint,                        -- NULL = it was removed, as are its hours
+        hours         int,
+        rearm_hours   int,
+        recorded_at   bigint  NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE INDEX runway_rules_account ON runway_rules (shard, account, asset, entry_seq);
+
+    -- One row a crossing: an alert, or that the balance lasts again.
+    CREATE TABLE runway_crossings (
+        tenant        int     NOT NULL,
+        shard         int     NOT NULL,
+        entry_seq     bigint  NOT NULL,
+        account       bigint  NOT NULL,
+        asset         bigint  NOT NULL,
+        version       bigint  NOT NULL,              -- of the rule
+        crossing      bigint  NOT NULL,              -- of the version, from 1
+        short         boolean NOT NULL,              -- the balance may not last; false = it does again
+        as_of         bigint  NOT NULL,              -- when it was foretold
+        empty_at      bigint,                        -- in one future of ten; NULL = not within the hours
+        available     numeric NOT NULL,
+        needed        numeric NOT NULL,              -- by nine futures of ten, in the hours looked at
+        recorded_at   bigint  NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE INDEX runway_crossings_account ON runway_crossings (tenant, account, recorded_at);
+
+    -- The rules in force, and what was told last by each.
+    CREATE VIEW runway_alerts AS
+    SELECT r.tenant, r.shard, r.account, r.asset, r.version, r.hours, r.rearm_hours,
+           coalesce(c.short, false) AS short, coalesce(c.crossing, 0) AS crossings,
+           c.recorded_at AS crossed_at, c.empty_at, c.available, c.needed
+    FROM (
+        SELECT DISTINCT ON (shard, account, asset) *
+        FROM runway_rules ORDER BY shard, account, asset, entry_seq DESC
+    ) r
+    LEFT JOIN LATERAL (
+        SELECT * FROM runway_crossings x
+        WHERE x.tenant = r.tenant AND x.account = r.account AND x.asset = r.asset
+          AND x.version = r.version
+        ORDER BY x.crossing DESC LIMIT 1
+    ) c ON true
+    WHERE r.version IS NOT NULL;
+
+    PERFORM set_config('search_path', before, true);
     PERFORM ledger.grant_projection(name);
 END $$;
 
@@ -3287,7 +3317,9 @@ CREATE TABLE projection.lease_entries (
     amount bigint,
     share bigint,
     lapses_at bigint,
-    recorded_at bigint NOT NULL
+    recorded_at bigint NOT NULL,
+    operation bytea,
+    parent bytea
 );
 
 CREATE VIEW projection.leases AS
@@ -3307,7 +3339,9 @@ CREATE VIEW projection.leases AS
             WHEN (h.state = 0) THEN (h.amount - h.captured)
             ELSE (0)::bigint
         END AS in_escrow,
-    h.expires_at
+    h.expires_at,
+    g.operation,
+    g.parent
    FROM ((projection.lease_entries g
      JOIN projection.holds h ON (((h.tenant = g.tenant) AND (h.shard = g.shard) AND (h.number = g.lease))))
      JOIN LATERAL ( SELECT e.change,
@@ -4944,6 +4978,8 @@ REVOKE ALL ON FUNCTION ledger.create_projection_without_budgets(name text) FROM 
 REVOKE ALL ON FUNCTION ledger.create_projection_without_entry_actors(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.create_projection_without_gauges(name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ledger.create_projection_without_lease_operations(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ledger.create_projection_without_leases(name text) FROM PUBLIC;
 

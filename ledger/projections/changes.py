@@ -116,7 +116,7 @@ GAUGE_ENTRIES: Final = (
 )  # fmt: skip
 LEASE_ENTRIES: Final = (
     "tenant", "shard", "entry_seq", "account", "lease", "change", "holder", "on_lapse", "wanted",
-    "amount", "share", "lapses_at", "recorded_at",
+    "amount", "share", "lapses_at", "operation", "parent", "recorded_at",
 )  # fmt: skip
 HOLD_SIZES: Final = (
     "tenant", "shard", "hold", "account", "plan", "quantity", "asked", "held", "learned_of",

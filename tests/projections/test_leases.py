@@ -13,6 +13,7 @@ from ledger.core.commands import (
     ReturnLease,
 )
 from ledger.core.events import LEASED_QUANTITY, LeaseGranted, LeaseLapse, UsageLeased
+from ledger.core.identity import KEY_BYTES
 from ledger.core.limits import MINUTE_US
 from ledger.core.outcomes import Refusal
 from ledger.core.shapes import Shape
@@ -34,10 +35,20 @@ async def test_tables_of_leases(database: str) -> None:
             assert not isinstance(outcome, Refusal), outcome
             return outcome
 
-        async def lease(wanted: int, holder: str, on_lapse: LeaseLapse) -> int:
+        async def lease(
+            wanted: int, holder: str, on_lapse: LeaseLapse, operation: bytes = b""
+        ) -> int:
             granted = await ask(
                 AcquireLease(
-                    books.key(acme), acme.number, LEASED, holder, wanted, 0, MINUTE_US, on_lapse
+                    books.key(acme),
+                    acme.number,
+                    LEASED,
+                    holder,
+                    wanted,
+                    0,
+                    MINUTE_US,
+                    on_lapse,
+                    operation=operation,
                 )
             )
             assert isinstance(granted, LeaseGranted)
@@ -53,7 +64,7 @@ async def test_tables_of_leases(database: str) -> None:
                     plain.quantities,
                     0,
                     plain.names,
-                    plain.operation,
+                    b"",  # that of the lease
                     plain.personal,
                     hold=number,
                 )
@@ -64,7 +75,9 @@ async def test_tables_of_leases(database: str) -> None:
             return RenewLease(books.key(acme), acme.number, number, wanted, keep, 0)
 
         first = await lease(2_000, "edge-1", LeaseLapse.RETURN)
-        second = await lease(3_000, "edge-2", LeaseLapse.CHARGE)
+        family = books.ledger.family(acme)
+        run, tool = family.operation("run"), family.operation("tool", "run")
+        second = await lease(3_000, "edge-2", LeaseLapse.CHARGE, run)
         assert (await use(first, "one")).over == 0
         await ask(renew(first, 5_000, 1_400))
         await use(first, "two")
@@ -73,7 +86,7 @@ async def test_tables_of_leases(database: str) -> None:
         await use(first, "three")
         await ask(RecallLease(books.key(acme), acme.number, first, 100))
         await ask(renew(first, 4_000, 100))
-        third = await lease(700, "edge-3", LeaseLapse.RETURN)
+        third = await lease(700, "edge-3", LeaseLapse.RETURN, tool)
         await ask(ReturnLease(books.key(acme), acme.number, third))
         await project(database)
         books.clock.ahead_us += 2 * MINUTE_US
@@ -90,8 +103,8 @@ async def test_tables_of_leases(database: str) -> None:
             "ORDER BY entry_seq"
         )
         leases = await connection.fetch(
-            "SELECT holder, on_lapse, change, open, captured, in_escrow FROM projection.leases "
-            "ORDER BY lease"
+            "SELECT holder, on_lapse, change, open, captured, in_escrow, operation, parent "
+            "FROM projection.leases ORDER BY lease"
         )
     assert list(map(tuple, entries)) == [
         (first, 1, "edge-1", 2_000, 2_000, 2_000),
@@ -107,7 +120,7 @@ async def test_tables_of_leases(database: str) -> None:
         (second, 4, None, None, None, None),
     ]
     assert list(map(tuple, leases)) == [
-        ("edge-1", 1, 5, False, 1_800, 0),
-        ("edge-2", 2, 4, False, 600, 0),
-        ("edge-3", 1, 3, False, 0, 0),
+        ("edge-1", 1, 5, False, 1_800, 0, None, None),
+        ("edge-2", 2, 4, False, 600, 0, run, None),
+        ("edge-3", 1, 3, False, 0, 0, tool[:KEY_BYTES], run),
     ]

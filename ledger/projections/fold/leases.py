@@ -12,7 +12,9 @@ from ledger.core.events import (
     LeaseRecalled,
     LeaseRenewed,
     LeaseReturned,
+    OperationLeaseGranted,
 )
+from ledger.core.identity import KEY_BYTES
 from ledger.core.state import NEVER
 from ledger.projections import changes as c
 from ledger.projections.fold.folding import Folding
@@ -32,6 +34,7 @@ def lease_granted(fold: Folding, index: int, event: LeaseGranted) -> None:
         amount=event.quantities[0],
         share=event.share,
         lapses_at=event.expires_at,
+        operation=event.operation if isinstance(event, OperationLeaseGranted) else b"",
     )
 
 
@@ -81,10 +84,12 @@ def _note(
     amount: int | None = None,
     share: int | None = None,
     lapses_at: int | None = None,
+    operation: bytes = b"",
 ) -> None:
     fold.changes.lease_entries.append(
         (
             fold.facts.tenants[account], fold.shard, fold.entry_seq, account, lease, change, holder,
-            on_lapse, wanted, amount, share, lapses_at, fold.recorded_at,
+            on_lapse, wanted, amount, share, lapses_at, operation[:KEY_BYTES] or None,
+            operation[KEY_BYTES:] or None, fold.recorded_at,
         )
     )  # fmt: skip
