@@ -93,6 +93,12 @@ class HttpGateway:
             return _away(error)
 
     async def _events(self, request: Request) -> Response:
+        headers = _headers(request)
+        if self._gate is not None:
+            try:  # nothing is read of a body whose sender nobody knows
+                await self._over_there(lambda: self._call(headers))
+            except (CallFailed, TimeoutError) as error:
+                return _away(error)
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type not in cloud_events.CONTENT_TYPES:
             message = f"events are {', '.join(cloud_events.CONTENT_TYPES)}"
@@ -100,7 +106,7 @@ class HttpGateway:
         parts: list[bytes] = []
         try:
             refused = await self._read(request, parts)
-            return refused or await self._recorded(request, content_type, parts)
+            return refused or await self._recorded(request, headers, content_type, parts)
         finally:
             self._bodies_bytes -= sum(map(len, parts))
 
@@ -123,15 +129,20 @@ class HttpGateway:
             return Response(status_code=400)  # nobody reads it
         return None
 
-    async def _recorded(self, request: Request, content_type: str, parts: list[bytes]) -> Response:
+    async def _recorded(
+        self,
+        request: Request,
+        headers: Mapping[str, str],
+        content_type: str,
+        parts: list[bytes],
+    ) -> Response:
         body = b"".join(parts)
-        headers = _headers(request)
         tenant = request.query_params.get("tenant", "")
         show = request.query_params.get("results", "") == "all"
 
         async def record() -> cloud_events.Told:
             assert self._cloud_events is not None
-            call = await self._call(headers)
+            call = await self._call(headers)  # once more: a key may be revoked by now
             return await self._cloud_events.answer(content_type, body, tenant, show, call)
 
         try:

@@ -6,7 +6,8 @@ The gateway's token decides what it may do, whatever its clients are.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import grpc
@@ -28,7 +29,10 @@ from tests.api.served import SystemClock
 from tests.gateway.test_asking import ROUTE, Asking, body_of, descriptor
 from tests.gateway.test_http import METERS, event
 from tests.gateway.test_http import ROUTE as QUERY
+from tests.patience import HANGS_S
 
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Sends = Callable[..., Awaitable[Connection]]
 GRANTED = 1_000_000
 ALLOWED, UNKNOWN, OK = 0, 0, 1
 
@@ -165,6 +169,58 @@ async def test_usage_over_http_reaches_the_accounts_of_its_token_only(
     assert int((await caller.balance("other")).available) == GRANTED
     wrong = {"authorization": f"Bearer {ledger.token(scope='decide', tenant='default')}"}
     assert (await side.post("/api/v1/events", json=event(3), headers=wrong)).status_code == 403
+
+
+@pytest.fixture
+async def sends(side: httpx.AsyncClient) -> AsyncIterator[Sends]:
+    """Opens a connection and sends the head of a request for usage, of `length` bytes of events."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def send(length: int, **headers: str) -> Connection:
+        place = side.base_url
+        reader, writer = await asyncio.open_connection(place.host, place.port)
+        writers.append(writer)
+        writer.write(head(length, **headers))
+        return reader, writer
+
+    yield send
+    for writer in writers:
+        writer.close()
+
+
+def head(length: int, **headers: str) -> bytes:
+    lines = ["POST /api/v1/events HTTP/1.1", "host: x", "content-type: application/json"]
+    lines += [f"content-length: {length}", *[f"{key}: {text}" for key, text in headers.items()]]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def status_of(reader: asyncio.StreamReader) -> int:
+    """Of the next answer, which is read whole."""
+    async with asyncio.timeout(HANGS_S):
+        found = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        _, _, length = found.partition("content-length: ")
+        await reader.readexactly(int(length.split()[0]) if length else 0)
+    return int(found.split()[1])
+
+
+@pytest.mark.parametrize("credential", [None, "Bearer of-nobody", "Basic YTpi"])
+async def test_a_body_is_not_read_whose_sender_nobody_knows(
+    ledger: Proven, sends: Sends, credential: str | None
+) -> None:
+    """The answer is there before a byte of it; the same connection serves who proves itself."""
+    headers = {} if credential is None else {"authorization": credential}
+    body = json.dumps([event(1)]).encode()
+    reader, writer = await sends(len(body), **headers)
+    assert await status_of(reader) == 401
+    proof = f"Bearer {ledger.token(scope='ingest', tenant='default')}"
+    writer.write(body + head(len(body), authorization=proof) + body)
+    assert await status_of(reader) == 204
+    reader, writer = await sends(len(body), expect="100-continue", **headers)
+    assert await status_of(reader) == 401
+    reader, writer = await sends(len(body), expect="100-continue", authorization=proof)
+    assert await status_of(reader) == 100
+    writer.write(body)
+    assert await status_of(reader) == 204
 
 
 async def test_forward_auth_is_proven_by_a_header_of_the_gateway(
