@@ -77,8 +77,11 @@ def advise(
     operation: bytes = b"",
     hold: int = 0,
     quote: int = 0,
+    *,
+    ruled: bool = True,
 ) -> Advice | Refusal:
-    """What Authorize would say at that time, by the speculative state; changes nothing."""
+    """What Authorize would say at that time, by the speculative state; changes nothing. `ruled`
+    False: what it would without a decision policy."""
     account = state.accounts.get(number)
     if account is None:
         return Refusal(Reason.ACCOUNT_UNKNOWN, "account", "", "the account is not open yet")
@@ -111,13 +114,13 @@ def advise(
     if isinstance(afforded, Refusal):
         return afforded
     ruling, as_asked = None, afforded
-    ruled_on = (account.rules is not None or alternatives) and not quote
+    ruled_on = ruled and (account.rules is not None or alternatives) and not quote
     if ruled_on and afforded.found.bound.terms.outcome is None:
-        ruled = rule(
+        found = rule(
             state, account, shape, values, up_to, alternatives, 0, afforded, now, operation, whole
         )
-        if ruled is not None:
-            afforded, ruling = ruled.afforded, ruled.ruling
+        if found is not None:
+            afforded, ruling = found.afforded, found.ruling
     limit = afforded.limit
     if afforded.found.denied:
         limit = limit_of(state, account, afforded.found, now)

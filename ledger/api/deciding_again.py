@@ -9,8 +9,8 @@ from ledger.api.advising import Advice, Looked, advise
 from ledger.api.assets import Naming
 from ledger.api.explaining_decisions import explain_decision
 from ledger.api.positions import position_of
-from ledger.backtest.again import command_of, differences, is_decision
-from ledger.core.commands import AuthorizeHold, DebitWork, ReserveOperation
+from ledger.backtest.again import Work, command_of, differences, is_decision
+from ledger.core.commands import AuthorizeHold, CreateQuote, ReserveOperation
 from ledger.core.decisions.affording import Afforded
 from ledger.core.decisions.operation_holds import try_reserve
 from ledger.core.decisions.shortfall import limit_of
@@ -52,11 +52,13 @@ async def explain_again(naming: Naming, past: Past) -> pb.ExplainRecordedRespons
     )
 
 
-def _advice(
-    state: State, command: AuthorizeHold | DebitWork | ReserveOperation
-) -> Advice | Refusal:
+def _advice(state: State, command: Work) -> Advice | Refusal:
     if isinstance(command, ReserveOperation):
         return _of_reserve(state, command)
+    if isinstance(command, CreateQuote):  # no rules are looked at for it
+        shape, quantities = command.shape, command.quantities
+        at = state.recorded_at
+        return advise(state, command.account, shape, quantities, at, ("", 0), ruled=False)
     return advise(
         state,
         command.account,
@@ -89,7 +91,7 @@ def _of_reserve(state: State, command: ReserveOperation) -> Advice | Refusal:
     )  # fmt: skip
 
 
-def _shape(state: State, command: AuthorizeHold | DebitWork | ReserveOperation) -> Shape:
+def _shape(state: State, command: Work) -> Shape:
     if isinstance(command, ReserveOperation):
         return state.catalog.shape("", (), (RESERVED_QUANTITY,))
     return command.shape

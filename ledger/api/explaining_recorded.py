@@ -27,8 +27,8 @@ from ledger.api.rendering.render_decision import (
     say_limit,
     say_ruling,
 )
-from ledger.backtest.again import Decision, is_decision
-from ledger.core.events import UsageDebited, WorkDenied
+from ledger.backtest.again import Said, is_decision, is_of_quote, said_of
+from ledger.core.events import QuoteMade, UsageDebited, WorkDenied
 from ledger.core.outcomes import split_locator
 from ledger.engine.past import ENTRIES_MAX
 from ledger.engine.ticket import Replay
@@ -102,11 +102,14 @@ class RecordedDecisions:
             )
         entry = await edge.account(tenant, request.account)
         found = await self._find(request, entry, call)
+        if is_of_quote(found.event):
+            found = await self._beside(found, entry, -1)
         event = found.event
         if not is_decision(event):
             raise CallFailed(
                 "NOT_A_DECISION",
-                "the entry is no answer to Authorize or Debit; what usage costs says Explain",
+                "the entry is no answer to Authorize or Debit, nor a hold with its quote; what "
+                "usage costs says Explain",
                 field=request.WhichOneof("decision") or "",
                 value=type(event).__name__,
             )
@@ -115,7 +118,9 @@ class RecordedDecisions:
         answered = await self._ask(explainer, question)
         await self._permitted(answered.line, event.account, entry, request.account, call)
         response = pb.ExplainRecordedResponse.FromString(answered.said)
-        await self._say_recorded(response, event, replayed(found, entry.shard), entry.shard)
+        told = await self._beside(found, entry, 1) if isinstance(event, QuoteMade) else found
+        said = said_of(event, told.event)
+        await self._say_recorded(response, said, replayed(told, entry.shard), entry.shard)
         response.entry.CopyFrom(
             correction_pb2.EntryRef(batch_seq=found.batch_seq, entry_seq=found.entry_seq)
         )
@@ -154,6 +159,13 @@ class RecordedDecisions:
             field=field,
             value=value,
         )
+
+    async def _beside(self, found: Replay, entry: Entry, step: int) -> Replay:
+        """The entry so far from another one of its batch."""
+        at = found.entry_seq + step
+        beside = await self._edge.writer(entry).recorded.entry(entry.root, found.batch_seq, at)
+        assert beside is not None, at
+        return beside
 
     async def _of_hold(self, writer: Writer, hold_id: str, entry: Entry) -> Replay | None:
         number = hold_number(hold_id, entry.number, len(self._edge.ledger.writers))
@@ -209,7 +221,7 @@ class RecordedDecisions:
         return answered
 
     async def _say_recorded(
-        self, response: pb.ExplainRecordedResponse, event: Decision, answer: Answer, shard: int
+        self, response: pb.ExplainRecordedResponse, event: Said, answer: Answer, shard: int
     ) -> None:
         edge, plan = self._edge, answer.plan
         assert plan is not None

@@ -70,6 +70,20 @@ def debit_of(event: e.UsageDebited | e.WorkDenied, shape: Shape) -> c.DebitWork:
     )
 
 
+def quote_of(event: e.QuoteMade, shape: Shape) -> c.CreateQuote:
+    """What asked for a promise, and a hold with it if there is one."""
+    return c.CreateQuote(
+        event.key,
+        event.account,
+        shape,
+        event.quantities,
+        event.lifetime,
+        event.tolerance_given,
+        event.hold > 0,
+        trace=event.trace,
+    )
+
+
 def _whole_of(event: e.HoldAuthorized | e.AuthorizeDenied) -> int:
     """The hold of an operation that was to pay first; 0 = none."""
     if isinstance(event, e.OperationPartHeld):

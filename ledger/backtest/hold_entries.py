@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.backtest.asked import asked
-from ledger.backtest.asked_work import authorize_of, debit_of, reserve_of, work_of
+from ledger.backtest.asked_work import authorize_of, debit_of, quote_of, reserve_of, work_of
 from ledger.backtest.usage_entries import not_run
 from ledger.core import commands as c
 from ledger.core import events as e
@@ -34,16 +34,7 @@ def _quoted(replay: Replay, events: _Events, index: int) -> None:
     replay.state.next_quote = event.quote
     if event.hold:
         replay.state.next_hold = event.hold
-    command = c.CreateQuote(
-        event.key,
-        event.account,
-        replay.usual.plans[event.plan].shape,
-        event.quantities,
-        event.lifetime,
-        event.tolerance_given,
-        event.hold > 0,
-        trace=event.trace,
-    )
+    command = quote_of(event, replay.usual.plans[event.plan].shape)
     if isinstance(replay.run(command, events, index), Refusal) and event.hold:
         replay.denied_holds.add(event.hold)
 

@@ -87,9 +87,10 @@ class DecisionCalls:
         hold_id: str = "",
         entry: tuple[int, int] | None = None,
     ) -> pb.ExplainRecordedResponse:
-        """Why authorize or debit decided as it did: the explanation from the state right before,
-        and what was recorded. One of `request_id`, known for 35 days, `hold_id` and `entry`, a
-        batch (0 = look for it) and an entry of its shard. The server reads its journal for it."""
+        """Why authorize or debit decided as it did, or a quote could have its hold: the explanation
+        from the state right before, and what was recorded. One of `request_id`, known for 35 days,
+        `hold_id` and `entry`, a batch (0 = look for it) and an entry of its shard. The server reads
+        its journal for it."""
         request = pb.ExplainRecordedRequest(tenant=self._caller.tenant, account=account)
         if request_id:
             request.request_id = request_id

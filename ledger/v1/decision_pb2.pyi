@@ -1687,7 +1687,9 @@ class ExplainRecordedRequest(_message.Message):
     account: _builtins.str
     """Id or alias of the account that asked, or of another of its family, 1 to 128 bytes."""
     request_id: _builtins.str
-    """The request_id of its Authorize or Debit, 1 to 128 bytes; known for 35 days."""
+    """The request_id of its Authorize or Debit, or of the CreateQuote that made a hold, 1 to 128
+    bytes; known for 35 days.
+    """
     hold_id: _builtins.str
     """The hold of `account` that it made, however old."""
     @_builtins.property
@@ -1822,7 +1824,7 @@ class ExplainRecordedResponse(_message.Message):
 
     @_builtins.property
     def authorize(self) -> Global___AuthorizeResponse:
-        """Of Authorize; without the state of its hold."""
+        """Of Authorize, or of the hold that was made with its quote; without the state of the hold."""
 
     @_builtins.property
     def debit(self) -> Global___DebitResponse:

@@ -135,10 +135,11 @@ class DecisionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExplainRecorded(self, request, context):
-        """Why Authorize or Debit decided as it did, however long ago: the same explanation, from the state
-        right before its entry, which is read from the journal beside the server. Takes as long as that
-        takes: RESOURCE_EXHAUSTED with EXPLAINING_OTHERS while as many are explained as may be at once,
-        FAILED_PRECONDITION with PAST_TOO_LONG where too many entries would have to be read.
+        """Why Authorize or Debit decided as it did, or CreateQuote with a hold, however long ago: the same
+        explanation, from the state right before its entry, which is read from the journal beside the
+        server. Takes as long as that takes: RESOURCE_EXHAUSTED with EXPLAINING_OTHERS while as many are
+        explained as may be at once, FAILED_PRECONDITION with PAST_TOO_LONG where too many entries would
+        have to be read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

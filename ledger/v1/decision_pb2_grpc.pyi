@@ -54,10 +54,11 @@ class DecisionServiceStub:
     held or recorded.
     """
     ExplainRecorded: _grpc.UnaryUnaryMultiCallable[_decision_pb2.ExplainRecordedRequest, _decision_pb2.ExplainRecordedResponse]
-    """Why Authorize or Debit decided as it did, however long ago: the same explanation, from the state
-    right before its entry, which is read from the journal beside the server. Takes as long as that
-    takes: RESOURCE_EXHAUSTED with EXPLAINING_OTHERS while as many are explained as may be at once,
-    FAILED_PRECONDITION with PAST_TOO_LONG where too many entries would have to be read.
+    """Why Authorize or Debit decided as it did, or CreateQuote with a hold, however long ago: the same
+    explanation, from the state right before its entry, which is read from the journal beside the
+    server. Takes as long as that takes: RESOURCE_EXHAUSTED with EXPLAINING_OTHERS while as many are
+    explained as may be at once, FAILED_PRECONDITION with PAST_TOO_LONG where too many entries would
+    have to be read.
     """
     Debit: _grpc.UnaryUnaryMultiCallable[_decision_pb2.DebitRequest, _decision_pb2.DebitResponse]
     """Decides and, if allowed, charges at once, in one durable step: Authorize and Capture in one. The
@@ -117,10 +118,11 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     held or recorded.
     """
     ExplainRecorded: _aio.UnaryUnaryMultiCallable[_decision_pb2.ExplainRecordedRequest, _decision_pb2.ExplainRecordedResponse]  # type: ignore[assignment]
-    """Why Authorize or Debit decided as it did, however long ago: the same explanation, from the state
-    right before its entry, which is read from the journal beside the server. Takes as long as that
-    takes: RESOURCE_EXHAUSTED with EXPLAINING_OTHERS while as many are explained as may be at once,
-    FAILED_PRECONDITION with PAST_TOO_LONG where too many entries would have to be read.
+    """Why Authorize or Debit decided as it did, or CreateQuote with a hold, however long ago: the same
+    explanation, from the state right before its entry, which is read from the journal beside the
+    server. Takes as long as that takes: RESOURCE_EXHAUSTED with EXPLAINING_OTHERS while as many are
+    explained as may be at once, FAILED_PRECONDITION with PAST_TOO_LONG where too many entries would
+    have to be read.
     """
     Debit: _aio.UnaryUnaryMultiCallable[_decision_pb2.DebitRequest, _decision_pb2.DebitResponse]  # type: ignore[assignment]
     """Decides and, if allowed, charges at once, in one durable step: Authorize and Capture in one. The
@@ -207,10 +209,11 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _decision_pb2.ExplainRecordedRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_decision_pb2.ExplainRecordedResponse, _abc.Awaitable[_decision_pb2.ExplainRecordedResponse]]:
-        """Why Authorize or Debit decided as it did, however long ago: the same explanation, from the state
-        right before its entry, which is read from the journal beside the server. Takes as long as that
-        takes: RESOURCE_EXHAUSTED with EXPLAINING_OTHERS while as many are explained as may be at once,
-        FAILED_PRECONDITION with PAST_TOO_LONG where too many entries would have to be read.
+        """Why Authorize or Debit decided as it did, or CreateQuote with a hold, however long ago: the same
+        explanation, from the state right before its entry, which is read from the journal beside the
+        server. Takes as long as that takes: RESOURCE_EXHAUSTED with EXPLAINING_OTHERS while as many are
+        explained as may be at once, FAILED_PRECONDITION with PAST_TOO_LONG where too many entries would
+        have to be read.
         """
 
     @_abc_1.abstractmethod

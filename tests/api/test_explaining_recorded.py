@@ -24,6 +24,7 @@ from ledger.engine import past
 from ledger.journal.storage import PostgresStorage
 from ledger.projections.as_of import History
 from ledger.v1 import account_pb2, budget_pb2, correction_pb2, decision_pb2, decision_policy_pb2
+from rating.v1 import pricing_pb2
 from tests.api import served as api
 from tests.api.proven import proven
 from tests.api.served import TENANT, Served, refusal_of, refused
@@ -172,6 +173,31 @@ async def test_holds_of_operations_and_what_is_drawn_of_them(books: Served) -> N
     part = await recorded(books, request_id="part")
     assert not part.differs
     assert (part.explanation.hold.left, part.explanation.hold.gives) == (1_000, COST)
+
+
+async def test_a_hold_that_was_made_with_its_quote_is_told(books: Served, database: str) -> None:
+    """By the request of the quote, by the hold, by either entry: it is one decision."""
+
+    async def quoted(request_id: str, hold: bool) -> Any:
+        work = api.work("dev") | {"tenant": TENANT, "request_id": request_id, "hold": hold}
+        return (await books.pricing.CreateQuote(pricing_pb2.CreateQuoteRequest(**work))).quote
+
+    then = await present(books, "dev")
+    quote = await quoted("held", hold=True)
+    await quoted("promised", hold=False)
+    await books.grant("dev", 5 * UNITS)
+    found = await recorded(books, request_id="held")
+    assert not found.differs
+    assert unplaced(found.explanation) == unplaced(then)
+    assert (found.authorize.hold_id, found.authorize.amount) == (quote.hold_id, COST)
+    assert found.authorize.decision == decision_pb2.DECISION_ALLOW
+    assert dict(found.work.quantities) == PLAIN
+    await project(database)
+    behind = correction_pb2.EntryRef(entry_seq=found.entry.entry_seq + 1)
+    for which in ({"hold_id": quote.hold_id}, {"entry": found.entry}, {"entry": behind}):
+        assert await recorded(books, **which) == found, which
+    promised = await refusal_of(recorded(books, request_id="promised"))
+    assert promised.reason == "NOT_A_DECISION"
 
 
 async def test_a_hold_says_its_decision_after_it_is_gone(books: Served, database: str) -> None:

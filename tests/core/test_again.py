@@ -22,6 +22,7 @@ import test_sized_holds
 from core_world import TENANT, Core
 from ledger_case import LedgerCase
 from msgspec.structs import replace
+from policy_case import PolicyCase
 from test_machine import STEPS, WORLDS, CoreMachine
 from walking import walk
 
@@ -34,7 +35,7 @@ from ledger.api.rendering.render_decision import (
     say_limit,
     say_ruling,
 )
-from ledger.backtest.again import Decision, command_of, differences, is_decision
+from ledger.backtest.again import Said, command_of, differences, is_decision, said_of
 from ledger.core import events as e
 from ledger.core.catalog import Asset, Catalog
 from ledger.core.limits import INT64_MAX
@@ -101,12 +102,13 @@ def decided_again(core: Core) -> Counter[str]:
             assert past.state.families.keys() <= {root}
             said = at_once(explain_again(naming, past))
             assert not said.differs, (event, said)
-            agrees(said, recorded(naming, event, past), event)
+            made = said_of(event, (past.events[index + 1 :] or [None])[0])
+            agrees(said, recorded(naming, made, past), made)
             seen[type(event).__name__] += 1
     return seen
 
 
-def recorded(naming: Any, event: Decision, past: Past) -> pb.AuthorizeResponse | pb.DebitResponse:
+def recorded(naming: Any, event: Said, past: Past) -> pb.AuthorizeResponse | pb.DebitResponse:
     """What a retry is told."""
     plan = past.events[event.plan]
     assert isinstance(plan, e.PlanDeclared)
@@ -124,7 +126,7 @@ def recorded(naming: Any, event: Decision, past: Past) -> pb.AuthorizeResponse |
 
 
 def agrees(
-    said: pb.ExplainRecordedResponse, told: pb.AuthorizeResponse | pb.DebitResponse, event: Decision
+    said: pb.ExplainRecordedResponse, told: pb.AuthorizeResponse | pb.DebitResponse, event: Said
 ) -> None:
     """Outcome, price, limit and ruling are the recorded ones; the words end with the outcome."""
     found = said.explanation.decision
@@ -179,6 +181,25 @@ def test_decisions_of_a_life_come_out_as_they_did(seed: int) -> None:
         arguments = {each: drawn.choice(domain) for each, domain in STEPS[name].items()}
         getattr(machine, name)(**arguments)
     assert decided_again(machine.case.core)
+
+
+def test_a_hold_that_was_made_with_its_quote_comes_out_as_it_did() -> None:
+    """Without the rules of a decision policy, which a quote does not ask; a promise without a hold
+    decides nothing."""
+    case = PolicyCase()
+    case.run(
+        """
+        rate    credits usd 5/1
+        account acme card=resold
+        grant   acme 100
+        ask     acme 10 as=a           -> held 10 from acme
+        rules   acme deny,margin=450
+        ask     acme 10 as=b           -> rule 1 deny: denied MARGIN_BELOW_FLOOR
+        quote   acme 40 as=q hold=h
+        quote   acme 5  as=p
+        """
+    )
+    assert decided_again(case.core) == {"HoldAuthorized": 1, "PolicyDenied": 1, "QuoteMade": 1}
 
 
 OF_OPERATIONS = (test_operation_holds, test_operation_parts, test_operation_counting)
@@ -265,3 +286,18 @@ def test_what_would_be_decided_otherwise_is_named(field: str) -> None:
                 assert differences(past.state, command, changed, past.events) == [field]
                 return
     raise AssertionError(field)
+
+
+def test_what_the_hold_of_a_quote_has_otherwise_is_named() -> None:
+    case = LedgerCase()
+    case.run("account acme\ngrant acme 10\nquote acme 4 as=q hold=h")
+    core = case.core
+    for batch, (_, payload) in enumerate(core.journal(), 1):
+        for index, event in enumerate(_decode(payload)):
+            if isinstance(event, e.QuoteMade):
+                past = before(core.journal(), core.catalog, event.account, batch, index)
+                past.events[index + 1] = replace(past.events[index + 1], slices=())  # type: ignore
+                command = command_of(past.state, event, past.events)
+                assert differences(past.state, command, event, past.events) == ["slices"]
+                return
+    raise AssertionError("no quote")
