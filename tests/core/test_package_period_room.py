@@ -187,7 +187,12 @@ def test_seats_of_a_short_trial_count_by_the_time_that_is_left_of_them(world: Wo
     world.change("large", e.Timing.NEXT_PERIOD)
     world.to(START_US + 5 * DAY_US)
     world.core.sweep()
-    assert had(world) == (3_100 - 2_600, 3_100)
+    assert had(world) == (500, 3_100)
+    world.to(START_US + 33 * DAY_US)  # they are over, and were of this month
+    for _ in range(3):
+        world.change("grants")
+        world.change("large")
+    assert had(world)[0] == 500
     world.to(START_US + 36 * DAY_US)
     world.core.sweep()
     assert had(world)[0] == 3_000

@@ -17,7 +17,7 @@ from ledger.core.events import Minted, RecurringTerms
 from ledger.core.packages.packaged import Package, version_of
 from ledger.core.packages.packaged_seats import asset_number
 from ledger.core.packages.phases import present
-from ledger.core.packages.seat_room import counted, given, room
+from ledger.core.packages.seat_room import counted, room
 from ledger.core.packages.subscriptions import Subscription
 from ledger.core.seats.seat_shares import ANYTHING
 from ledger.core.seats.seat_shares import Part as SeatsPart
@@ -47,15 +47,16 @@ def room_of_term(
     is granted; its plans that begin come to so many units `more` a whole period."""
     before = account.subscription
     goes_on = before is not None and part.start < before.period_end
+    since = part.end - part.full if goes_on else part.start
     named = {seats.name for seats in package.seats}
     found: dict[int, int] = {}
     for asset in {*more, *[asset_number(state, account, each.asset) for each in package.grants]}:
         granted = minted.get(asset, Minted(asset, 0, 0))
-        plans = counted(account, asset, part.start)
+        plans = counted(account, asset, since)  # those that are over by now, too
         if not granted.released and all(plan.name in named for plan in plans):
             found[asset] = ANYTHING
             continue
-        seated = _released(state, plans, part.end - part.full)
+        seated = sum([_released(plan, since) for plan in plans])
         worth = [
             granted.largest,
             _worth(state, account, package, asset, plans) + more.get(asset, 0),
@@ -82,7 +83,7 @@ def room_for(
     known = plan.name in named
     if not known:  # of a package that the account had before: it alone
         named = {plan.name}
-    granted, since = Minted(asset, 0, 0), part.end - part.full
+    granted, since = Minted(asset, 0, 0), part.start
     if part.start < subscription.period_end:
         granted, since = _granted(subscription, asset), subscription.period_end - subscription.full
     own = _own(state, subscription, package, asset) if known else 0
@@ -98,7 +99,8 @@ def room_for(
         _worth(state, account, package, asset, plans) + fresh * known,
         *[_rate(each) + fresh * (each is plan) for each in plans],
     ]
-    left = max(*worth, fresh) - granted.released - _released(state, plans, since)
+    left = max(*worth, fresh) - granted.released
+    left -= sum([_released(each, since) for each in plans])
     return max(0, min(left, room(state, account, asset, named, part, units)))
 
 
@@ -118,15 +120,12 @@ def _rate(plan: SeatPlan) -> int:
     return plan.tally.largest * plan.terms.allowance.amount
 
 
-def _released(state: State, plans: list[SeatPlan], since: int) -> int:
-    """What their periods have given, less what was taken back; of one that had begun before then
-    the share of the time that was left of it."""
-    return sum(
-        [
-            plan.tally.released if plan.period_start >= since else given(state, plan, since)
-            for plan in plans
-        ]
-    )
+def _released(plan: SeatPlan, since: int) -> int:
+    """What its period has given, less what was taken back; of one that had begun before then what
+    its seats come to for the rest of it, at most."""
+    if plan.period_start >= since:
+        return plan.tally.released
+    return min(plan.tally.released, -(-_rate(plan) * (plan.period_end - since) // plan.full))
 
 
 def _had(state: State, subscription: Subscription) -> Package:

@@ -26,7 +26,7 @@ def room(
         return ANYTHING
     due = more * part.remaining // part.full
     due += sum([_due(plan, part.start) for plan in plans if plan.name in named])
-    return max(0, due - sum([given(state, plan, part.start) for plan in plans]))
+    return max(0, due - sum([_given(state, plan, part.start) for plan in plans]))
 
 
 def counted(account: Account, asset: int, at: int) -> list[SeatPlan]:
@@ -77,14 +77,14 @@ def _due(plan: SeatPlan, at: int) -> int:
     return amount * (plan.period_end - at) // plan.full
 
 
-def given(state: State, plan: SeatPlan, at: int) -> int:
+def _given(state: State, plan: SeatPlan, at: int) -> int:
     """The share of the time that is left of what it was given, less what was taken back, rounded
-    up: each grant is for the time from when it was issued, or from then on, to the period's end."""
+    up: each grant is for the time from when it was issued to the period's end."""
     left = plan.period_end - at
-    shares: dict[int, int] = {}  # time of the grant -> units x time
+    given: dict[int, int] = {}  # time of the grant -> units x time
     for number in (*plan.grants, *[each for seat in plan.seats.values() for each in seat.grants]):
         grant = state.grants[number]
         lasts = plan.period_end - grant.effective_at
-        share = max(0, grant.amount * min(left, lasts) - grant.unused * lasts)
-        shares[lasts] = shares.get(lasts, 0) + share
-    return sum([-(-share // lasts) for lasts, share in shares.items()])
+        share = max(0, grant.amount * left - grant.unused * lasts)
+        given[lasts] = given.get(lasts, 0) + share
+    return sum([-(-share // lasts) for lasts, share in given.items()])

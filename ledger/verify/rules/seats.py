@@ -276,11 +276,14 @@ def _has_others(
 ) -> bool:
     """Whether seats of another package have a part of the period, which counts (rule P3)."""
     plans = account.seats.plans.values() if account.seats is not None else ()
+    since, subscription = event.start, account.subscription
+    if isinstance(event, SeatPlanStarted) and subscription and since < subscription.period_end:
+        since = min(since, subscription.period_end - subscription.full)  # over by now, too
     return terms.packaged and any(
         plan.terms.packaged
         and plan.name != event.seat_plan
         and plan.terms.allowance.asset == terms.allowance.asset
-        and event.start < plan.period_end
+        and since < plan.period_end
         and plan.ends_at <= plan.period_end
         for plan in plans
     )
