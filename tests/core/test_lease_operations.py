@@ -241,6 +241,19 @@ def test_a_budget_that_is_younger_than_the_lease_bounds_its_renewal(case: Leased
     """
 
 
+@leased_case
+def test_a_policy_that_is_younger_than_the_lease_counts_from_its_renewal(case: LeasedCase) -> None:
+    """
+    account  acme
+    grant    acme 100
+    lease    acme 28 as=l in=deep@tool
+    give     acme 50
+    renew    l 90 keep=20                       -> leased 50 from acme; begun at 50; joined
+    expect   pends ~tool 50
+    lease    acme 9 as=m in=tool                -> leased nothing
+    """
+
+
 STORY = """
 account  acme
 grant    acme 1000

@@ -174,6 +174,28 @@ def test_what_somebody_has_set_by_hand_holds(world: World) -> None:
     assert shown(world) == [("calls", 2, 0, 2), ("spend", 1, 0, 1)]
 
 
+@pytest.mark.parametrize("timing", list(e.Timing))
+def test_that_of_a_mandate_outlives_the_package(world: World, timing: e.Timing) -> None:
+    """No entry of a package touches it, neither one that says so, and verify knows that."""
+    world.publish("agents", team(calls(7, e.MANDATE_BUDGET)))
+    world.subscribe("team")
+    world.ask(c.GrantMandate(world.key(), ACME, e.MandateTerms(CREDITS, 40)))
+    world.change("agents")
+    world.cancel(timing)
+    world.to(FEBRUARY)
+    assert shown(world) == [(e.MANDATE_BUDGET, 40, 0, 1)]
+
+
+def test_verify_finds_a_package_that_touches_that_of_a_mandate(world: World) -> None:
+    world.subscribe("team")
+    world.ask(c.GrantMandate(world.key(), ACME, e.MandateTerms(CREDITS, 40)))
+    world.cancel()
+    [of_mandate] = world.core.state.accounts[ACME].budgets
+    fields = {"budget": of_mandate.number, "name": of_mandate.name}
+    found = _told_otherwise(world, e.BudgetRemoved, fields)
+    assert any("budget that goes with a package" in each.what for each in found), found
+
+
 def test_one_that_was_removed_by_hand_comes_back_with_the_period(world: World) -> None:
     """The next period has what its version says."""
     world.subscribe("big")

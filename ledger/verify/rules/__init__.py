@@ -251,7 +251,7 @@ class Rules(Judge):
         plan = getattr(event, "plan", None)
         if plan is not None:
             look_at_plan(self, state, event, state.declared[plan])
-        if getattr(event, "operation", b""):
+        if getattr(event, "operation", b"") or isinstance(event, e.LeaseRenewed):
             note_named(self, state, event)
         if isinstance(event, COUNTED):
             note_counted(self, state, event)

@@ -141,7 +141,7 @@ def budget_set(judge: Judge, state: State, event: BudgetSet) -> None:
         judge.equal(state, "number of the budget", budget.number, event.budget)
         judge.equal(state, "version of the budget", budget.version + 1, event.version)
         if not event.key:
-            judge.equal(state, "budget that a package changes", True, budget.packaged)
+            judge.equal(state, "budget that a package changes", True, of_package(budget))
         for field in _FIXED:
             expected, found = getattr(budget.terms, field), getattr(terms, field)
             judge.equal(state, f"{field} of the budget", expected, found)
@@ -167,8 +167,17 @@ def budget_removed(judge: Judge, state: State, event: BudgetRemoved) -> None:
     of_account = (event.account, event.name)
     judge.equal(state, "budget", of_account, (budget.account.number, budget.name))
     if not event.key:
-        judge.equal(state, "budget that goes with a package", True, budget.packaged)
+        judge.equal(state, "budget that goes with a package", True, of_package(budget))
         judge.budgeting = event.account
+
+
+def of_package(budget: Budget) -> bool:
+    """Whether a package has the account have it; that of a mandate is nobody else's."""
+    return budget.packaged and not _of_mandate(budget)
+
+
+def _of_mandate(budget: Budget) -> bool:
+    return budget.account.mandate is not None and budget.name == MANDATE_BUDGET
 
 
 def budget_denied(judge: Judge, state: State, event: BudgetDenied) -> None:
@@ -192,8 +201,7 @@ def look_at_denying(judge: Judge, state: State, event: AuthorizeDenied, limit: L
         return
     of_account = (budget.account.number, budget.name)
     judge.equal(state, "budget", of_account, (limit.account, limit.name))
-    bound = budget.account.mandate is not None and budget.name == MANDATE_BUDGET
-    judge.equal(state, "whether a mandate denies", bound, of_mandate)
+    judge.equal(state, "whether a mandate denies", _of_mandate(budget), of_mandate)
     of_operation = limit.kind == LimitKind.OPERATION
     of = budget.operation
     judge.equal(state, "whether an operation's budget denies", of is not None, of_operation)

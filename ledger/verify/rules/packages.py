@@ -19,6 +19,7 @@ from ledger.core.events import (
 )
 from ledger.core.packages.subscriptions import Subscription
 from ledger.core.state import NEVER, Account, State
+from ledger.verify.rules.budgets import of_package
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.overrides import look_at_numbers
 from rating.rounding import ROUND_HALF_EVEN, rounded
@@ -235,7 +236,7 @@ def _look_at_term(
 def _look_for_budgets(judge: Judge, state: State, account: Account) -> None:
     """Those of a package go before it does (rule P1)."""
     for budget in account.budgets:
-        if budget.packaged:
+        if of_package(budget):
             judge.wrong(state, "budget of a package that ends", "none", budget.name)
 
 
