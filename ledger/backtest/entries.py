@@ -484,6 +484,7 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = (
         e.LimitExceeded: _nothing,
         e.SharingUpdated: _shared,
         e.CapSet: _capped,
+        e.CapBegun: _capped,
         e.CapRemoved: _capped,
         e.CapWindowOpened: _nothing,
         e.BudgetValueOpened: _nothing,

@@ -53,7 +53,7 @@ BODIES: Final[dict[type, tuple[tuple[type, ...], tuple[str, ...]]]] = {
         ),
     ),
     c.UpdateSharing: ((e.SharingUpdated,), ("account", "grant", "sharing", "expected_version")),
-    c.SetCap: ((e.CapSet,), ()),
+    c.SetCap: ((e.CapSet, e.CapBegun), ()),
     c.RemoveCap: ((e.CapRemoved,), ("account", "cap", "expected_version")),
     c.VoidGrant: ((e.GrantVoided,), ("account", "grant", "forfeit")),
     c.ConfirmPayment: ((e.GrantReleased,), ("account", "grant")),

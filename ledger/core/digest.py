@@ -311,6 +311,7 @@ def _cap(cap: Cap) -> list[Any]:
         cap.version,
         cap.created_at,
         cap.counter.pack(),
+        *([cap.since] if cap.since else []),
     ]
 
 

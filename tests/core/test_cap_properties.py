@@ -90,6 +90,7 @@ class ModelCap:
     drawn: list[Draw] = field(default_factory=list)
     late: list[Draw] = field(default_factory=list)  # given back of days in which it counts nothing
     days: set[int] = field(default_factory=set)
+    since: int = 0  # locator from which on it counts
 
     @property
     def total(self) -> int:
@@ -213,12 +214,15 @@ class World:
                     units -= take
         return slices
 
-    def note(self, account: int, at: int, slices: list[tuple[int, int]]) -> None:
+    def note(
+        self, account: int, at: int, slices: list[tuple[int, int]], original: int = -1
+    ) -> None:
+        """`original`: locator of the draw that is given back."""
         for grant, units in slices:
             draw = Draw(account, grant, at, units)
             self.drawn.append(draw)
             for cap in self.caps.values():
-                if self.binds(cap, account, grant):
+                if self.binds(cap, account, grant) and not 0 <= original < cap.since:
                     if units > 0:
                         cap.days.add(at // DAY_US)
                     known = at // DAY_US in cap.days or cap.terms.window.kind == 1
@@ -280,6 +284,7 @@ class World:
         made = self.ask(c.SetCap, owner, below, CREDITS, grant, terms)
         if isinstance(made, e.CapSet):
             cap = self.caps[made.cap] = ModelCap(owner, below, grant, terms)
+            cap.since = self.core.state.locator
             cap.days |= {each.at // DAY_US for each in self.held_for(cap)}
 
     def _cap(
@@ -361,7 +366,8 @@ class World:
             for piece in made.given_back:
                 if books[piece.drawn].kind == e.BookKind.GRANT:
                     grant = books[piece.drawn].owner
-                    self.note(event.account, event.effective_at, [(grant, -piece.amount)])
+                    back = [(grant, -piece.amount)]
+                    self.note(event.account, event.effective_at, back, original.locator)
 
     def _clock(self, by: int) -> None:
         self.core.advance(by)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
+from budget_case import BudgetCase
+from core_world import replay
 from family_case import FamilyCase, family_case
 from ledger_case import LedgerCase
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 from test_verify_rules import judged
 
 from ledger.core import events as e
 from ledger.core.digest import digest
 from ledger.core.packing import whole
+
+
+class CappedCase(FamilyCase, BudgetCase):
+    """Tells stories of caps, in which captures may be reversed."""
 
 
 @family_case
@@ -329,6 +336,75 @@ def test_what_is_reserved_siblings_cannot_touch(case: LedgerCase) -> None:
     expect  aside acme 20
     uncap   mine
     usage   b      30 -> drawn 20 from acme, owed 10; 10 over the limit
+    """
+
+
+@pytest.mark.parametrize("how", ["usage   a 29 id=u", "hold    a 40 as=h\ncapture h 29 id=u"])
+def test_what_was_drawn_before_a_cap_gives_it_no_room(how: str) -> None:
+    """It counted nothing there; what is drawn after it does. One that is set anew is new."""
+    case = CappedCase()
+    case.run(
+        f"""
+        account acme
+        account a      parent=acme
+        grant   acme   200 shared as=g
+        {how}
+        usage   a      9 id=v
+        cap     acme   a 40 as=all
+        cap     acme   a 40 as=day window=day
+        cap     acme   a grant=g reserve=30 as=mine
+        usage   a      6 id=w
+        reverse u      -> 29 to g
+        reverse w      2 -> 2 to g
+        expect  total  all 4
+        expect  counted day 4
+        expect  aside g 26
+        usage   a      40 -> drawn 36 from g, owed 4; 4 over the limit
+        uncap   all
+        cap     acme   a 50 as=all
+        reverse v      -> 9 to g
+        expect  total  all 0
+        """
+    )
+    case.finish()
+
+
+@family_case
+def test_a_cap_of_an_older_journal_counts_less_by_what_came_before(case: LedgerCase) -> None:
+    """
+    account acme
+    account a      parent=acme
+    grant   acme   200 shared as=g
+    usage   a      29 id=u
+    cap     acme   a 40 as=all
+    usage   a      6
+    reverse u      -> 29 to g
+    """
+    at, events = case.core.batches[0]
+    older = [e.CapSet(*astuple(each)) if isinstance(each, e.CapBegun) else each for each in events]
+    state = replay([(at, msgspec.msgpack.encode(older))])
+    [cap] = state.accounts[case.accounts["acme"]].caps_given.values()
+    assert (cap.since, cap.counter.posted) == (0, 6 - 29)
+
+
+@family_case
+def test_what_was_converted_counts_less_where_it_had_counted(case: LedgerCase) -> None:
+    """
+    # An account may have moved meanwhile, to below another that is capped.
+    rate    credits usd 1/1
+    account acme   settles=usd
+    account eu     parent=acme settles=usd
+    account us     parent=acme settles=usd
+    account team   parent=eu settles=usd
+    grant   acme   100 shared asset=usd as=g
+    cap     acme   eu 30 asset=usd as=eu
+    cap     acme   us 30 asset=usd as=us
+    usage   team   20 id=u
+    expect  counted eu 20
+    move    team   us
+    reverse u
+    expect  counted eu 0
+    expect  counted us 0
     """
 
 

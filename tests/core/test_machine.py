@@ -93,7 +93,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
     of_quotes = {e.QuotedDenied, e.AuthorizeDenied}  # older journals have them
     of_conversions = {e.UsageConverted, e.ConversionReversed}  # and test_conversions
     of_minimums = {e.MinimumsAwaited, e.MinimumCharged}  # and test_minimums
-    of_caps = {e.SharingUpdated, e.CapSet, e.CapRemoved, e.CapWindowOpened}
+    of_caps = {e.SharingUpdated, e.CapSet, e.CapBegun, e.CapRemoved, e.CapWindowOpened}
     of_budgets = {  # and test_budget_properties
         e.BudgetSet,
         e.BudgetRemoved,

@@ -47,6 +47,7 @@ MET = {
     e.UsageCaptured,
     e.SeatPeriodBegun,
     e.SeatPlanEnded,
+    e.CapBegun,
     e.CapSet,
     e.CapRemoved,
     e.SharingUpdated,

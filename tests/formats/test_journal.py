@@ -30,6 +30,7 @@ LATER = {  # classes that came after the first version
     e.BudgetSet,
     e.CapRemoved,
     e.CapSet,
+    e.CapBegun,
     e.CapWindowOpened,
     e.SharingUpdated,
     e.BudgetRemoved,

@@ -89,6 +89,7 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     e.BudgetRemoved: pb.MUTATION_KIND_REMOVE_BUDGET,
     e.SharingUpdated: pb.MUTATION_KIND_UPDATE_SHARING,
     e.CapSet: pb.MUTATION_KIND_SET_CAP,
+    e.CapBegun: pb.MUTATION_KIND_SET_CAP,
     e.CapRemoved: pb.MUTATION_KIND_REMOVE_CAP,
     e.HoldReleased: pb.MUTATION_KIND_RELEASE,
     e.LeaseGranted: pb.MUTATION_KIND_ACQUIRE_LEASE,

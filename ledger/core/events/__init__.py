@@ -55,6 +55,7 @@ from ledger.core.events.budgets import (
     ValueLimit,
 )
 from ledger.core.events.caps import (
+    CapBegun,
     CapRemoved,
     CapSet,
     CapTerms,
@@ -353,6 +354,7 @@ __all__ = [
     "BudgetsCounted",
     "BudgetsTallied",
     "BuyingMandateGranted",
+    "CapBegun",
     "CapRemoved",
     "CapSet",
     "CapTerms",
@@ -602,6 +604,7 @@ Event: TypeAlias = (
     | PackageRulesSet
     | SharingUpdated
     | CapSet
+    | CapBegun
     | CapRemoved
     | CapWindowOpened
     | GrantStarted

@@ -77,6 +77,11 @@ class CapSet(Fact, frozen=True, tag=106):
     trace: bytes = b""
 
 
+class CapBegun(CapSet, frozen=True, tag=143):
+    """A new cap. What is given back of a draw before it counts nothing in it: neither did the draw.
+    In one that an older journal has by `CapSet` it counts less."""
+
+
 class CapRemoved(Fact, frozen=True, tag=107):
     """A cap binds no more, and what it reserved is there for all; its counter is gone."""
 

@@ -44,7 +44,13 @@ from ledger.core.evolve.budgets import (
     budgets_counted,
     budgets_tallied,
 )
-from ledger.core.evolve.caps import cap_removed, cap_set, cap_window_opened, sharing_updated
+from ledger.core.evolve.caps import (
+    cap_begun,
+    cap_removed,
+    cap_set,
+    cap_window_opened,
+    sharing_updated,
+)
 from ledger.core.evolve.charges import (
     charge_changed,
     charge_ended,
@@ -218,6 +224,7 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     e.GrantIssued: grant_issued,
     e.SharingUpdated: sharing_updated,
     e.CapSet: cap_set,
+    e.CapBegun: cap_begun,
     e.CapRemoved: cap_removed,
     e.CapWindowOpened: cap_window_opened,
     e.GrantStarted: grant_started,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledger.core.budgets.lanes import EACH
 from ledger.core.events import (
+    CapBegun,
     CapRemoved,
     CapSet,
     CapWindowOpened,
@@ -61,6 +62,12 @@ def cap_set(state: State, event: CapSet) -> None:
         if cap.grant is not None:
             cap.grant.aside += cap.aside - before
     state.keys.add(event.key, state.locator)
+
+
+def cap_begun(state: State, event: CapBegun) -> None:
+    """A new one, which knows since which entry it counts."""
+    cap_set(state, event)
+    state.accounts[event.account].caps_given[event.cap].since = state.locator
 
 
 def attach(cap: Cap) -> None:
@@ -135,14 +142,23 @@ def draw_in_lane(account: Account, grant: Grant, at: int, posted: int, pending: 
     return True
 
 
-def count_back(line: list[Account], grant: Grant, at: int, units: int) -> None:
-    """Units are given back of a draw: they count less where they counted, for the accounts that
-    were above then (`line`)."""
-    for each in line:
+def count_back(
+    state: State, account: Account, grant: Grant, at: int, units: int, original: int, line_at: int
+) -> None:
+    """Units are given back of a draw by the entry `original`, -1 = of several: they count less
+    where they counted, for the accounts that were above then. A cap of which nothing says since
+    when it counts takes those above at the entry `line_at`, whatever it had counted of them."""
+    for each in state.line_at(account, line_at):
+        if each is grant.account:
+            break
+        for cap in each.caps:
+            if not cap.since and cap.binds(grant):
+                _count(cap, at, -units, 0)
+    for each in state.line_at(account, original if original >= 0 else line_at):
         if each is grant.account:
             return
         for cap in each.caps:
-            if cap.binds(grant):
+            if cap.since and cap.binds(grant) and not 0 <= original < cap.since:
                 _count(cap, at, -units, 0)
 
 

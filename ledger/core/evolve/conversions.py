@@ -17,4 +17,5 @@ def usage_converted(state: State, event: UsageConverted) -> None:
 def conversion_reversed(state: State, event: ConversionReversed) -> None:
     account = state.accounts[event.account]
     at = event.effective_at
-    undraw(state, account, event.book, event.period, event.given_back, at)
+    pieces, now = event.given_back, state.locator
+    undraw(state, account, event.book, event.period, pieces, at, event.original, now)

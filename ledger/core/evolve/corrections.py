@@ -72,9 +72,11 @@ def undraw(
     pieces: tuple[GivenBack, ...],
     at: int,
     original: int = -1,
+    line_at: int = -1,
 ) -> None:
     """Give units of usage back, and let debt and overage of its month fall, and what counts towards
-    caps in the window of `at`: of those that were above at the entry `original`; -1 = are now."""
+    caps in the window of `at`: as the entry `original` had counted, -1 = as the accounts are now;
+    `line_at`, where that is another, is for caps that do not know since when they count."""
     books = state.books.accounts
     for piece in pieces:
         drawn = books[piece.drawn]
@@ -82,9 +84,8 @@ def undraw(
         product = books[used].name
         _give_back(state, account, used, piece, product)
         if drawn.grant is not None and drawn.grant.account.caps_given:
-            locator = original if original >= 0 else state.locator
-            line = state.line_at(account, locator)
-            count_back(line, drawn.grant, at, piece.amount)
+            above_at = line_at if line_at >= 0 else original if original >= 0 else state.locator
+            count_back(state, account, drawn.grant, at, piece.amount, original, above_at)
         if drawn.kind == ADVANCE:
             debt_of(state, drawn).take((piece.debt, product), piece.amount)
         elif drawn.kind == BookKind.OVERAGE:

@@ -43,7 +43,7 @@ class _Used:
 class Cap(_Used):
     """A ceiling, and an amount that is set aside, with what counts towards both (rule D8)."""
 
-    __slots__ = ("_counter", "below", "created_at", "laid", "lane", "number", "version")
+    __slots__ = ("_counter", "below", "created_at", "laid", "lane", "number", "since", "version")
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class Cap(_Used):
         self.terms = same_terms(terms)
         self.version = 1
         self.created_at = created_at
+        self.since = 0  # locator of its entry; 0 = an older journal has it, which does not say
         self._counter = Counter()
         self.met: Cell | None = None  # derived: of those of the counter, which was met last
         self.windowed: bool = terms.window.kind != _LIFETIME

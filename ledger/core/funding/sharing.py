@@ -8,6 +8,7 @@ from __future__ import annotations
 from ledger.core.admission import account_closed, known_account, open_account
 from ledger.core.commands import RemoveCap, SetCap, UpdateSharing
 from ledger.core.events import (
+    CapBegun,
     CapRemoved,
     CapSet,
     CapTerms,
@@ -153,7 +154,7 @@ def decide_set_cap(state: State, command: SetCap, out: list[Event]) -> Event | K
     )
     if refusal is not None:
         return refusal
-    made = CapSet(
+    made = (CapSet if before is not None else CapBegun)(
         command.key,
         account.number,
         command.cap or state.families[account.root].next_cap,

@@ -23,6 +23,7 @@ class PackedCap(msgspec.Struct, array_like=True, gc=False):
     version: int
     created_at: int
     counter: PackedCounter
+    since: int = 0
 
 
 def pack_cap(cap: Cap) -> PackedCap:
@@ -36,6 +37,7 @@ def pack_cap(cap: Cap) -> PackedCap:
         cap.version,
         cap.created_at,
         cap.counter.pack(),
+        cap.since,
     )
 
 
@@ -50,6 +52,6 @@ def unpack_cap(state: State, packed: PackedCap) -> None:
         packed.terms,
         packed.created_at,
     )
-    cap.version = packed.version
+    cap.version, cap.since = packed.version, packed.since
     cap.begin_at(unpack_counter(packed.counter))
     attach(cap)

@@ -16,7 +16,7 @@ from ledger.core.packing.family import encode, pack_family, unpack_family
 from ledger.core.packing.wide import Wide, wide
 from ledger.core.state import State
 
-FORMAT: Final = 9  # of both kinds of bytes
+FORMAT: Final = 10  # of both kinds of bytes
 
 
 class PackedShard(msgspec.Struct, array_like=True, gc=False):

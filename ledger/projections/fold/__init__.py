@@ -328,6 +328,7 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     e.BudgetDenied: authorize_denied,
     e.SharingUpdated: sharing_updated,
     e.CapSet: cap_set,
+    e.CapBegun: cap_set,
     e.CapRemoved: cap_removed,
     e.BudgetSet: budget_set,
     e.GroupedBudgetSet: budget_set,

@@ -237,6 +237,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.TopUpExpired: top_ups.expired,
     e.SharingUpdated: usage.unexpected,  # these of tests/core/test_cap_properties
     e.CapSet: usage.unexpected,
+    e.CapBegun: usage.unexpected,
     e.CapRemoved: usage.unexpected,
     e.CapWindowOpened: usage.unexpected,
     e.BudgetSet: budgets.budget_set,

@@ -39,6 +39,7 @@ from ledger.verify.rules.budgets import (
     note_counted,
 )
 from ledger.verify.rules.caps import (
+    cap_begun,
     cap_removed,
     cap_set,
     cap_window_opened,
@@ -387,6 +388,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     e.BudgetDenied: budget_denied,
     e.SharingUpdated: sharing_updated,
     e.CapSet: cap_set,
+    e.CapBegun: cap_begun,
     e.CapRemoved: cap_removed,
     e.CapWindowOpened: cap_window_opened,
     e.BudgetSet: budget_set,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger.core.events import (
+    CapBegun,
     CapRemoved,
     CapSet,
     CapWindowOpened,
@@ -58,6 +59,12 @@ def cap_set(judge: Judge, state: State, event: CapSet) -> None:
             judge.equal(state, "expected version", found.version, event.expected_version)
     if event.terms.reserved and not event.grant:
         judge.wrong(state, "grant of which units are reserved", "one", 0)
+
+
+def cap_begun(judge: Judge, state: State, event: CapBegun) -> None:
+    """A new one."""
+    judge.equal(state, "version of a new cap", 1, event.version)
+    cap_set(judge, state, event)
 
 
 def cap_removed(judge: Judge, state: State, event: CapRemoved) -> None:
