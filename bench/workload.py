@@ -23,7 +23,6 @@ ASSET_SCALE: Final = 9
 CARD: Final = "default"
 QUANTITIES: Final = ("input_tokens", "output_tokens")
 REGIONS: Final = ("eu", "us")
-MODES: Final = ("standard", "batch")
 
 # Public list prices of four models, in credits (1 credit = 1 USD) a million tokens: input, output.
 # In minor units (10^-9) a token that is times 1,000, and whole for the batch mode's half price too.

@@ -7,13 +7,11 @@ come in as microseconds since the Unix epoch.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from rating.exact import PriceError, parse_price, scaled
 from rating.faults import CardFault
 from rating.rounding import ROUND_HALF_EVEN, rounded
-
-ALWAYS_US: Final = 0  # effective from ever
 
 _A = TypeVar("_A")
 

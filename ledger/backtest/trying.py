@@ -31,7 +31,6 @@ class Trying:
     def __init__(self, replay: Replay, terms: Terms, began_us: int | None, tenant: int) -> None:
         """`began_us` is where the range begins; None = with the journal. Nothing is changed yet."""
         self._replay = replay
-        self._terms = terms
         self._tenant = tenant
         self._began_us = began_us
         self._begun = not terms

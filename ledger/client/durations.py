@@ -3,4 +3,3 @@
 from typing import Final
 
 SECOND_US: Final = 1_000_000
-HOUR_US: Final = 3_600 * SECOND_US

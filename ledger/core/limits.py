@@ -9,7 +9,6 @@ from typing import Final
 
 INT64_MAX: Final = 9_223_372_036_854_775_807  # one transfer fits int64 (rule N1)
 
-US: Final = 1
 MILLISECOND_US: Final = 1_000
 SECOND_US: Final = 1_000_000
 MINUTE_US: Final = 60 * SECOND_US

@@ -45,20 +45,6 @@ def escape(text: str) -> str:
     return "".join(parts)
 
 
-def unescape(text: str) -> str:
-    """The text of which `escape` made this."""
-    parts: list[bytes] = []
-    at = 0
-    while at < len(text):
-        if text.startswith("--", at):
-            parts.append(bytes.fromhex(text[at + 2 : at + 4]))
-            at += 4
-        else:
-            parts.append(text[at].encode())
-            at += 1
-    return b"".join(parts).decode()
-
-
 def name_component(name: str) -> str:
     """The component of a product, source or provider, which begins with a capital or digit.
 
@@ -70,13 +56,6 @@ def name_component(name: str) -> str:
     if escaped[:1].islower() and not escaped.startswith(_MARK.lower()):
         return escaped[0].upper() + escaped[1:]
     return _MARK + escaped
-
-
-def name_of_component(component: str) -> str:
-    """The name of which `name_component` made this."""
-    if component.startswith(_MARK):
-        return unescape(component[len(_MARK) :])
-    return unescape(component[0].lower() + component[1:])
 
 
 def account_component(number: int, account_id: str) -> str:

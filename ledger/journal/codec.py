@@ -101,18 +101,6 @@ class BatchCodec(Generic[EventT]):
             return self._decode_older(unpacked, error)
         return events
 
-    def decode_some(self, payload: bytes, indexes: Sequence[int]) -> list[EventT]:
-        """The events at these indexes, in the order asked; only they are built.
-
-        Raises JournalCorrupt, and IndexError where the batch is shorter.
-        """
-        unpacked = self._unpack(payload)
-        try:
-            raws = self._decode_raws(unpacked)
-        except UNDECODABLE as error:
-            raise JournalCorrupt(f"a payload holds no batch of events: {error}") from error
-        return [self._one(raws[index], index) for index in indexes]
-
     def _unpack(self, payload: bytes) -> bytes:
         return _decompress(self._decompressor, payload)
 
@@ -130,21 +118,6 @@ class BatchCodec(Generic[EventT]):
             event = step(event)
         return event
 
-    def _one(self, raw: msgspec.Raw, index: int) -> Any:
-        try:
-            return self._current(self._decode_event(raw))
-        except UNDECODABLE as error:
-            found = _tag_of(raw)
-            if isinstance(found, int) and found not in self._tags:
-                raise JournalCorrupt(
-                    f"entry {index} of a batch has tag {found}, which this version does not know: "
-                    "a newer version wrote it; upgrade this program, and do not go back behind "
-                    "the version that wrote it"
-                ) from error
-            raise JournalCorrupt(
-                f"entry {index} of a batch, with tag {found}, is damaged: {error}"
-            ) from error
-
     def _find_fault(self, unpacked: bytes) -> None:
         """Raise JournalCorrupt with the first entry that cannot be read, if the array can be."""
         try:
@@ -152,7 +125,19 @@ class BatchCodec(Generic[EventT]):
         except UNDECODABLE:
             return
         for index, raw in enumerate(raws):
-            self._one(raw, index)
+            try:
+                self._decode_event(raw)
+            except UNDECODABLE as error:
+                found = _tag_of(raw)
+                if isinstance(found, int) and found not in self._tags:
+                    raise JournalCorrupt(
+                        f"entry {index} of a batch has tag {found}, which this version does not "
+                        "know: a newer version wrote it; upgrade this program, and do not go back "
+                        "behind the version that wrote it"
+                    ) from error
+                raise JournalCorrupt(
+                    f"entry {index} of a batch, with tag {found}, is damaged: {error}"
+                ) from error
 
 
 _split: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode

@@ -2,9 +2,8 @@
 
 Owns one data directory: the cluster, its socket, log and locks. Starts the binaries of a wheel
 itself (`embedded_host` says which, and as whom) with full durability. PostgreSQL outlives an owner
-that is killed; the next start on the directory finds it and takes it over. Local connections come
-through a socket that only its user and root can reach; TCP is off unless asked for, and then asks
-for a password. Must not know what is stored.
+that is killed; the next start on the directory finds it and takes it over. Connections come
+through a socket that only its user and root can reach; TCP is off. Must not know what is stored.
 """
 
 from __future__ import annotations
@@ -14,9 +13,7 @@ import atexit
 import contextlib
 import logging
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -71,17 +68,11 @@ class EmbeddedPostgres:
     `asyncio.to_thread(server.start)`. Raises EmbeddedUnavailable, whose message says what to do.
     """
 
-    def __init__(
-        self, data_dir: Path | str | None = None, *, tcp: bool = False, sync_initdb: bool = True
-    ) -> None:
-        """`tcp` also listens on a free port of 127.0.0.1, with a random password.
-
-        `sync_initdb=False` skips flushing the empty cluster at its making: for throwaway ones.
-        """
+    def __init__(self, data_dir: Path | str | None = None, *, sync_initdb: bool = True) -> None:
+        """`sync_initdb=False` skips flushing the new, empty cluster: for throwaway ones."""
         self.data_dir = Path(data_dir or host.default_data_directory()).resolve()
         self._files = DataFiles(self.data_dir)
         self._cluster = self._files.cluster
-        self._tcp = tcp
         self._sync_initdb = sync_initdb
         self._process: subprocess.Popen[bytes] | None = None
         self._owner_lock: int | None = None
@@ -108,15 +99,6 @@ class EmbeddedPostgres:
         server = self._files.server()
         port = server.port if server else SOCKET_PORT
         return f"postgresql://{SUPERUSER}@/{DATABASE}?host={directory}&port={port}"
-
-    @property
-    def tcp_dsn(self) -> str:
-        """How to reach it over loopback TCP, password included. Only when it listens there."""
-        server = self._files.server()
-        if server is None or not server.listens:
-            raise EmbeddedUnavailable(f"the server of {self.data_dir} does not listen on TCP")
-        password = self._files.password.read_text().strip()
-        return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{server.port}/{DATABASE}"
 
     @property
     def pid(self) -> int | None:
@@ -233,8 +215,8 @@ class EmbeddedPostgres:
     def _spawn(self, binaries: Path, server_lock: int) -> None:
         settings = SETTINGS | {
             "unix_socket_directories": str(self._socket),
-            "listen_addresses": "127.0.0.1" if self._tcp else "",
-            "port": str(_free_port() if self._tcp else SOCKET_PORT),
+            "listen_addresses": "",
+            "port": str(SOCKET_PORT),
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         with self._files.open_log() as log:
@@ -255,17 +237,12 @@ class EmbeddedPostgres:
     def _make_cluster(self, binaries: Path) -> None:
         partial = self.data_dir / f"cluster.partial-{os.getpid()}"
         host.make_owned(partial, self._account)
-        password = self._files.password
-        password.touch(mode=0o600)
-        self._account.own(password)
-        password.write_text(secrets.token_urlsafe(24) + "\n")
         command: list[Path | str] = [
             binaries / "initdb",
             f"--pgdata={partial}",
             f"--username={SUPERUSER}",
-            f"--pwfile={password}",
             "--auth-local=trust",
-            "--auth-host=scram-sha-256",
+            "--auth-host=reject",
             "--encoding=UTF8",
             "--locale=C",
             "--data-checksums",
@@ -377,10 +354,3 @@ class EmbeddedPostgres:
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

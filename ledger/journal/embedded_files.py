@@ -29,7 +29,6 @@ class ServerFile(Struct, frozen=True):
 
     pid: int
     port: str
-    listens: bool  # on TCP
     ready: bool
 
 
@@ -39,7 +38,6 @@ class DataFiles:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.cluster = directory / "cluster"
-        self.password = directory / "password"
         self.database_made = directory / "database"
         self.server_file = self.cluster / "postmaster.pid"
         self.log = directory / "postgres.log"
@@ -56,7 +54,6 @@ class DataFiles:
         return ServerFile(
             int(lines[0]),
             lines[3].strip(),
-            bool(lines[5].strip()),
             lines[_STATUS_LINE].strip() == "ready",
         )
 

@@ -13,7 +13,7 @@ from ledger.projections.sql import load
 LAG_MAX_US: Final = MINUTE_US
 """So far behind they may fall while the writers need the machine, unless told otherwise."""
 
-_SQL: Final = load("reads")
+_SQL: Final = load("lag")
 
 
 class Lag(Struct, frozen=True):

@@ -7,9 +7,9 @@ never papered over (`ProjectionDamaged`: rebuild it).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import asyncpg
 from asyncpg.transaction import Transaction
@@ -47,8 +47,6 @@ SCHEMA: Final = "projection"
 
 _SQL: Final = load("store")
 _STILL: Final = Moved(0)
-
-Rows: TypeAlias = Iterable[Row]
 
 
 class ProjectionStore:

@@ -359,7 +359,6 @@ class SimulatedStorage:
             database, database.leases, lambda name: database.on_lease_call(process, name)
         )
         self._database = database
-        self._process = process
 
     def journal(self, shard: int) -> Journal:
         """The journal of one shard."""

@@ -57,7 +57,6 @@ LEASED: Final = Shape("chat", (), (e.LEASED_QUANTITY,))
 RUN: Final = FAMILY.operation("run")
 TOOL: Final = FAMILY.operation("tool", "run")
 _GIVEN: Final = ("", "", "by hand", "", "policy")
-SLICES_MAX: Final = 30
 TIMEOUT_US: Final = 2 * SECOND_US  # until a holder asks again
 SWEEP_US: Final = SECOND_US // 2
 _encode = msgspec.msgpack.Encoder().encode

@@ -58,7 +58,6 @@ class Status(StrEnum):
     ADVICE = "advice"
     GAVE_UP = "given up, certainly not recorded by the last attempt"
     UNKNOWN = "given up, outcome unknown"
-    SKIPPED = "never sent"
 
 
 @dataclass(frozen=True, slots=True)

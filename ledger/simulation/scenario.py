@@ -7,7 +7,7 @@ one fault alone would show.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import blake2b
 from random import Random
@@ -118,7 +118,6 @@ class Scenario:
     plans: bool = False  # whether packages are published
     projector: bool = True  # whether a projector keeps read models
     give_up_us: int = 0  # clients give up after so long; 0 = never
-    extra: dict[str, int] = field(default_factory=dict)
 
     def stream(self, name: str) -> Random:
         """Chance of its own for one part of the world."""

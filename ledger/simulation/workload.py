@@ -225,29 +225,28 @@ class Entry:
     weight: int
     draw: Callable[[Draw], Drawn | None]
     command: type | None = None
-    generic: bool = True  # whether the server makes the command from the fields by their names
     topic: str = ""  # "" = of every world; else of those that draw the whole credit model, by topic
     request: bool = True  # whether its identity is a request id
     added: bool = False  # to few worlds, by a stream of its own: the others stay as they are
 
 
 ENTRIES: Final[dict[str, Entry]] = {
-    "usage": Entry(40, draw_usage, RecordUsage, generic=False, request=False),
+    "usage": Entry(40, draw_usage, RecordUsage, request=False),
     "authorize": Entry(20, draw_authorize, AuthorizeHold),
     "capture": Entry(14, draw_capture, CaptureHold),
     "release": Entry(6, draw_release, ReleaseHold),
-    "create": Entry(5, draw_create, CreateAccount, generic=False, request=False),
+    "create": Entry(5, draw_create, CreateAccount, request=False),
     "policy": Entry(7, draw_policy, UpdatePolicy),
     "close": Entry(4, draw_close, CloseAccount),
     "issue": Entry(18, draw_issue, IssueGrant),
     "void": Entry(5, draw_void, VoidGrant),
-    "abandon": Entry(6, draw_abandon, AbandonRequest, generic=False, request=False),
-    "publish": Entry(2, draw_publish, ApplyConfiguration, generic=False, request=False),
+    "abandon": Entry(6, draw_abandon, AbandonRequest, request=False),
+    "publish": Entry(2, draw_publish, ApplyConfiguration, request=False),
     "read": Entry(16, draw_read),
     "check": Entry(3, draw_check),
-    "linked": Entry(10, draw_linked, LinkedUsage, False, "usage", request=False),
-    "reverse": Entry(12, draw_reverse, ReverseUsage, False, "corrections"),
-    "amend": Entry(6, draw_amend, AmendUsage, False, "corrections"),
+    "linked": Entry(10, draw_linked, LinkedUsage, topic="usage", request=False),
+    "reverse": Entry(12, draw_reverse, ReverseUsage, topic="corrections"),
+    "amend": Entry(6, draw_amend, AmendUsage, topic="corrections"),
     "adjust": Entry(6, draw_adjust, AdjustBalance, topic="corrections"),
     "extend": Entry(8, draw_extend, ExtendHold, topic="usage"),
     "freeze": Entry(3, draw_freeze, FreezeAccount, topic="standing"),

@@ -209,7 +209,6 @@ async def test_bad_input_says_which_field(spent, changes: dict[str, Any], field:
 
 wrong = usage_pb2.UsageEvent
 MINUS, NOTHING = {"input_tokens": -1}, {"input_tokens": 0}
-BEYOND = pb.EntryRef(entry_seq=9_999)
 
 
 def amending(event_id: str = "u", replacement: str = "v", **changes: Any) -> pb.AmendUsageRequest:

@@ -22,7 +22,6 @@ from tests.api.served import TENANT, Served, refusal_of
 
 ALLOW = decision_pb2.DECISION_ALLOW
 DENY = decision_pb2.DECISION_DENY
-OVERDRAFT = decision_pb2.DECISION_ALLOW_OVERDRAFT
 UP_TO = decision_pb2.DECISION_ALLOW_UP_TO
 COST = 600  # of 100 input and 20 output tokens
 

@@ -33,7 +33,6 @@ from rating.card import Product
 
 MARCH = START_US + 59 * DAY_US
 APRIL = START_US + 90 * DAY_US
-MAY = START_US + 120 * DAY_US
 
 
 def granting(amount: int, name: str, **fields: Any) -> Phase:

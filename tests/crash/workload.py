@@ -110,10 +110,6 @@ def batch_of(number: int) -> usage_pb2.IngestRequest:
     return usage_pb2.IngestRequest(tenant=TENANT, source="crash", product="chat", events=events)
 
 
-def tokens_of(number: int) -> int:
-    return sum(event.quantities["tokens"] for event in batch_of(number).events)
-
-
 async def send_again(address: str, batches: Iterable[int]) -> set[tuple[int, int]]:
     """Send these batches once more; returns the events (batch, index) that were there already."""
     replayed = set()

@@ -84,8 +84,6 @@ def row(events: list[Any], **changed: int) -> JournalRow:
 def test_old_events_are_told_as_current_ones_in_their_places() -> None:
     payload = codec().encode(OLD)
     assert codec().decode(payload) == TOLD
-    assert codec().decode_some(payload, [3, 1]) == [TOLD[3], TOLD[1]]
-    assert codec().decode_some(payload, (2,))[0] == TOLD[2]
 
 
 class Lapsed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=9_003):
@@ -168,7 +166,7 @@ def test_a_batch_of_current_events_never_comes_near_an_upcaster(
     def reached(*_: Any) -> Any:
         raise AssertionError("the slow path")
 
-    for slow in ("_decode_older", "_current", "_one", "_find_fault"):
+    for slow in ("_decode_older", "_current", "_find_fault"):
         monkeypatch.setattr(BatchCodec, slow, reached)
     assert codec().decode(codec().encode(TOLD)) == TOLD
     with pytest.raises(AssertionError, match="slow path"):
@@ -178,9 +176,8 @@ def test_a_batch_of_current_events_never_comes_near_an_upcaster(
 def test_an_unknown_tag_is_named_with_what_to_do() -> None:
     payload = codec().encode(OLD)
     unaware: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
-    for read in (unaware.decode, lambda payload: unaware.decode_some(payload, [0, 1])):
-        with pytest.raises(JournalCorrupt, match=r"entry 1 .* tag 9001, .*newer version.*upgrade"):
-            read(payload)
+    with pytest.raises(JournalCorrupt, match=r"entry 1 .* tag 9001, .*newer version.*upgrade"):
+        unaware.decode(payload)
     damaged = codec().encode([[33, "no account", 7, 1, 1]])  # type: ignore[list-item]
     with pytest.raises(JournalCorrupt, match=r"entry 0 .* tag 33, is damaged: .*int"):
         unaware.decode(damaged)

@@ -74,11 +74,6 @@ class Front:
                 pass
             time.sleep(0.02)
 
-    def statistic(self, name: str) -> int:
-        """A counter of Envoy's."""
-        said = httpx.get(f"http://127.0.0.1:{self.ports['admin']}/stats", params={"filter": name})
-        return sum(int(line.rpartition(" ")[2]) for line in said.text.splitlines())
-
     def stop(self) -> None:
         if self._envoy is not None:
             self._envoy.terminate()

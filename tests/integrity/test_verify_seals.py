@@ -11,10 +11,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from ledger.core import events as e
 from ledger.integrity.keys import introduce
 from ledger.integrity.sealer import Sealer, seal_all, wall_us
-from ledger.journal.codec import BatchCodec, PrivateRecords, encode_private
+from ledger.journal.codec import PrivateRecords, encode_private
 from ledger.journal.directory import TENANT_DEFAULT
 from ledger.journal.protocol import JournalRow, make_row
 from ledger.verify import verify, verify_from
@@ -36,7 +35,6 @@ from tests.projections.books import open_books
 ANCHORS = [KEY.public_key]
 ROW = ("shard, batch_seq, recorded_at, first_event, event_count, format, codec, prev_hash, hash, "
        "payload")  # fmt: skip
-CODEC: BatchCodec[e.Event] = BatchCodec(e.Event)
 
 
 async def rows_of(connection: asyncpg.Connection, shard: int, after: int = 0) -> list[JournalRow]:

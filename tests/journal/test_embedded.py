@@ -95,23 +95,11 @@ async def test_it_is_durable_private_and_unprivileged(server: EmbeddedPostgres) 
     assert psutil.Process(server.pid).uids().real != 0
     for name in ("cluster", "socket"):
         assert stat.S_IMODE((server.data_dir / name).stat().st_mode) == 0o700
-    with pytest.raises(EmbeddedUnavailable, match="does not listen on TCP"):
-        _ = server.tcp_dsn
     pid = server.pid
     server.stop()
     server.stop()
     assert server.pid is None
     assert not psutil.pid_exists(pid)
-
-
-async def test_tcp_asks_for_the_password(server: EmbeddedPostgres) -> None:
-    server._tcp = True
-    server.start()
-    connection = await asyncpg.connect(server.tcp_dsn)
-    await connection.close()
-    wrong = server.tcp_dsn.replace("drawdown:", "drawdown:not-", 1)
-    with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(wrong)
 
 
 async def test_a_killed_server_recovers_and_nothing_acknowledged_is_lost(

@@ -18,7 +18,6 @@ from ledger.projections import fold
 from ledger.projections import shard as shard_module
 from ledger.projections.lag import LAG_MAX_US, Lag, Reached, read_lag
 from ledger.projections.projector import ShardBusy, ShardProjector, run_projector
-from ledger.projections.reads import find_usage, list_suspense, list_usage, trial_balance
 from ledger.projections.shard import catches_up
 from ledger.projections.store import ProjectionDamaged, ProjectionStore
 from ledger.verify import verify
@@ -36,6 +35,7 @@ WAITS_FOR_A_LOCK = (
     "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() "
     "AND application_name LIKE 'drawdown projector%' AND wait_event_type = 'Lock'"
 )
+USAGE = "SELECT * FROM projection.usage WHERE tenant = $1 AND account = $2 ORDER BY entry_seq DESC"
 
 
 async def agrees(dsn: str) -> None:
@@ -109,10 +109,10 @@ async def test_one_event_whole(database: str) -> None:
         await books.use(team, "first")  # 100 x 3 + 20 x 15 = 600
         await books.use(team, "second")  # 300 from the grant, 300 owed
         await project(database)
-        pool = await open_pool(database, application_name="test")
-        try:
-            found = await find_usage(pool, TENANT_DEFAULT, team.number, "app", "second")
-            assert found is not None
+        async with looking(database) as connection:
+            newest = await connection.fetch(USAGE, TENANT_DEFAULT, team.number)
+            assert [row["event_id"] for row in newest] == ["second", "first"]
+            found = newest[0]
             assert (found["product"], found["quantity_names"]) == ("chat", list(TOKENS))
             assert (found["quantities"], found["charges"]) == ([100, 20], [300, 300])
             assert (found["charge"], found["asset"], found["over_limit"]) == (600, CREDIT, 300)
@@ -121,23 +121,18 @@ async def test_one_event_whole(database: str) -> None:
             assert (found["operation"], found["operation_parent"]) == ("answer", "question")
             assert found["personal"] == '{"user": "person of second"}'
             assert found["trace"] == b"\x01" * 16
-            assert found["as_of"] == books.ledger.writers[team.shard].state.entry_seq
             slices = found["slices"]
             assert f'"book": {issued.book}, "cost": 0' in slices
             assert '"value": 1000' in slices, "300 of 900 units, bought for 3000"
-            newest = await list_usage(pool, TENANT_DEFAULT, team.number)
-            assert [row["event_id"] for row in newest] == ["second", "first"]
-            older = await list_usage(pool, TENANT_DEFAULT, team.number, newest[0]["entry_seq"])
-            assert [row["event_id"] for row in older] == ["first"]
-            balance = await trial_balance(pool, TENANT_DEFAULT)
+            balance = await connection.fetch(
+                "SELECT * FROM projection.trial_balance WHERE tenant = $1", TENANT_DEFAULT
+            )
             units = [row for row in balance if row["asset"] == CREDIT]
             debits = sum(row["debits_posted"] for row in units)
             assert debits == sum(row["credits_posted"] for row in units) == 900 + 1_200
             money = [row for row in balance if row["asset"] != CREDIT]
             debits = sum(row["debits_posted"] for row in money)
             assert debits == sum(row["credits_posted"] for row in money) == 3_000 + 3_000
-        finally:
-            await pool.close()
 
 
 async def test_what_waits_for_a_price_is_listed(database: str) -> None:
@@ -146,17 +141,15 @@ async def test_what_waits_for_a_price_is_listed(database: str) -> None:
         await books.ask(team, books.usage(team, "picture", (3,), DRAW))
         await books.ask(team, books.usage(team, "old", age_us=40 * DAY_US))
         await project(database)
-        pool = await open_pool(database, application_name="test")
-        try:
-            (waiting,) = await list_suspense(pool, TENANT_DEFAULT, team.shard)
+        async with looking(database) as connection:
+            [waiting] = await connection.fetch(
+                "SELECT * FROM projection.suspense WHERE tenant = $1", TENANT_DEFAULT
+            )
             assert (waiting["quantity_name"], waiting["quantity"]) == ("pictures", 3)
             assert (waiting["reason"], waiting["account"]) == ("UNPRICED", team.number)
-            assert not await list_suspense(pool, TENANT_DEFAULT, team.shard, waiting["entry_seq"])
-            old = await find_usage(pool, TENANT_DEFAULT, team.number, "app", "old")
-            assert old is not None
-            assert (old["outcome"], old["reason"], old["charges"]) == (3, Reason.TOO_OLD, None)
-        finally:
-            await pool.close()
+            old = (await connection.fetch(USAGE, TENANT_DEFAULT, team.number))[0]
+            assert (old["event_id"], old["outcome"]) == ("old", 3)
+            assert (old["reason"], old["charges"]) == (Reason.TOO_OLD, None)
 
 
 async def test_two_projectors_at_once_do_not_double(

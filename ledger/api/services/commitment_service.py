@@ -32,14 +32,12 @@ from ledger.core.events import (
     CommitmentCreated,
     CommitmentEnded,
     CommitmentEnding,
-    GrantKind,
     SegmentAdded,
 )
 from ledger.core.state import State
 from ledger.journal.directory import Entry
 from ledger.v1 import commitment_pb2 as pb
 
-_KINDS: Final = {int(kind): kind for kind in (GrantKind.POSTPAID, GrantKind.PREPAID)}
 _TARGET: Final = "target_commitment_id"
 _ENDINGS: Final = {int(ending): ending for ending in CommitmentEnding}
 

@@ -66,13 +66,6 @@ Reply = TypeVar(
     pb.RecurringGrantServiceResumeResponse,
     pb.RecurringGrantServiceEndResponse,
 )
-_ANSWERS: Final = (
-    RecurringStarted,
-    RecurringChanged,
-    RecurringPaused,
-    RecurringResumed,
-    RecurringEnded,
-)
 
 
 class RecurringGrantService:

@@ -7,7 +7,7 @@ grants, holds, advances, running totals, budgets. Reads state, changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -50,7 +50,6 @@ from ledger.core.events import (
     Minted,
     OldGrants,
     Rollover,
-    Segment,
     Subscribed,
     SubscriptionCancelled,
     TakenBack,
@@ -548,10 +547,6 @@ def _roll_on(
             if ends and not grant.origin:  # what has rolled over does not roll again
                 account = grant.account.number
                 out.append(GrantRolloverSet(account, grant.number, rollover, following))
-
-
-def _shifted(segment: Segment, shifted: Callable[[int], int]) -> Segment:
-    return replace(segment, starts_at=shifted(segment.starts_at), ends_at=shifted(segment.ends_at))
 
 
 def _open(account: Account, name: str, expected_version: int) -> Contract | Refusal:

@@ -10,7 +10,6 @@ from ledger.core.events import Backfill, BookKind, Pot, RowDraw, Slice
 from ledger.core.evolve.caps import count_draw
 from ledger.core.state import Account, Debt, Grant, State
 
-_GRANT: Final = int(Pot.GRANT)
 OVERAGE: Final = int(Pot.OVERAGE)
 EXCESS_BILLED: Final = int(Pot.EXCESS_BILLED)
 ADVANCE: Final = int(BookKind.ADVANCE)

@@ -7,8 +7,6 @@ all that it is for, over its term. Reads state, changes nothing.
 
 from __future__ import annotations
 
-from typing import Final
-
 from ledger.core.contracts.contracts import begun
 from ledger.core.pricing.shared_totals import scope_under
 from ledger.core.state import Account
@@ -22,8 +20,6 @@ from rating.functions import (
 )
 from rating.overrides import NEVER_US
 from rating.plan import Plan
-
-NOWHERE: Final = (0, 0)
 
 
 def scope_starts(

@@ -4,10 +4,6 @@ SELECT DISTINCT ON (c.tenant) c.tenant, b.body
 FROM ledger.configuration c JOIN ledger.configuration_blob b ON b.hash = c.content_hash
 WHERE c.kind = $1 ORDER BY c.tenant, c.version DESC
 
--- name: reached
--- How far the read models of a shard are.
-SELECT entries FROM projection.checkpoint WHERE shard = $1
-
 -- name: begun
 -- What is learned on a shard.
 SELECT tenant, product, attributes FROM projection.sizing_progress WHERE shard = $1
