@@ -151,6 +151,7 @@ async def test_every_fault_of_a_card_is_listed_and_nothing_is_published(priced: 
         "RATE_CARD_INVALID",
     )
     assert found.violations == [(f"card.{path}", reason) for path, reason in BROKEN]
+    assert "8 faults, of which validate_only lists 8; the first is meters[3]" in found.message
     listed = await priced.pricing.ListRateCards(pb.ListRateCardsRequest(tenant=TENANT))
     assert [version.version for version in listed.versions] == [2]
 
@@ -178,6 +179,7 @@ async def test_a_card_with_very_many_faults(priced: Served):
     request = publishing(card(rows=rows), expected_version=2)
     found = await refusal_of(priced.pricing.PublishRateCard(request))
     assert found.metadata["faults"] == "5000"
+    assert "5000 faults, of which validate_only lists 1000; the first is rows[0]" in found.message
     assert len(found.violations) > 5
     request.validate_only = True
     assert len((await priced.pricing.PublishRateCard(request)).faults) == 1_000
@@ -198,6 +200,11 @@ async def test_a_card_with_very_many_faults(priced: Served):
 async def test_bad_publications(priced: Served, request_, reason):
     found = await refusal_of(priced.pricing.PublishRateCard(request_))
     assert (found.code, found.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+
+
+async def test_the_only_fault_of_a_card_is_its_refusal(priced: Served):
+    found = await refusal_of(priced.pricing.PublishRateCard(publishing(card(name=""))))
+    assert found.message.startswith("the rate card does not compile: name: ")
 
 
 async def test_an_unknown_card(priced: Served):

@@ -433,10 +433,13 @@ def _asset_exists(known: AssetBody) -> CallFailed:
 
 def _card_invalid(faults: list[CardFault], total: int, field: str = "card") -> CallFailed:
     first = faults[0]
+    others = ""
+    if total > 1:
+        listed = min(total, FAULTS_MAX)
+        others = f"{total} faults, of which validate_only lists {listed}; the first is "
     return CallFailed(
         "RATE_CARD_INVALID",
-        f"the rate card does not compile: {total} faults, of which validate_only lists "
-        f"{FAULTS_MAX}; the first is {first.path}: {first.message}",
+        f"the rate card does not compile: {others}{first.path}: {first.message}",
         field=f"{field}.{first.path}",
         value=first.value,
         metadata={"faults": str(total)} if total > 1 else {},
