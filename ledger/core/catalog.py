@@ -406,6 +406,10 @@ class Catalog:
         number = self._asset_numbers.get((tenant, code))
         return self.assets[number] if number is not None else None
 
+    def asset_number(self, tenant: int, code: str) -> int:
+        """The number of the tenant's asset with that code; 0 = it has none."""
+        return self._asset_numbers.get((tenant, code), 0)
+
     def add_card(self, tenant: int, name: str, version: CardVersion) -> None:
         """Take a version of a rate card in; its asset must have been defined before."""
         asset = self.asset_of(tenant, version.card.asset)

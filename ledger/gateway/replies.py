@@ -15,6 +15,7 @@ from grpc import StatusCode
 
 from ledger.api.errors import TABLE, CallFailed
 from ledger.core.limits import SECOND_US
+from ledger.exports.amounts import decimal_text
 from ledger.v1 import decision_pb2 as pb
 
 DECISION: Final = "x-drawdown-decision"
@@ -208,11 +209,3 @@ def not_covered(
 def header_value(value: str) -> str:
     """A text as a header can carry it: as it is, or percent-encoded where it is not plain ASCII."""
     return value if value.isascii() and value.isprintable() else quote(value)
-
-
-def decimal_text(minor: int, scale: int) -> str:
-    """Minor units with all their places."""
-    if scale == 0:
-        return str(minor)
-    digits = str(abs(minor)).zfill(scale + 1)
-    return f"{'-' if minor < 0 else ''}{digits[:-scale]}.{digits[-scale:]}"

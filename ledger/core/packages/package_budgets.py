@@ -101,8 +101,8 @@ def _room(state: State, account: Account, package: Package) -> int:
 def _terms_of(
     state: State, account: Account, said: PackagedBudget
 ) -> tuple[BudgetTerms, BudgetValues | None]:
-    asset = state.catalog.asset_of(account.tenant, said.asset) if said.asset else None
-    return budget_terms(said, asset.number if asset is not None else 0), budget_values(said)
+    asset = state.catalog.asset_number(account.tenant, said.asset)
+    return budget_terms(said, asset), budget_values(said)
 
 
 def _removed(budget: Budget) -> BudgetRemoved:

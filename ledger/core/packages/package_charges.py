@@ -268,10 +268,9 @@ def _terms_of(
     start: int,
 ) -> ChargeTerms:
     """What a version says of one charge, or how that which stands goes on by it."""
-    asset = state.catalog.asset_of(account.tenant, said.asset)
+    asset = state.catalog.asset_number(account.tenant, said.asset)
     had = 0 if said.once else _periods_had(account, said.name, standing, start)
-    number = asset.number if asset is not None else 0
-    return charge_terms(said, number, UNITS[package.unit], package.every, anchor, had)
+    return charge_terms(said, asset, UNITS[package.unit], package.every, anchor, had)
 
 
 def _periods_had(account: Account, name: str, standing: FixedCharge | None, start: int) -> int:

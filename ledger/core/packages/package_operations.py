@@ -51,6 +51,5 @@ def end_operations(account: Account, out: list[Event]) -> None:
 
 
 def _terms_of(state: State, account: Account, said: PackagedOperations) -> BudgetTerms:
-    code = said.budget.asset
-    asset = state.catalog.asset_of(account.tenant, code) if code else None
-    return budget_terms(said.budget, asset.number if asset is not None else 0)
+    asset = state.catalog.asset_number(account.tenant, said.budget.asset)
+    return budget_terms(said.budget, asset)

@@ -47,7 +47,7 @@ def _values(state: State, account: Account, terms: PackagedPolicy) -> dict[str, 
     if terms.rate_card is not None:
         found["rate_card"] = terms.rate_card
     if terms.overdraft_asset is not None and terms.overdraft_limit is not None:
-        found["overdraft_asset"] = _asset(state, account, terms.overdraft_asset)
+        found["overdraft_asset"] = state.catalog.asset_number(account.tenant, terms.overdraft_asset)
         found["overdraft_limit"] = terms.overdraft_limit
     if terms.overage is not None:
         found["overage"] = int(OVERAGES[terms.overage])
@@ -58,13 +58,10 @@ def _values(state: State, account: Account, terms: PackagedPolicy) -> dict[str, 
     if terms.comparator is not None:
         found["comparator"] = int(COMPARATORS[terms.comparator])
     if terms.settlement_asset is not None:
-        found["settlement_asset"] = _asset(state, account, terms.settlement_asset)
+        found["settlement_asset"] = state.catalog.asset_number(
+            account.tenant, terms.settlement_asset
+        )
     return found
-
-
-def _asset(state: State, account: Account, code: str) -> int:
-    found = state.catalog.asset_of(account.tenant, code)
-    return found.number if found is not None else 0
 
 
 def value_of(policy: AccountPolicy, field: str) -> int | str:

@@ -39,7 +39,6 @@ def end_rules(account: Account, out: list[Event]) -> None:
 
 def _rules_of(state: State, account: Account, package: Package) -> tuple[PolicyRule, ...]:
     def number(code: str) -> int:
-        found = state.catalog.asset_of(account.tenant, code)
-        return found.number if found is not None else 0
+        return state.catalog.asset_number(account.tenant, code)
 
     return tuple([rule_of(said, number) for said in package.rules])

@@ -38,7 +38,7 @@ from ledger.core.packages.package_policy import policy_under
 from ledger.core.packages.package_rules import set_rules, unfit_rules
 from ledger.core.packages.package_seats import seats_to_begin, set_seats, units_of
 from ledger.core.packages.packaged import KINDS, UNITS, Package, PackagedGrant
-from ledger.core.packages.packaged_seats import asset_number, unfit_seats
+from ledger.core.packages.packaged_seats import unfit_seats
 from ledger.core.packages.period_room import Part, room_of_term
 from ledger.core.packages.phases import Terms
 from ledger.core.packages.subscriptions import Subscription
@@ -150,7 +150,7 @@ def begin(
     minted = {each.asset: each for each in part.minted}
     whole: dict[int, int] = {}
     for grant in package.grants:
-        asset = asset_number(state, account, grant.asset)
+        asset = state.catalog.asset_number(account.tenant, grant.asset)
         whole[asset] = whole.get(asset, 0) + grant.amount
     for asset, amount in whole.items():
         before = minted.get(asset, Minted(asset, 0, 0))
@@ -161,7 +161,7 @@ def begin(
         left = room_of_term(state, account, package, part, minted, units_of(seats))
     issues: list[PackageIssue] = []
     for grant in package.grants:
-        asset = asset_number(state, account, grant.asset)
+        asset = state.catalog.asset_number(account.tenant, grant.asset)
         counted = minted[asset]
         amount = prorated(grant.amount, remaining, part.full)
         price = prorated(grant.price_paid, remaining, part.full)
@@ -325,10 +325,10 @@ def _grant_of(
         b"",
         account.number,
         KINDS[grant.kind],
-        asset_number(state, account, grant.asset),
+        state.catalog.asset_number(account.tenant, grant.asset),
         amount,
         price_paid,
-        asset_number(state, account, grant.price_asset),
+        state.catalog.asset_number(account.tenant, grant.price_asset),
         grant.priority,
         effective_at,
         expires_at,

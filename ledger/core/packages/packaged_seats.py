@@ -31,10 +31,10 @@ def terms_of(
     given = seats.allowance
     allowance = RecurringTerms(
         KINDS[given.kind],
-        asset_number(state, account, given.asset),
+        state.catalog.asset_number(account.tenant, given.asset),
         given.amount,
         given.price_paid,
-        asset_number(state, account, given.price_asset),
+        state.catalog.asset_number(account.tenant, given.price_asset),
         given.priority,
         given.products,
         UNITS[package.unit],
@@ -102,9 +102,3 @@ def unfit_seats(state: State, account: Account, package: Package) -> Refusal | N
         if refusal is not None:
             return Refusal(refusal.reason, f"{at}.{refusal.field}", refusal.value, refusal.message)
     return too_many_plans(len(plans) + new - 1) if new else None
-
-
-def asset_number(state: State, account: Account, code: str) -> int:
-    """An asset of the tenant by its code; 0 = it has none of that."""
-    found = state.catalog.asset_of(account.tenant, code) if code else None
-    return found.number if found is not None else 0

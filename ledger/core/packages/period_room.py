@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from ledger.core.events import Minted, RecurringTerms
 from ledger.core.packages.packaged import Package, version_of
-from ledger.core.packages.packaged_seats import asset_number
 from ledger.core.packages.phases import present
 from ledger.core.packages.seat_room import counted, room
 from ledger.core.packages.subscriptions import Subscription
@@ -50,7 +49,10 @@ def room_of_term(
     since = part.end - part.full if goes_on else part.start
     named = {seats.name for seats in package.seats}
     found: dict[int, int] = {}
-    for asset in {*more, *[asset_number(state, account, each.asset) for each in package.grants]}:
+    for asset in {
+        *more,
+        *[state.catalog.asset_number(account.tenant, each.asset) for each in package.grants],
+    }:
         granted = minted.get(asset, Minted(asset, 0, 0))
         plans = counted(account, asset, since)  # those that are over by now, too
         if not granted.released and all(plan.name in named for plan in plans):
@@ -110,7 +112,11 @@ def _worth(
     """What a package gives of an asset a whole period, with as many seats as those plans have had
     at most."""
     named = {seats.name for seats in package.seats}
-    grants = [each for each in package.grants if asset_number(state, account, each.asset) == asset]
+    grants = [
+        each
+        for each in package.grants
+        if state.catalog.asset_number(account.tenant, each.asset) == asset
+    ]
     seats = sum([_rate(plan) for plan in plans if plan.name in named])
     return sum([each.amount for each in grants]) + seats
 
@@ -145,5 +151,9 @@ def _granted(subscription: Subscription, asset: int) -> Minted:
 def _own(state: State, subscription: Subscription, package: Package, asset: int) -> int:
     """What of it is of the package that the account has now."""
     account = subscription.account
-    of = {each.name for each in package.grants if asset_number(state, account, each.asset) == asset}
+    of = {
+        each.name
+        for each in package.grants
+        if state.catalog.asset_number(account.tenant, each.asset) == asset
+    }
     return sum([each.amount for each in subscription.issues if each.name in of])

@@ -16,7 +16,12 @@ _NAME: Final = re.compile(r"^-- name: ([a-z_]+)$", re.MULTILINE)
 @cache
 def load(file: str) -> dict[str, str]:
     """The blocks of `{file}.sql` in this package by name. A name stands once."""
-    text = resources.files(__name__).joinpath(f"{file}.sql").read_text("utf-8")
+    return blocks_of(__name__, file)
+
+
+def blocks_of(package: str, file: str) -> dict[str, str]:
+    """The same of a file in any package."""
+    text = resources.files(package).joinpath(f"{file}.sql").read_text("utf-8")
     parts = _NAME.split(text)
     blocks = {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
     assert len(blocks) == len(parts) // 2, f"{file}.sql names a block twice"
