@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,11 +20,13 @@ from ledger.auth.authenticator import Authenticator
 from ledger.auth.mandate_tokens import MandateKeys, MandateVerifier, signing_key
 from ledger.auth.passing import PrincipalSeal
 from ledger.client.mandate_words import PREFIX
+from ledger.core.limits import SECOND_US
 from ledger.engine.ledger import Ledger, Storage
 from tests.api.served import Served, SystemClock
 from tests.auth.issuing import jwks, new_key, token, verifier
 
 SECRET = bytes(range(32))
+LEEWAY_S = 600
 ALL_SCOPES = "ingest decide read price admin"
 
 
@@ -58,6 +61,18 @@ class Proven:
     key: Any
     mandates: MandateKeys
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    clock: SystemClock = field(default_factory=SystemClock)
+    tokens: Any = None
+
+    def on_leeway(self) -> str:
+        """A token that is good by a leeway of minutes alone, until `tolerate_none`."""
+        self.tokens._leeway_s = LEEWAY_S
+        return self.token(exp=int(time.time()) - 1)
+
+    def tolerate_none(self) -> None:
+        """From now on, also of what was verified."""
+        self.tokens._leeway_s = 0
+        self.clock.ahead_us += LEEWAY_S * SECOND_US
 
     def token(self, **changes: Any) -> str:
         return token(self.key, **{"scope": ALL_SCOPES, **changes})
@@ -109,7 +124,10 @@ async def proven(storage: Storage, path: Path, **options: Any) -> AsyncIterator[
     address = await server.start("127.0.0.1:0")
     try:
         async with grpc.aio.insecure_channel(address) as channel:
-            yield Proven(server, ledger, address, channel, key, mandates)
+            tokens = authenticator._tokens
+            yield Proven(
+                server, ledger, address, channel, key, mandates, clock=clock, tokens=tokens
+            )
     finally:
         await server.stop(0)
         await ledger.stop()

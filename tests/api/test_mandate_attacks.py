@@ -96,7 +96,7 @@ async def test_a_token_of_an_erased_account_is_of_nobody_elses(family: Proven) -
                 tenant=TENANT, request_id=f"erase {name}", account=name
             )
         )
-    await asyncio.sleep(1.1)  # what was verified is believed for a second
+    family.clock.ahead_us += 2 * SECOND_US  # what was verified is believed for a second
     assert (await refusal_of(agent.balance("acme/bot"))).reason == "NOT_PERMITTED"
     await operator.account("acme/bot", parent="acme")
     await operator.account(account, parent="acme/bot")
@@ -360,7 +360,7 @@ async def test_names_that_make_no_id(family: Proven) -> None:
 async def test_a_stream_ends_with_its_token(family: Proven) -> None:
     """Each message is proven as a call of its own would be."""
     _, token = await agent_of(family, 10 * COST)
-    short = attenuated(family, token, until_block(soon(6)))
+    short = attenuated(family, token, until_block(soon(200)))
     stream = family.bearing(short).decisions.DecideStream()
     item = decision_pb2.DecideItem(
         number=1,
@@ -375,7 +375,7 @@ async def test_a_stream_ends_with_its_token(family: Proven) -> None:
     await stream.write(decision_pb2.DecideStreamRequest(items=[item]))
     [answered] = (await stream.read()).replies
     assert answered.debit.decision == decision_pb2.DECISION_ALLOW
-    await asyncio.sleep(7.2)  # what was verified is believed for a second
+    family.clock.ahead_us += 202 * SECOND_US  # what was verified is believed for a second
     item.number, item.debit.request_id = 2, "s-2"
     await stream.write(decision_pb2.DecideStreamRequest(items=[item]))
     with pytest.raises(grpc.aio.AioRpcError) as error:

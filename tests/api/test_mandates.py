@@ -30,6 +30,7 @@ from ledger.v1 import mandate_pb2 as pb
 from rating.v1 import pricing_pb2
 from tests.api.proven import Proven, proven
 from tests.api.served import PRODUCT, TENANT, Served, SystemClock, plain, refusal_of
+from tests.patience import HANGS_S
 
 COST = 100 * 3 + 20 * 15  # of what `served.work` asks for, in minor units
 NOT_PERMITTED = (grpc.StatusCode.PERMISSION_DENIED, "NOT_PERMITTED")
@@ -177,7 +178,7 @@ async def test_an_agents_calls(family: Proven) -> None:
     assert (dear.reason, dear.limit.left) == ("MANDATE_PRICE", COST)
     assert (await agent.check("acme/bot", product="image")).reason == "UNPRICED"
     watch = agent.balances.Watch(balance_pb2.WatchRequest(tenant=TENANT, accounts=["acme/bot"]))
-    first = await asyncio.wait_for(watch.read(), 10)
+    first = await asyncio.wait_for(watch.read(), HANGS_S)
     assert first is not grpc.aio.EOF
     watch.cancel()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 import msgspec
@@ -249,13 +248,12 @@ def test_nobody_but_a_server_seals() -> None:
         seal.open(sealed, "a/B")
 
 
-async def test_what_is_remembered_costs_little() -> None:
-    """A bound far above what is measured (2 us), so that it fails when it verifies each time."""
+async def test_what_is_remembered_is_not_verified_again() -> None:
     clock, keys = Clock(), Keys()
     authenticator = Authenticator(clock, keys=KeyVerifier(keys, clock))
     header = f"Bearer {added(keys)}"
     await authenticator.authenticate({"authorization": header})
-    started = time.perf_counter_ns()
     for _ in range(1_000):
         assert authenticator.remembered(header) is not None
-    assert time.perf_counter_ns() - started < 100_000_000
+        assert await authenticator.authenticate({"authorization": header})
+    assert keys.asked == 1

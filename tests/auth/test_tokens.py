@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.auth import key_sources
 from ledger.auth.authenticator import Authenticator
 from ledger.auth.key_sources import KeySet
 from ledger.auth.keys import ALGORITHMS, KeysUnusable, read_keys
@@ -34,6 +35,15 @@ from tests.auth.issuing import (
     token,
     verifier,
 )
+from tests.patience import HANGS_S
+
+AHEAD = int(time.time()) + 86_400  # of whenever the tests run
+
+
+@pytest.fixture(autouse=True)
+def _keys_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a busy machine reads a file."""
+    monkeypatch.setattr(key_sources, "WAIT_S", HANGS_S)
 
 
 async def reason_of(given: str, path: Path, **options: Any) -> str:
@@ -66,8 +76,8 @@ async def test_a_good_token_is_a_principal(tmp_path: Path, kind: str) -> None:
     ("changes", "reason"),
     [
         ({"exp": 1_000}, "TOKEN_EXPIRED"),
-        ({"nbf": int(time.time()) + 3_600}, "TOKEN_NOT_YET_VALID"),
-        ({"iat": int(time.time()) + 3_600}, "TOKEN_NOT_YET_VALID"),
+        ({"nbf": AHEAD}, "TOKEN_NOT_YET_VALID"),
+        ({"iat": AHEAD}, "TOKEN_NOT_YET_VALID"),
         ({"aud": "another"}, "TOKEN_AUDIENCE_WRONG"),
         ({"aud": None}, "TOKEN_CLAIMS_INVALID"),
         ({"iss": "https://other.example"}, "TOKEN_ISSUER_WRONG"),
@@ -262,20 +272,34 @@ async def test_an_unknown_kid_asks_at_most_every_five_seconds(tmp_path: Path) ->
     assert checked.generation == generation
 
 
-async def test_a_source_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
-    """A named pipe that nobody writes: the keys of before go on after a second, once for all."""
+async def test_a_source_that_hangs_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A named pipe that nobody writes: the keys of before go on after a while, once for all."""
     key, clock = new_key(), Clock()
     path = written(tmp_path / "keys", jwks(key))
     checked = await verifier(path, clock)
     path.unlink()
     os.mkfifo(path)
     clock.us += 61_000_000
-    started = time.monotonic()
+    waiting: list[int] = []  # how many, as each begins to wait
+    wait, now = asyncio.wait, 0
+
+    async def counted(*given: Any, **bound: Any) -> Any:
+        nonlocal now
+        now += 1
+        waiting.append(now)
+        try:
+            return await wait(*given, **bound)
+        finally:
+            now -= 1
+
+    monkeypatch.setattr(key_sources, "WAIT_S", 0.1)
+    monkeypatch.setattr("ledger.auth.key_sources.asyncio.wait", counted)
     await asyncio.gather(*[checked.verify(token(key)) for _ in range(20)])
-    assert time.monotonic() - started < 15  # not a second each
-    started = time.monotonic()
+    assert waiting == [*range(1, 21)]  # at once, not one after the other
     await checked.verify(token(key))
-    assert time.monotonic() - started < 1  # not that second again
+    assert len(waiting) == 20  # not that time again
     await asyncio.to_thread(path.write_bytes, jwks(key))  # and the reading ends
 
 

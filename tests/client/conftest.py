@@ -15,8 +15,9 @@ from ledger.engine.ledger import Ledger
 from ledger.journal.storage import MemoryStorage
 from rating.v1 import pricing_pb2
 from tests.api.served import SystemClock, card
+from tests.patience import HANGS_S
 
-PROMPT = RetryPolicy(first_us=1_000, longest_us=20_000, give_up_us=20_000_000)
+PROMPT = RetryPolicy(first_us=1_000, longest_us=20_000, give_up_us=HANGS_S * 1_000_000)
 SMALL = Limits(batch_events=64, worth_events=16, linger_us=0, coalesce_us=1_000)
 
 

@@ -4,6 +4,8 @@ is lost, nothing is charged twice, and nobody runs ahead of it without bound."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import signal
 import threading
 import time
@@ -174,7 +176,7 @@ async def test_what_was_given_up_beyond_its_deadline_is_asked_again_and_charged_
     """The server stands still while it is asked. What it had taken by then it goes on with; asked
     again under the same ids, the answers are those of the first time."""
     ask, options = WAYS[way]
-    name = await account(client, f"late-{way}")
+    name, before = await account(client, f"late-{way}"), await account(client, f"before-{way}")
 
     async def patiently(number: int) -> Any:
         own = again if ask is not meters else client
@@ -184,7 +186,11 @@ async def test_what_was_given_up_beyond_its_deadline_is_asked_again_and_charged_
         DrawdownClient(server.address, source="weather", retry=BRIEF, **options) as hasty,
         DrawdownClient(server.address, source="weather", retry=PATIENT, **options) as again,
     ):
-        await ask(hasty, name, 0)
+        async with asyncio.timeout(HANGS_S):
+            for number in itertools.count():  # once a busy machine answers in its time
+                with contextlib.suppress(OutcomeUnknown, AssertionError):
+                    await ask(hasty, before, number)
+                    break
         begun = [asyncio.create_task(ask(hasty, name, number)) for number in range(1, 17)]
         await asyncio.sleep(0.002)
         server.signal(signal.SIGSTOP)
@@ -200,12 +206,10 @@ async def test_what_was_given_up_beyond_its_deadline_is_asked_again_and_charged_
             if isinstance(each, OutcomeUnknown):
                 assert each.code in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
         if ask is meters:  # what was held is taken back, and what was captured stands
-            settled = found.count(None) + 1
-            tokens = await charged(client, name)
-            assert settled <= tokens <= 33
+            assert found.count(None) <= await charged(client, name) <= 32
             return
         await asyncio.gather(*[patiently(number) for number in range(1, 33)])
-        assert await charged(client, name) == 33
+        assert await charged(client, name) == 32
 
 
 async def test_of_what_was_given_up_the_ledger_says_what_became_of_it(

@@ -235,7 +235,7 @@ async def charged(client: DrawdownClient, account: str = "acme") -> int:
 async def test_while_a_server_answers_the_disk_is_not_used(
     client: DrawdownClient, address: str, tmp_path: Path
 ) -> None:
-    async with spooling(address, tmp_path, patience_us=10_000_000) as spool:
+    async with spooling(address, tmp_path, patience_us=HANGS_S * 1_000_000) as spool:
         outcome = await spool.record(usage(1))
         refused = await spool.record(usage(2, "nobody"))
         with pytest.raises(InvalidEvent):

@@ -18,6 +18,7 @@ from ledger.client.spool_aside import AsideFile, listed
 from ledger.client.spool_files import SpoolFiles
 from ledger.client.spool_records import SpooledCapture, record_of
 from tests.client.test_spool import files, stored, usage
+from tests.patience import HANGS_S
 
 SIZE = len(record_of(usage(1)))
 
@@ -202,7 +203,7 @@ def test_what_a_full_disk_cut_short_is_said_and_what_was_kept_is_sent(tmp_path: 
         [sys.executable, "-c", FILLING, str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS_S,
         check=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000)),
     )

@@ -117,7 +117,7 @@ async def test_what_waits_is_written_anew_and_an_account_keeps_its_order(
     ]
     keep(tmp_path, events, 20)
     told = Told()
-    retry = replace(IMPATIENT, attempt_us=50_000)
+    retry = replace(IMPATIENT, attempt_us=200_000)
     async with DeafProxy(address) as proxy:
         proxy.deaf = {b"beta"}
         async with (

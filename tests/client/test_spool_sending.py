@@ -293,7 +293,7 @@ async def test_usage_of_work_that_a_guard_let_in_is_set_aside_where_a_server_ref
     """The account is unknown, which nobody could say while no server answered."""
     await client.set_fail_mode("chat", FAIL_MODE_OPEN)
     caller = DrawdownClient(proxy.address, source="test", retry=IMPATIENT)
-    async with Spool(caller, tmp_path, patience_us=5_000_000) as spool:
+    async with Spool(caller, tmp_path, patience_us=HANGS_S * 1_000_000) as spool:
         await caller.refresh_routing()
         guard = caller.guard(spool, patience_us=PATIENCE_US, again_us=60_000_000)
         guard.went_away()

@@ -34,6 +34,7 @@ from ledger.v1.fail_mode_pb2 import FAIL_MODE_LEASE_ONLY, FAIL_MODE_OPEN
 from tests.client.conftest import CuttingProxy
 from tests.client.test_guarded import sheet
 from tests.client.test_spool import IMPATIENT, PATIENCE_US, charged, usage
+from tests.patience import HANGS_S
 
 PRICE = 15
 
@@ -136,7 +137,9 @@ async def test_what_is_refused_is_told_listed_and_sent_again(
         told: list[SetAside] = []
         with (
             sync.DrawdownClient(address, source="test") as caller,
-            sync.Spool(caller, tmp_path, aside=told.append) as spool,
+            sync.Spool(
+                caller, tmp_path, patience_us=HANGS_S * 1_000_000, aside=told.append
+            ) as spool,
         ):
             outcome = spool.record(ahead)
             assert outcome is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import time
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
@@ -56,17 +55,10 @@ def used(number: int) -> UsageEvent:
     return UsageEvent(f"e-{number}", "acme", {"output_tokens": 1}, source="t", product="chat")
 
 
-def short(asking: Proven) -> str:
-    """A token that is good for some seconds more, by the leeway of 30 s that a server gives."""
-    return asking.token(exp=int(time.time()) - 25)
-
-
 async def expired(asking: Proven, secret: str) -> None:
-    """Return when a token is good no more."""
-    bearer = asking.bearing(secret)
-    while (refusal := await outcome_of(bearer.balance("acme"))) is None:
-        await asyncio.sleep(0.1)
-    assert refusal == "TOKEN_EXPIRED"
+    """A token is good no more."""
+    asking.tolerate_none()
+    assert await outcome_of(asking.bearing(secret).balance("acme")) == "TOKEN_EXPIRED"
 
 
 async def outcome_of(call: Awaitable[Any]) -> str | None:
@@ -81,7 +73,7 @@ async def test_a_stream_whose_token_expired_goes_on_with_the_next(asking: Proven
     """Whoever debits, reports usage or watches then, is answered as by calls of their own."""
     source = Source(asking.token())
     async with DrawdownClient(asking.address, token=source, retry=PROMPT, **PIPED) as client:
-        source.token = before = short(asking)
+        source.token = before = asking.on_leeway()
         assert (await client.debit("acme", "chat", {"output_tokens": 1})).decision == DECISION_ALLOW
         [first] = await client.ingest([used(1)])
         async with contextlib.aclosing(client.watch("acme")) as watch:
@@ -114,7 +106,7 @@ async def test_tokens_that_were_never_good_are_refused_at_once(asking: Proven) -
 async def test_a_token_that_stays_as_it_was_is_refused_at_once(asking: Proven) -> None:
     source = Source(asking.token())
     async with DrawdownClient(asking.address, token=source, retry=PROMPT, **PIPED) as client:
-        source.token = before = short(asking)
+        source.token = before = asking.on_leeway()
         await client.debit("acme", "chat", {"output_tokens": 1})
         await expired(asking, before)
         with pytest.raises(Refused, match="expired"):

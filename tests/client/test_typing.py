@@ -8,6 +8,8 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
+from tests.patience import HANGS_S
+
 SAMPLES = Path(__file__).parent / "typing"
 OF_THE_SERVER = (
     "api", "auth", "backtest", "cli", "core", "demo", "engine", "exports", "gateway", "integrity",
@@ -55,7 +57,7 @@ def test_the_package_says_that_it_is_typed() -> None:
 
 def test_importing_the_client_loads_nothing_of_the_server() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LOADED], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", LOADED], capture_output=True, text=True, timeout=HANGS_S, check=True
     )
     loaded = done.stdout.split()
     assert "ledger.client.sync" in loaded
