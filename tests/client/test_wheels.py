@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.programs import fetched
 from ledger.client import DrawdownClient
 from tests.client.test_typing import NOT_FOR_CALLERS, OF_THE_SERVER, SAMPLES
 
@@ -52,12 +53,15 @@ print(*sorted(sys.modules))
 """
 
 
+def environment() -> dict[str, str]:
+    return {**{name: each for name, each in os.environ.items() if name != "PYTHONPATH"}, **QUIET}
+
+
 def ran(*command: str | Path, cwd: Path) -> str:
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         command,
         cwd=cwd,
-        env={**clean, **QUIET},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=600,
@@ -69,7 +73,10 @@ def ran(*command: str | Path, cwd: Path) -> str:
 
 def pip(*arguments: str | Path, python: str | Path = sys.executable, cwd: Path = ROOT) -> str:
     """Our own pip, for whichever Python."""
-    return ran(sys.executable, "-m", "pip", "--python", python, *arguments, cwd=cwd)
+    command = [sys.executable, "-m", "pip", "--python", python, *arguments]
+    done = fetched(command, cwd=cwd, env=environment())
+    assert done.returncode == 0, f"{command}: {done.stdout[-2_000:]} {done.stderr[-2_000:]}"
+    return done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,12 @@ import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-from bench.programs import BUILD
+from bench.programs import BUILD, fetched
 
 REQUIREMENTS = Path(__file__).with_name("litellm_requirements.txt")
-INSTALLING_S = 600
 
 
 def litellm_environment() -> Path:
@@ -33,19 +31,8 @@ def litellm_environment() -> Path:
             command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
             command += ["--no-compile", "--only-binary", ":all:"]
             command += ["--target", str(fresh), "--requirement", str(REQUIREMENTS)]
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=INSTALLING_S,
-                env={
-                    **os.environ,
-                    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-                    "PIP_ROOT_USER_ACTION": "ignore",
-                },
-                check=False,
-            )
+            quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+            done = fetched(command, env={**os.environ, **quiet})
             assert done.returncode == 0, f"pip cannot install LiteLLM: {done.stderr[-500:]}"
             fresh.rename(folder)
     return folder

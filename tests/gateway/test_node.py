@@ -11,12 +11,11 @@ import fcntl
 import json
 import os
 import shutil
-import subprocess
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.programs import BUILD, download, pinned
+from bench.programs import BUILD, download, fetched, pinned
 from ledger.journal.storage import MemoryStorage
 from tests.api import served as api
 from tests.docs.examples import ROOT
@@ -54,29 +53,19 @@ def installed() -> tuple[Path, Path]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         program, npm = node()
         folder = CACHE / "example"
-        folder.mkdir(exist_ok=True)
         wanted = (EXAMPLE / "package.json").read_text()
-        kept = folder / "package.json"
-        if not kept.exists() or kept.read_text() != wanted:
-            shutil.rmtree(folder)
-            folder.mkdir()
-            shutil.copy(EXAMPLE / "package.json", folder / "package.new")
-            (folder / "package.new").rename(kept)
+        if not folder.exists() or (folder / "package.json").read_text() != wanted:
+            fresh = CACHE / "example.new"
+            for each in (folder, fresh):
+                shutil.rmtree(each, ignore_errors=True)
+            fresh.mkdir()
+            shutil.copy(EXAMPLE / "package.json", fresh)
             path = f"{program.parent}:{os.environ['PATH']}"
             install = [*npm, "install", "--ignore-scripts", "--no-audit", "--no-fund"]
             install.append("--no-package-lock")
-            done = subprocess.run(
-                install,
-                cwd=folder,
-                env={**os.environ, "PATH": path},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=300,
-            )
-            if done.returncode:
-                kept.unlink()
-                raise AssertionError(f"npm cannot install the example: {done.stderr[-1_000:]}")
+            done = fetched(install, cwd=fresh, env={**os.environ, "PATH": path})
+            assert not done.returncode, f"npm cannot install the example: {done.stderr[-1_000:]}"
+            fresh.rename(folder)
         shutil.copy(EXAMPLE / "metered.mjs", folder)
     return program, folder
 

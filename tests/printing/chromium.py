@@ -13,12 +13,13 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
+
+from bench.programs import fetched
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / "build" / "chromium"
@@ -122,14 +123,7 @@ def _node(fresh: Path) -> tuple[Path, list[str]]:
 
 def _run(command: list[str], node: Path | None) -> None:
     path = os.environ.get("PATH", "")
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "PATH": f"{node.parent}:{path}" if node is not None else path},
-        check=False,
-    )
+    path = f"{node.parent}:{path}" if node is not None else path
+    done = fetched(command, env={**os.environ, "PATH": path})
     if done.returncode:
         raise ChromiumMissing(f"{HELP}: {done.stderr.strip()[-500:]}")

@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 
 import pypdf
 
+from tests.patience import HANGS_S
 from tests.printing.chromium import Chromium
 
 A4_INCHES = (210 / 25.4, 297 / 25.4)
 LETTER_INCHES = (8.5, 11.0)
-ANSWER_S = 60
 WITH_PIPES = """
 import fcntl, os, sys
 reads, writes, *program = sys.argv[1:]
@@ -93,7 +93,7 @@ class Browser:
         return self.call("Runtime.evaluate", expression=expression)["result"]["value"]
 
     def _read(self) -> dict[str, Any]:
-        ends = time.monotonic() + ANSWER_S
+        ends = time.monotonic() + HANGS_S
         while b"\0" not in self._unread:
             ready, _, _ = select.select([self._answers], [], [], max(0, ends - time.monotonic()))
             read = os.read(self._answers, 1 << 20) if ready else b""
