@@ -1,10 +1,12 @@
 """How long tests wait for what must come. Speed is never asserted: a machine may be busy."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 HANGS_S: Final = 120
 """What takes longer has stopped for ever."""
+SPUN_S: Final = 0.1
 LONGER: Final = (1, 8, 64)
 """What a bound is multiplied by."""
 
@@ -30,3 +32,11 @@ async def time_given(check: Callable[[float], Awaitable[None]], bound_s: float) 
             if times == LONGER[-1]:
                 raise
     return None
+
+
+def slowdown() -> float:
+    """How many times as long as on an idle machine a piece of work takes now."""
+    began, used = time.perf_counter(), time.thread_time()
+    while time.thread_time() - used < SPUN_S:
+        pass
+    return max(1.0, (time.perf_counter() - began) / SPUN_S)

@@ -30,12 +30,12 @@ from tests.api.proven import proven
 from tests.api.served import TENANT, Served, refusal_of, refused
 from tests.api.test_decision_policies import BRIEF, set_rules
 from tests.api.test_price_change import dearer, publish
+from tests.patience import HANGS_S
 from tests.projections.projecting import project
 
 SHARDS = 2
 UNITS = 10**6
 COST = 600  # of 100 input tokens at 3 and 20 output tokens at 15
-HANGS_S = 60  # what takes longer has stopped for ever
 PLAIN = {"input_tokens": 100, "output_tokens": 20}
 
 

@@ -16,8 +16,7 @@ from ledger.v1 import balance_pb2 as pb
 from rating.v1 import card_pb2, pricing_pb2
 from tests.api.served import TENANT, Served, card, event, refused
 from tests.api.test_overrides import cheaper, put
-
-PATIENCE_S = 30
+from tests.patience import HANGS_S
 
 
 class Reader:
@@ -29,7 +28,7 @@ class Reader:
         self.messages: list[pb.WatchResponse] = []
 
     async def next(self) -> pb.WatchResponse:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(HANGS_S):
             message = await self.call.read()
         assert message is not grpc.aio.EOF
         for account in message.accounts:
@@ -207,7 +206,7 @@ async def test_a_hundred_readers_agree_with_what_is_read(priced: Served):
     """Whatever happens meanwhile, each reader ends at the balance that Get shows."""
     await family(priced)
     readers = [watching(priced, "acme/a", "acme/b") for _ in range(100)]
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANGS_S):
         opened = [await each.__aenter__() for each in readers]
         await asyncio.gather(*[each.next() for each in opened])
         calls = [
@@ -323,6 +322,6 @@ async def test_nobody_is_kept_when_readers_go(priced: Served):
     async with watching(priced, "acme") as reader:
         await reader.next()
         assert priced.ledger.writers[shard].watchers
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANGS_S):
         while priced.ledger.writers[shard].watchers:
             await priced.grant("acme", 1, request_id=f"wake-{priced.ledger.clock.now_us()}")

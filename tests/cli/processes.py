@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.forks import start
+from tests.patience import HANGS_S
 
-READY_TIMEOUT_S = 90
-STOP_TIMEOUT_S = 60
-TIMEOUT_S = 120
+READY_TIMEOUT_S = TIMEOUT_S = 3 * HANGS_S  # a PostgreSQL may be made and migrated
+STOP_TIMEOUT_S = HANGS_S
+TERM_MS = 10_000  # a busy machine lets a lease of production lapse, and a read is refused
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -61,7 +62,7 @@ class Server:
         with log.open("ab") as errors, open(out, "wb") as output:
             self._process = start(
                 ["serve", "--json", "--listen=127.0.0.1:0", "--metrics-port=0", *arguments],
-                environment(**variables),
+                environment(**{"DRAWDOWN_LEASE_TERM_MS": str(TERM_MS), **variables}),
                 output,
                 errors,
             )

@@ -40,6 +40,7 @@ from tests.api.served import TENANT, Served, SystemClock, card, event, plain, re
 from tests.crash.workload import AGAIN, RECORDED
 from tests.faults.migrating import new_database, schema_of
 from tests.journal.proxy import Cut, CuttingProxy
+from tests.patience import HANGS_S
 
 CUTS: Final = (Cut.BEFORE_SERVER, Cut.AFTER_SERVER)
 SHARDS: Final = 4
@@ -48,7 +49,6 @@ UPKEEP: Final = Upkeep(checkpoint_entries=4)  # a checkpoint is a part of each r
 BATCHES: Final = 3
 GRANTED: Final = 1_000_000_000
 PRICE: Final = 100 * 3 + 20 * 15  # of one event of `served.event`
-PATIENCE_S: Final = 30
 PAUSE_S: Final = 0.01
 AGAIN_CODES: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN}
 ASSET: Final = pricing_pb2.CreateAssetRequest(
@@ -56,6 +56,7 @@ ASSET: Final = pricing_pb2.CreateAssetRequest(
     request_id="asset",
     asset=pricing_pb2.Asset(asset="credit", scale=6, kind=pricing_pb2.ASSET_KIND_CREDIT),
 )
+
 CARD: Final = pricing_pb2.PublishRateCardRequest(tenant=TENANT, request_id="card", card=card())
 
 
@@ -133,7 +134,7 @@ async def lose_each_of_migrate(dsn: str, cut: Cut, first: int = 1, every: int = 
 
 
 async def _migrated(dsn: str) -> None:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANGS_S):
         while True:
             with contextlib.suppress(JournalUnavailable):
                 await migrate(dsn, SHARDS)
@@ -166,7 +167,7 @@ async def lose_each(dsn: str, cut: Cut, first: int = 1, every: int = 1) -> int:
 
 async def _round(dsn: str, family: str) -> None:
     """Open, do the work of a family of its own, and close."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANGS_S):
         while True:
             async with contextlib.AsyncExitStack() as stack:
                 try:

@@ -20,6 +20,7 @@ from tests.cli.processes import Server, environment
 from tests.crash.workload import Workload
 from tests.faults.migrating import schema_of
 from tests.forks import COMMAND
+from tests.patience import HANGS_S
 
 KILLED_AT = (4, 2)  # the n-th migration of a start: after three are there, then after four
 
@@ -64,5 +65,5 @@ def _serve_until_killed(data_dir: Path, migration: int) -> int:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
-        timeout=90,
+        timeout=HANGS_S,
     ).returncode

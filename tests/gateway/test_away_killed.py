@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import grpc
 import pytest
 
@@ -24,11 +25,15 @@ from tests.gateway.front import Caller, Front, configuration
 from tests.gateway.test_kill import GRANTED, Traffic
 from tests.patience import HANGS_S
 
-TERM = "--lease-term-ms=5000"
+TERM = "--lease-term-ms=20000"  # it is over when a test says so
 USED = 100  # minor units of a request: 10 tokens out
 WHILE_STOPPED = 12
 LIMITED = 4
 SENDERS = 4
+LAPSES = (
+    "UPDATE ledger.shard_lease SET expires_at = now() WHERE address = ANY($1)",
+    "DELETE FROM ledger.server WHERE address = ANY($1)",
+)
 
 
 class Pair:
@@ -37,6 +42,16 @@ class Pair:
     def __init__(self, front: Front, far: ServerProcess) -> None:
         self.front = front
         self.far = far
+
+    async def lapsed(self, *servers: ServerProcess) -> None:
+        """The leases of servers that were killed are over."""
+        killed = [server.address for server in servers]
+        connection = await asyncpg.connect(self.front.dsn)
+        try:
+            for statement in LAPSES:
+                await connection.execute(statement, killed)
+        finally:
+            await connection.close()
 
     async def account(self, caller: Caller) -> str:
         """One of the other server's, once both have their share."""
@@ -132,6 +147,7 @@ async def test_the_owner_stops_and_whoever_let_requests_in_is_killed(pair: Pair)
         await pair.kept(WHILE_STOPPED + LIMITED)
         pair.front.server.kill()
         pair.far.kill()
+        await pair.lapsed(pair.front.server, pair.far)
         pair.front.server.start()
         await pair.front.server.ready()
         await pair.charged(caller, account, USED * (1 + WHILE_STOPPED + LIMITED))
@@ -150,6 +166,7 @@ async def test_the_owner_is_killed_amid_traffic(pair: Pair) -> None:
             let_in = "drawdown_gateway_away_total"
             while await asyncio.to_thread(pair.figure, let_in) < 20:
                 await asyncio.sleep(0.1)
+            await pair.lapsed(pair.far)
             await traffic.allowed(80)
             traffic.stopping = True
             await asyncio.gather(*senders)

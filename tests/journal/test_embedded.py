@@ -226,13 +226,13 @@ async def test_a_server_outlives_its_owner_and_is_taken_over(server: EmbeddedPos
     owner, pid = owner_of(server)
     owner.kill()
     bury(owner)
-    assert psutil.pid_exists(pid)
+    postmaster = psutil.Process(pid)
     server.start()
     assert (server.pid, server.adopted) == (pid, False)
     connection = await asyncpg.connect(server.dsn)
     await connection.close()
     server.stop()
-    assert not psutil.pid_exists(pid) or not psutil.Process(pid).is_running()
+    assert not postmaster.is_running()
 
 
 def test_a_server_with_a_living_owner_is_used_and_left_running(server: EmbeddedPostgres) -> None:
