@@ -1,11 +1,12 @@
 """A whole installation: `drawdown serve`, a stock Envoy with deploy/envoy.yaml, an upstream.
 
-The file is the documented one; nothing but its ports is another.
+The file is the documented one; nothing but its ports and how long Envoy waits is another.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import time
 from collections.abc import AsyncIterator
@@ -26,6 +27,7 @@ from tests.gateway.upstream import Upstream
 from tests.patience import HANGS_S
 
 CONFIGURATION = ROOT / "deploy" / "envoy.yaml"
+WAITS = re.compile(r"timeout: [0-9.]*[1-9][0-9.]*s")
 PORTS = {"front": 8080, "drawdown": 8433, "upstream": 8081, "admin": 9901}
 
 
@@ -155,8 +157,9 @@ class Caller:
 
 
 def configuration(ports: dict[str, int]) -> str:
-    """deploy/envoy.yaml with these ports."""
-    text = CONFIGURATION.read_text()
+    """deploy/envoy.yaml with these ports; on a busy machine no decision is late."""
+    text, waits = WAITS.subn(f"timeout: {HANGS_S}s", CONFIGURATION.read_text())
+    assert waits == 4
     for name, port in PORTS.items():
         text = _once(text, f"port_value: {port} ", f"port_value: {ports[name]} ")
     yaml.safe_load(text)

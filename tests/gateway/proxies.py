@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 import os
+import re
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from tests.gateway.front import Caller
 from tests.gateway.upstream import Upstream
 from tests.patience import HANGS_S
 
+WAITS = re.compile(r"(_timeout) [12]s")
 PORTS = {"front": 8080, "drawdown": 9464, "upstream": 8081}
 PAY_URL = "https://pay.example"
 
@@ -148,9 +150,12 @@ class Proxied:
         asyncio.run(self.server.ready())
         self.start_proxy(self.configuration())
 
-    def configuration(self) -> str:
-        """The file in deploy/ with these ports and clients."""
+    def configuration(self, *, hasty: bool = False) -> str:
+        """The file in deploy/ with these ports and clients; it waits as long as a busy machine
+        takes unless it is `hasty`, as it stands."""
         text = (ROOT / "deploy" / self.kind.file).read_text()
+        if not hasty:
+            text = WAITS.sub(rf"\1 {HANGS_S}s", text)
         for name, port in PORTS.items():
             text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{self.ports[name]}")
         lines = text.splitlines()

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from ledger.client import DrawdownClient
-from ledger.gateway import descriptors, replies, routes
+from ledger.gateway import away, descriptors, replies, routes
 from ledger.gateway.sources import Kind
 from tests.docs import examples
-from tests.gateway.front import Front, configuration
+from tests.gateway.front import CONFIGURATION, Front, configuration
 
 PAGE = "docs/gateway.md"
 TEXT = (examples.ROOT / PAGE).read_text()
@@ -42,6 +42,12 @@ async def test_ten_minutes_with_a_stock_envoy(database: str, tmp_path: Path) -> 
             assert places == sorted(places)
     finally:
         await asyncio.to_thread(front.stop)
+
+
+def test_envoy_waits_longer_than_a_server_for_a_shard_that_is_away() -> None:
+    """Else no product is open behind it."""
+    waits = re.findall(r"^ +timeout: ([0-9]+)s", CONFIGURATION.read_text(), re.M)
+    assert min(map(int, waits)) > away.PATIENCE_S
 
 
 def test_every_key_of_a_route_is_in_the_table() -> None:

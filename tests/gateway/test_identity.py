@@ -20,6 +20,7 @@ from tests.auth.issuing import jwks, new_key, token
 from tests.docs.examples import ROOT
 from tests.gateway.certificates import Authority
 from tests.gateway.front import Caller, Front, configuration
+from tests.patience import HANGS_S
 
 PAGE = (ROOT / "docs" / "gateway.md").read_text()
 GRANTED = 1_000_000
@@ -114,7 +115,7 @@ async def test_by_the_certificate_of_the_client(front: Front, tmp_path: Path) ->
     async with (
         front.caller() as caller,
         httpx.AsyncClient(
-            base_url=f"https://localhost:{front.ports['front']}", verify=trusting, timeout=30
+            base_url=f"https://localhost:{front.ports['front']}", verify=trusting, timeout=HANGS_S
         ) as proven,
     ):
         await opened(caller, "spiffe://mesh/acme")

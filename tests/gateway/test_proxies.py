@@ -238,12 +238,13 @@ async def test_a_server_that_does_not_answer_lets_nothing_through(caller: Behind
     if proxied.kind.name == "traefik":
         return
     runs = len(proxied.upstream.asked)
-    proxied.server.signal(signal.SIGSTOP)
-    try:
-        reply = await caller.ask(account)
-    finally:
-        proxied.server.signal(signal.SIGCONT)
-        await proxied.server.ready()  # its leases have lapsed meanwhile
+    with proxied.configured(proxied.configuration(hasty=True)):
+        proxied.server.signal(signal.SIGSTOP)
+        try:
+            reply = await caller.ask(account)
+        finally:
+            proxied.server.signal(signal.SIGCONT)
+            await proxied.server.ready()  # its leases have lapsed meanwhile
     assert reply.status_code in proxied.kind.away
     assert len(proxied.upstream.asked) == runs
     if proxied.kind.name == "nginx":

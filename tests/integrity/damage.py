@@ -94,7 +94,7 @@ class Place:
             return any(
                 each.shard == self.row["shard"] and each.what.split(",")[0] in names
                 for each in report.findings
-            ) or any(each.what == "shard" for each in report.findings)
+            ) or any(each.what == "shard" or self.column == "shard" for each in report.findings)
         near = {self.row["batch_seq"], self.row["batch_seq"] + 1}
         return any(
             each.shard == self.row["shard"] and each.batch in near for each in report.findings

@@ -17,6 +17,7 @@ from ledger.telemetry.spans import SpanExport, SpanRecord
 from ledger.telemetry.telemetry import Telemetry, TelemetryInvalid
 from ledger.telemetry.traceparent import format_traceparent
 from telemetry.collector import Collector
+from tests.patience import HANGS_S
 
 INGEST = "ledger.v1.UsageService/Ingest"
 NAME = INGEST
@@ -169,13 +170,13 @@ def test_a_full_queue_drops_and_counts() -> None:
     class Slow(SpanExporter):
         def export(self, spans: Any) -> SpanExportResult:
             exporting.set()
-            answered.wait(10)
+            answered.wait(HANGS_S)
             return SpanExportResult.SUCCESS
 
     export = SpanExport(Slow(), Resource({}), queue_max=10, delay_ms=60_000)
     for _ in range(10):
         export.offer(RECORD)
-    assert exporting.wait(10)
+    assert exporting.wait(HANGS_S)
     for _ in range(25):
         export.offer(RECORD)
     answered.set()
