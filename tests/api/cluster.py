@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from bench.ports import free_port
 from ledger.api.server import LedgerServer
 from ledger.engine.lease import Terms
 from ledger.engine.ledger import Ledger, Storage
@@ -24,14 +25,15 @@ async def member(
     storage: Storage,
     name: str,
     *,
-    listen: str = "127.0.0.1:0",
+    listen: str = "",
     credentials: grpc.ServerCredentials | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
-    """One server that shares its storage with others."""
+    """One server that shares its storage with others. Where it is gone nobody else listens, so
+    that it can come back: the kernel gives such a port to none."""
     ledger = Ledger(storage, SystemClock(), identity=Identity(name, ""), terms=TERMS)
     server = LedgerServer(ledger, **options)
-    address = await server.listen(listen, credentials)
+    address = await server.listen(listen or f"127.0.0.1:{free_port()}", credentials)
     ledger.start(address)
     async with asyncio.timeout(HANGS_S):
         await ledger.opened()

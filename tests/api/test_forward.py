@@ -13,6 +13,7 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
+from bench.ports import free_port
 from ledger import server as server_module
 from ledger.api.errors import CallFailed
 from ledger.api.forward import HOP, Hop
@@ -565,11 +566,11 @@ def leave_to(storage: MemoryStorage, process: str, left_us: int) -> None:
     ],
 )
 async def test_only_what_records_nothing_is_said_to_have_recorded_nothing(
-    pair: Pair, unused_tcp_port: int, method: str, request_: Message, reason: str
+    pair: Pair, method: str, request_: Message, reason: str
 ) -> None:
     """GetOutcome looks like a read, but a tombstone may stand when its answer is lost."""
     forwarder = pair.sides[0].server.forwarder
-    address = f"127.0.0.1:{unused_tcp_port}"
+    address = f"127.0.0.1:{free_port()}"
     with pytest.raises(CallFailed) as failed:
         await forwarder.ask(
             address,

@@ -1,8 +1,12 @@
 """`python -m bench.exports` in small: every format is measured, and nothing is left behind."""
 
 import json
+import os
+import secrets
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +18,20 @@ TRANSFERS = 500
 
 
 @pytest.fixture(scope="module")
-def document() -> dict[str, dict[str, dict[str, int]]]:
+def folder() -> Iterator[Path]:
+    """For what this run alone makes."""
+    made = throwaway_root() / f"drawdown-test-exports-{secrets.token_hex(4)}"
+    made.mkdir()
+    made.chmod(0o777)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def document(folder: Path) -> dict[str, dict[str, dict[str, int]]]:
     command = [sys.executable, "-m", "bench.exports", f"--transfers={TRANSFERS}"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    own = os.environ | {"TMPDIR": str(folder)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=own, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -31,6 +46,8 @@ def test_every_format_is_measured(
     assert figures["bytes"] > 0
 
 
-def test_nothing_is_left_behind(document: dict[str, dict[str, dict[str, int]]]) -> None:
+def test_nothing_is_left_behind(
+    document: dict[str, dict[str, dict[str, int]]], folder: Path
+) -> None:
     assert document
-    assert not list(throwaway_root().glob("drawdown-bench-exports-*"))
+    assert not list(folder.iterdir())

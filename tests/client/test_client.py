@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from bench.ports import free_port
 from ledger.client import (
     ALLOWED,
     ClientClosed,
@@ -317,9 +318,9 @@ async def test_linked_events_stand_or_fall_together(client: DrawdownClient) -> N
         )
 
 
-async def test_nobody_there_is_unknown_in_time(unused_tcp_port: int) -> None:
+async def test_nobody_there_is_unknown_in_time() -> None:
     retry = RetryPolicy(first_us=1_000, longest_us=2_000, give_up_us=50_000)
-    client = DrawdownClient(f"127.0.0.1:{unused_tcp_port}", retry=retry)
+    client = DrawdownClient(f"127.0.0.1:{free_port()}", retry=retry)
     try:
         with pytest.raises(OutcomeUnknown) as caught:
             await client.refresh_routing()

@@ -119,6 +119,8 @@ class Sides:
 @pytest.fixture
 async def sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sides]:
     monkeypatch.setattr(recording, "ROUND_S", 0.05)
+    monkeypatch.setattr(away, "LOOK_S", HANGS_S)  # a busy machine looks for a name longer than that
+    monkeypatch.setattr(away, "PATIENCE_S", HANGS_S)
     first = MemoryStorage(SystemClock().now_us, 4)
     told, keys = Counter[str](), MemoryGatewayKeys()
     spool = OpenSpool(tmp_path / "spool", BOUNDS)
