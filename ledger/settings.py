@@ -270,6 +270,8 @@ class ServerSettings(AuthSettings, SealSettings, ProjectorSettings):
             raise ValueError("--auth-issuer and --auth-audience are of tokens: give --auth-jwks")
         if self.auth_certificates is not None and self.tls_client_ca is None:
             raise ValueError("--auth-certificates needs --tls-client-ca, which verifies them")
+        if self.mandate_key_before is not None and self.mandate_key is None:
+            raise ValueError("--mandate-key-before is the key before --mandate-key: give that too")
         return self
 
     @model_validator(mode="after")

@@ -89,3 +89,11 @@ def test_instants_are_shown_in_utc() -> None:
     assert instant(0) == "-"
     assert instant(1_700_000_000_000_000) == "2023-11-14T22:13:20Z"
     assert instant(1_700_000_000_000_001) == "2023-11-14T22:13:20.000001Z"
+
+
+def test_a_key_before_none_is_refused() -> None:
+    """It would verify nothing, and whoever set it would not be told."""
+    with pytest.raises(SettingsInvalid, match="--mandate-key: give that too"):
+        load_settings(ServerSettings, mandate_key_before="old.pem")
+    both = load_settings(ServerSettings, mandate_key="new.pem", mandate_key_before="old.pem")
+    assert both.mandate_key_before is not None
