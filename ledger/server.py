@@ -205,7 +205,9 @@ class Server:
         settings = self.settings
         credentials = _credentials(settings)
         keys = PostgresKeyStore(self.storage.pool)
-        seal = PrincipalSeal(await keys.server_secret(), self.clock)
+        seal = PrincipalSeal(keys, self.clock)
+        await seal.learn()
+        self._spawn(seal.keep_learning())
         mandates = self._mandate_keys()
         authenticator = await self._authenticator(keys, seal, mandates)
         self._front = LedgerServer(

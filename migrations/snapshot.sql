@@ -1,6 +1,6 @@
 -- What the migrations make of an empty database. Never edited by hand: it is made by
 -- `python -m tests.journal.snapshot`, and the digest is of the names and checksums of all of them.
--- stands for 0058, ea3430304d5336c53558787eed8d76ba8512638cff8bb94a7c392a1ab45b8228
+-- stands for 0059, 7a49982ed9d66126c859df8230648b8c1df93c2f36035d75c33a601312ef3019
 
 SET LOCAL check_function_bodies = false;
 
@@ -2554,6 +2554,17 @@ CREATE TABLE ledger.server (
 )
 WITH (fillfactor='50');
 
+CREATE TABLE ledger.server_key (
+    number integer NOT NULL,
+    secret bytea NOT NULL,
+    made_at bigint NOT NULL,
+    made_by text NOT NULL,
+    before_until bigint NOT NULL,
+    CONSTRAINT server_key_made_by_check CHECK (((octet_length(made_by) >= 1) AND (octet_length(made_by) <= 256))),
+    CONSTRAINT server_key_number_check CHECK ((number >= 1)),
+    CONSTRAINT server_key_secret_check CHECK ((octet_length(secret) = 32))
+);
+
 CREATE TABLE ledger.server_secret (
     only_row boolean DEFAULT true NOT NULL,
     secret bytea NOT NULL,
@@ -4461,6 +4472,9 @@ ALTER TABLE ONLY ledger.seal_key
 ALTER TABLE ONLY ledger.seal
     ADD CONSTRAINT seal_pkey PRIMARY KEY (shard, seal_seq);
 
+ALTER TABLE ONLY ledger.server_key
+    ADD CONSTRAINT server_key_pkey PRIMARY KEY (number);
+
 ALTER TABLE ONLY ledger.server
     ADD CONSTRAINT server_pkey PRIMARY KEY (process);
 
@@ -4890,6 +4904,10 @@ ALTER TABLE ledger.seal ENABLE ALWAYS TRIGGER append_only;
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.seal_key FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 
 ALTER TABLE ledger.seal_key ENABLE ALWAYS TRIGGER append_only;
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.server_key FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+
+ALTER TABLE ledger.server_key ENABLE ALWAYS TRIGGER append_only;
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.server_secret FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 

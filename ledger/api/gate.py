@@ -104,7 +104,7 @@ class Gate:
             elif key == HOP:
                 hop = True
         if hop or sealed:
-            return self._authenticator.passed_on(sealed, method)
+            return await self._authenticator.passed_on(sealed, method)
         authenticator = self._authenticator
         if authorization:
             known = authenticator.remembered(authorization)

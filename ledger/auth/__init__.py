@@ -12,6 +12,7 @@ Read in this order:
     key_store       where they stand in PostgreSQL
     mandate_tokens  such tokens signed and verified
     certificates    client certificates (mTLS) that stand for principals
+    shared_keys     secrets that servers share and renew
     gateway_keys    what servers sign with what a gateway hands back
     passing         a principal that one server hands to another, sealed
     authenticator   one door: headers and peer in, principal out

@@ -111,12 +111,12 @@ class Authenticator:
             "`token=` to a client)",
         )
 
-    def passed_on(self, sealed: bytes, method: str) -> Principal:
+    async def passed_on(self, sealed: bytes, method: str) -> Principal:
         """For whom another server passes a call on. Raises AuthRefused."""
         if self._seal is None:
             message = "this server has no secret to tell other servers by"
             raise AuthRefused(Unproven.SERVER_UNPROVEN, message)
-        return self._seal.open(sealed, method)
+        return await self._seal.open(sealed, method)
 
     async def _once(self, authorization: str) -> Principal:
         """Verify a token once for all calls that bring it at the same time."""

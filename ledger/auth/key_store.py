@@ -13,8 +13,8 @@ import asyncpg
 from msgspec import Struct
 
 from ledger.auth.api_keys import NewKey, StoredKey
-from ledger.auth.gateway_keys import SECRET_BYTES, GatewayKey
 from ledger.auth.principal import ALL_TENANTS
+from ledger.auth.shared_keys import SECRET_BYTES, SharedKey
 from ledger.journal.connection import Pool, borrow
 from ledger.journal.sql import load
 
@@ -168,14 +168,23 @@ class PostgresKeyStore:
             for row in rows
         ]
 
-    async def server_secret(self) -> bytes:
-        """What the servers of this database share; made by whoever asks first."""
+    async def server_keys(self) -> Sequence[SharedKey]:
+        """See ServerKeySource; the first is made by whoever asks first."""
         async with borrow(self._pool) as connection:
-            await connection.execute(_SQL["make_secret"], secrets.token_bytes(32))
-            secret: bytes = await connection.fetchval(_SQL["secret"])
-            return secret
+            await connection.execute(_SQL["make_secret"], secrets.token_bytes(SECRET_BYTES))
+            rows: list[asyncpg.Record] = await connection.fetch(_SQL["server_keys"])
+        return [SharedKey(row["secret"], row["before_until"]) for row in rows]
 
-    async def gateway_keys(self) -> Sequence[GatewayKey]:
+    async def add_server_key(self, made_by: str, lasts_us: int) -> int:
+        """Seal with a new secret from now on; those before it count for so many microseconds more.
+        Its number."""
+        async with borrow(self._pool) as connection:
+            number: int = await connection.fetchval(
+                _SQL["add_server_key"], secrets.token_bytes(SECRET_BYTES), made_by, lasts_us
+            )
+            return number
+
+    async def gateway_keys(self) -> Sequence[SharedKey]:
         """See GatewayKeySource; the first is made by whoever asks first."""
         async with borrow(self._pool) as connection:
             rows: list[asyncpg.Record] = await connection.fetch(_SQL["gateway_keys"])
@@ -184,7 +193,7 @@ class PostgresKeyStore:
                     _SQL["first_gateway_key"], secrets.token_bytes(SECRET_BYTES)
                 )
                 rows = await connection.fetch(_SQL["gateway_keys"])
-        return [GatewayKey(row["secret"], row["before_until"]) for row in rows]
+        return [SharedKey(row["secret"], row["before_until"]) for row in rows]
 
     async def add_gateway_key(self, made_by: str, lasts_us: int) -> int:
         """Sign with a new key from now on; those before it count for so many microseconds more.

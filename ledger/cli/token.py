@@ -236,6 +236,22 @@ def gateway_key(at_once: bool, database_url: str | None, data_dir: Path | None) 
     click.echo(f"gateway key {number}")
 
 
+@token.command("server-key", short_help="Seal what servers pass on with a new secret.")
+@database_options
+def server_key(database_url: str | None, data_dir: Path | None) -> None:
+    """Seal the calls that servers pass on to one another with a new secret, within ten seconds on
+    every server of the database. It is shown to nobody.
+
+    Whoever knows one calls as anybody. Earlier ones count for 150 seconds more.
+    """
+    from ledger.auth.passing import BEFORE_US
+
+    number = _run(
+        database_url, data_dir, lambda _, store: store.add_server_key(_actor(), BEFORE_US)
+    )
+    click.echo(f"server key {number}")
+
+
 @token.command(short_help="Who asked for changes that no journal entry stands for.")
 @click.option("--tenant", help="Of this tenant alone.")
 @click.option(

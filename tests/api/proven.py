@@ -24,6 +24,7 @@ from ledger.core.limits import SECOND_US
 from ledger.engine.ledger import Ledger, Storage
 from tests.api.served import Served, SystemClock
 from tests.auth.issuing import jwks, new_key, token, verifier
+from tests.auth.sealing import seal_of
 
 SECRET = bytes(range(32))
 LEEWAY_S = 600
@@ -91,12 +92,14 @@ class Proven:
         return [writer.state.entry_seq for writer in self.ledger.writers]
 
 
-async def authenticator_of(path: Path, key: Any, clock: SystemClock) -> Authenticator:
+async def authenticator_of(
+    path: Path, key: Any, clock: SystemClock, seal: PrincipalSeal | None = None
+) -> Authenticator:
     await asyncio.to_thread(path.write_bytes, jwks(key))
     return Authenticator(
         clock,
         tokens=await verifier(path, clock),  # type: ignore[arg-type]
-        seal=PrincipalSeal(SECRET, clock),
+        seal=seal or seal_of(SECRET, clock),
     )
 
 
@@ -117,7 +120,7 @@ async def proven(storage: Storage, path: Path, **options: Any) -> AsyncIterator[
     server = LedgerServer(
         ledger,
         authenticator=authenticator,
-        seal=PrincipalSeal(SECRET, clock),
+        seal=seal_of(SECRET, clock),
         mandates=mandates,
         **options,
     )

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 
@@ -15,7 +16,8 @@ from ledger.api.gate import Gate
 from ledger.api.intake.parse_plain import parse_plain
 from ledger.api.passing_stream import PASSAGE_S
 from ledger.api.replies import Outcomes
-from ledger.auth.passing import LIFETIME_US, METADATA, PrincipalSeal
+from ledger.auth.key_store import PostgresKeyStore
+from ledger.auth.passing import BEFORE_US, LIFETIME_US, METADATA, PrincipalSeal
 from ledger.auth.principal import Scope, server_principal
 from ledger.auth.refusals import AuthRefused, Denied
 from ledger.client import DrawdownClient
@@ -35,9 +37,10 @@ from ledger.v1 import (
     usage_pb2,
 )
 from tests.api.cluster import is_open, member, until
-from tests.api.proven import SECRET, Proven, authenticator_of, new_mandate_keys, proven
+from tests.api.proven import Proven, authenticator_of, new_mandate_keys, proven
 from tests.api.served import SystemClock, compact, event, plain, refusal_of
 from tests.auth.issuing import new_key
+from tests.auth.sealing import seal_of
 
 NOT_PERMITTED = (grpc.StatusCode.PERMISSION_DENIED, "NOT_PERMITTED")
 
@@ -286,12 +289,15 @@ async def two(tmp_path: Path, database: str) -> AsyncIterator[list[Proven]]:
             storage = await PostgresStorage.open(database, 4)
             stack.push_async_callback(storage.close)
             clock = SystemClock()
+            seal = PrincipalSeal(PostgresKeyStore(storage.pool), clock)
+            await seal.learn()
+            path = tmp_path / "keys.json"
             served = await stack.enter_async_context(
                 member(
                     storage,
                     f"server-{number}",
-                    authenticator=await authenticator_of(tmp_path / "keys.json", key, clock),
-                    seal=PrincipalSeal(SECRET, clock),
+                    authenticator=await authenticator_of(path, key, clock, seal),
+                    seal=seal,
                 )
             )
             channel: Any = served.channel
@@ -302,6 +308,22 @@ async def two(tmp_path: Path, database: str) -> AsyncIterator[list[Proven]]:
         await until(lambda: all(len(each.ledger.owned) == 2 for each in found))
         await until(lambda: all(is_open(each) for each in found))  # type: ignore[arg-type]
         yield found
+
+
+async def test_a_new_secret_of_servers_is_learned_as_they_talk(
+    two: list[Proven], database: str
+) -> None:
+    """One server seals with it before the other has heard of it."""
+    await opened(two[0].caller(tenant="*"))
+    async with asyncpg.create_pool(database) as pool:
+        store = PostgresKeyStore(pool)
+        for sealing in two:
+            await store.add_server_key("test", BEFORE_US)
+            seal = sealing.server.forwarder._seal
+            assert seal is not None
+            await seal.learn()
+            for server in two:
+                assert (await server.caller().balance("acme/a/x")).available == "1000000"
 
 
 async def test_rights_go_with_what_a_server_passes_on(two: list[Proven]) -> None:
@@ -334,7 +356,7 @@ async def test_rights_go_with_what_a_server_passes_on(two: list[Proven]) -> None
         for metadata in (
             (("drawdown-forwarded-by", "server-9"),),
             (("drawdown-forwarded-by", "server-9"), (METADATA, b"forged")),
-            ((METADATA, PrincipalSeal(bytes(32), SystemClock()).seal(server_principal("x"), "y")),),
+            ((METADATA, seal_of(bytes(32), SystemClock()).seal(server_principal("x"), "y")),),
         ):
             stub: Any = peer_pb2_grpc.PeerServiceStub(caller.channel)
             found = await refusal_of(stub.Settle(peer_pb2.SettleRequest(), metadata=metadata))

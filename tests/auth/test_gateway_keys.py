@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from ledger.auth import gateway_keys
-from ledger.auth.gateway_keys import GatewayKey, GatewayKeys, MemoryGatewayKeys
+from ledger.auth import shared_keys
+from ledger.auth.gateway_keys import GatewayKeys, MemoryGatewayKeys
+from ledger.auth.shared_keys import SharedKey
 from ledger.journal.errors import JournalUnavailable
 
 TEXT = "open_abc"
@@ -35,7 +36,7 @@ class Source(MemoryGatewayKeys):
         self.readings = 0
         self.away = False
 
-    async def gateway_keys(self) -> Sequence[GatewayKey]:
+    async def gateway_keys(self) -> Sequence[SharedKey]:
         self.readings += 1
         await asyncio.sleep(0)
         if self.away:
@@ -43,12 +44,12 @@ class Source(MemoryGatewayKeys):
         return self.keys
 
     def renew(self, before_until_us: int) -> None:
-        self.keys = [GatewayKey(bytes([len(self.keys)]) * 32, before_until_us), *self.keys]
+        self.keys = [SharedKey(bytes([len(self.keys)]) * 32, before_until_us), *self.keys]
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_keys, "AGAIN_S", 0)
+    monkeypatch.setattr(shared_keys, "AGAIN_S", 0)
 
 
 async def known(source: Source, clock: Hands | None = None) -> GatewayKeys:
@@ -115,5 +116,5 @@ async def test_a_key_that_counts_no_more_is_learned_while_others_fit(
     signature = keys.signature(TEXT)
     source.renew(0)
     assert await keys.signed(TEXT, signature)  # within LEARN_S
-    monkeypatch.setattr(gateway_keys, "LEARN_S", 0)
+    monkeypatch.setattr(shared_keys, "LEARN_S", 0)
     assert not await keys.signed(TEXT, signature)

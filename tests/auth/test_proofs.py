@@ -14,8 +14,10 @@ from ledger.auth.certificates import Certificates, CertificatesInvalid, read_cer
 from ledger.auth.passing import LIFETIME_US, PrincipalSeal
 from ledger.auth.principal import ALL_SCOPES, Kind, Principal, Scope, server_principal
 from ledger.auth.refusals import AuthRefused
+from ledger.auth.shared_keys import SharedKey
 from ledger.journal.errors import JournalUnavailable
 from tests.auth.issuing import Clock
+from tests.auth.sealing import MemoryServerKeys, seal_of
 
 
 class Keys:
@@ -218,20 +220,20 @@ def test_bad_files_of_certificates(tmp_path: Path, text: str, said: str) -> None
 # -- what servers pass on --------------------------------------------------------------------------
 
 
-def test_a_principal_arrives_as_it_was_sealed() -> None:
+async def test_a_principal_arrives_as_it_was_sealed() -> None:
     clock = Clock()
-    seal = PrincipalSeal(bytes(32), clock)
+    seal = seal_of(bytes(32), clock)
     alice = Principal(Kind.TOKEN, "alice", frozenset({Scope.READ}), "default", ("acme",))
     for principal in (alice, server_principal("host/1")):
-        assert seal.open(seal.seal(principal, "a/B"), "a/B") == principal
+        assert await seal.open(seal.seal(principal, "a/B"), "a/B") == principal
 
 
-def test_nobody_but_a_server_seals() -> None:
+async def test_nobody_but_a_server_seals() -> None:
     clock = Clock()
-    seal = PrincipalSeal(bytes(32), clock)
+    seal = seal_of(bytes(32), clock)
     sealed = seal.seal(server_principal("host/1"), "a/B")
     bad = {
-        "another secret": PrincipalSeal(b"\x01" * 32, clock).seal(server_principal("x"), "a/B"),
+        "another secret": seal_of(b"\x01" * 32, clock).seal(server_principal("x"), "a/B"),
         "nothing": b"",
         "too short": sealed[:20],
         "changed": sealed[:-1] + bytes([sealed[-1] ^ 1]),
@@ -239,13 +241,33 @@ def test_nobody_but_a_server_seals() -> None:
     }
     for what, data in bad.items():
         with pytest.raises(AuthRefused) as refused:
-            seal.open(data, "a/B")
+            await seal.open(data, "a/B")
         assert refused.value.reason == "SERVER_UNPROVEN", what
     with pytest.raises(AuthRefused, match="another method"):
-        seal.open(sealed, "a/C")
+        await seal.open(sealed, "a/C")
     clock.us += LIFETIME_US + 1
     with pytest.raises(AuthRefused, match="time is over"):
-        seal.open(sealed, "a/B")
+        await seal.open(sealed, "a/B")
+
+
+async def test_a_new_secret_of_servers_is_taken_at_once_and_the_one_before_for_a_while() -> None:
+    clock, caller = Clock(), server_principal("host/1")
+    source = MemoryServerKeys(bytes(32))
+    one, other = [PrincipalSeal(source, clock, source.keys) for _ in range(2)]
+    before = one.seal(caller, "a/B")
+    source.keys = [SharedKey(b"\x01" * 32, clock.us + LIFETIME_US // 2), *source.keys]
+    await one.learn()
+    assert await one.open(other.seal(caller, "a/B"), "a/B") == caller  # sealed with the first
+    assert await other.open(one.seal(caller, "a/B"), "a/B") == caller  # unknown: it looks
+    assert await one.open(before, "a/B") == caller
+    clock.us += LIFETIME_US // 2
+    with pytest.raises(AuthRefused, match="no server of this database"):
+        await one.open(before, "a/B")
+    source.away = True
+    assert await one.open(other.seal(caller, "a/B"), "a/B") == caller
+    with pytest.raises(AuthRefused) as refused:
+        await one.open(before, "a/B")
+    assert refused.value.reason == "AUTHENTICATION_UNAVAILABLE"
 
 
 async def test_what_is_remembered_is_not_verified_again() -> None:

@@ -253,3 +253,32 @@ def test_a_new_key_for_what_gateways_hand_back_is_shown_to_nobody(database: str)
     assert len({third[0], second[0], first[0]}) == 3
     for secret in (first, second, third):
         assert secret[0].hex() not in str(told)
+
+
+def test_a_new_secret_of_servers_is_shown_to_nobody(database: str) -> None:
+    """The first is made by the first who asks, here many at a time; others follow."""
+    import asyncio
+
+    import asyncpg
+
+    from ledger.auth.key_store import PostgresKeyStore
+    from ledger.auth.passing import BEFORE_US
+
+    async def keys(at_once: int) -> list[tuple[bytes, int]]:
+        async with asyncpg.create_pool(database) as pool:
+            store = PostgresKeyStore(pool)
+            found = await asyncio.gather(*[store.server_keys() for _ in range(at_once)])
+        assert all(each == found[0] for each in found)
+        return [(key.secret, key.before_until_us) for key in found[0]]
+
+    [first] = asyncio.run(keys(4))
+    began_us = time.time_ns() // 1_000
+    told = [drawdown("token", "server-key", DATABASE_URL=database) for _ in range(2)]
+    assert [each.stdout for each in told] == ["server key 1\n", "server key 2\n"]
+    third, second, last = asyncio.run(keys(1))
+    assert last == first
+    assert began_us + BEFORE_US <= second[1] <= third[1]
+    assert third[1] <= time.time_ns() // 1_000 + BEFORE_US
+    assert len({third[0], second[0], first[0]}) == 3
+    for secret in (first, second, third):
+        assert secret[0].hex() not in str(told)

@@ -8,7 +8,7 @@ from base64 import urlsafe_b64encode
 import pytest
 
 from ledger.api.ids import LET_IN
-from ledger.auth import gateway_keys
+from ledger.auth import shared_keys
 from ledger.auth.gateway_keys import GatewayKeys, MemoryGatewayKeys
 from ledger.gateway.let_in import LetIn, let_in_of, opened
 from tests.api.served import SystemClock
@@ -34,7 +34,7 @@ async def test_a_token_says_all_of_its_work() -> None:
 async def test_a_token_that_is_altered_or_another_ledgers_is_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gateway_keys, "AGAIN_S", 0)
+    monkeypatch.setattr(shared_keys, "AGAIN_S", 0)
     keys = await keys_of()
     text, _, signature = WORK.token(keys).partition(".")
     for field, value in WORK._asdict().items():

@@ -50,12 +50,27 @@ INSERT INTO ledger.signed_token (token_id, key_id, subject, tenant, accounts, sc
 VALUES ($1, $2, $3, $4, $5, $6, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, $7, $8)
 
 -- name: make_secret
--- The secret of the servers, made once.
-INSERT INTO ledger.server_secret (secret) VALUES ($1) ON CONFLICT DO NOTHING
+-- The first secret of the servers, made once.
+INSERT INTO ledger.server_secret (secret) SELECT $1
+WHERE NOT EXISTS (SELECT 1 FROM ledger.server_secret)
+ON CONFLICT DO NOTHING
 
--- name: secret
--- The secret of the servers.
-SELECT secret FROM ledger.server_secret
+-- name: server_keys
+-- The secrets of the servers, the newest first, and the first one last.
+SELECT secret, before_until FROM (
+    SELECT number, secret, before_until FROM ledger.server_key
+    UNION ALL
+    SELECT 0, secret, 0 FROM ledger.server_secret
+) each ORDER BY number DESC
+
+-- name: add_server_key
+-- The next one.
+INSERT INTO ledger.server_key (number, secret, made_at, made_by, before_until)
+SELECT coalesce(max(number), 0) + 1, $1, t.now, $2, t.now + $3
+FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) t
+LEFT JOIN ledger.server_key ON true
+GROUP BY t.now
+RETURNING number
 
 -- name: gateway_keys
 -- What signs tokens of work that was let in, the newest first.

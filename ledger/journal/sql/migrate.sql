@@ -66,7 +66,7 @@ BEGIN
     GRANT SELECT ON ledger.migration, ledger.settings TO drawdown_app;
     GRANT SELECT, INSERT ON ledger.seal, ledger.seal_key TO drawdown_app;
     GRANT SELECT, INSERT ON ledger.api_key, ledger.api_key_revocation, ledger.signed_token,
-        ledger.server_secret, ledger.gateway_key, ledger.change_asked TO drawdown_app;
+        ledger.server_secret, ledger.server_key, ledger.gateway_key, ledger.change_asked TO drawdown_app;
     GRANT SELECT, INSERT ON ledger.journal, ledger.configuration, ledger.configuration_blob,
         ledger.tenant TO drawdown_app;
     GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.journal_private, ledger.account_directory,

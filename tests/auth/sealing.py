@@ -1,0 +1,30 @@
+"""What servers of the tests tell each other by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ledger.auth.api_keys import Clock
+from ledger.auth.passing import PrincipalSeal
+from ledger.auth.shared_keys import SharedKey
+from ledger.journal.errors import JournalUnavailable
+
+
+class MemoryServerKeys:
+    """Secrets of servers in one process."""
+
+    def __init__(self, secret: bytes) -> None:
+        self.keys = [SharedKey(secret, 0)]
+        self.away = False
+
+    async def server_keys(self) -> Sequence[SharedKey]:
+        """See ServerKeySource."""
+        if self.away:
+            raise JournalUnavailable("away")
+        return self.keys
+
+
+def seal_of(secret: bytes, clock: Clock) -> PrincipalSeal:
+    """By one secret, for good."""
+    source = MemoryServerKeys(secret)
+    return PrincipalSeal(source, clock, source.keys)
