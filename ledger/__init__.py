@@ -12,10 +12,15 @@
     auth            who calls, and what they may do: tokens, keys, certificates, scopes
     api             gRPC services: proto -> command -> engine -> proto
     forecast        how long balances last, from recorded usage (pure)
+    exports         the books in other people's tools
     gateway         what gateways speak: Envoy's two services, forward-auth, CloudEvents
     client          the SDK: a sans-I/O core under an async shell
     telemetry       traces and metrics, per batch
+    settings, server, loopback        one server process, put together
+    side_process, niceness            what runs beside it and stands back for it: projector_process,
+                    sealer_process, card_process, decision_process
     cli, demo       the command `drawdown`, the load generator, the demo
+    simulation      all of it on virtual time, with faults; failpoints: where tests end a process
 
 `ledger.v1` holds the generated messages. Pricing is the package `rating`, which knows nothing of
 this one. Keep this module free of imports: every generated module runs it.

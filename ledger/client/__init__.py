@@ -4,10 +4,17 @@
     events          usage events and their outcomes; raw_events: those that meters make usage of
     core            which events go into which batch, and when; parcels: what it keeps
     retry, routing, positions, compact      the core's parts, all pure
-    aio             the client; sender, transports, calls, channels: its shell
+    aio             the client; sender, transports, calls, channels, failures, limits: its shell
+    accounts, budgets, charges, clocks, commitments, contracts, conversions, corrections,
+    decision_policies, decisions, explaining, fail_modes, families, meters, outcomes, packages,
+    payments, pricing, reads, recurring, reports, rerating, runway, runway_alerts, seats, sizing,
+    statements, top_ups
+                    its calls, a module a service
     lease_core      a credit lease as its holder has it, pure; leases: its calls and its shell;
-                    local_prices: what work costs by a pinned price sheet
+                    local_prices: what work costs by a pinned price sheet; lease_clock, durations:
+                    whose time
     pipelined       decisions that share a stream
+    operations      units held once for an operation, which its calls draw
     metered         a hold around one call of a model; shutdown: signals that end it
     mandates        calls about mandates; agent: what an agent does with the token of one;
                     mandate_words: what such a token may say, for the server that reads it too
@@ -15,8 +22,8 @@
                     leave it; spool_files, spool_records, spool_aside: its files
     guarded         what may run while no server answers, by the product's fail mode
     sync            the same for those who do not await, sync_agent for agents; sync_calls,
-                    sync_leases, sync_streams, sync_metered, sync_spool, sync_guarded, looping:
-                    its parts
+                    sync_leases, sync_operations, sync_streams, sync_metered, sync_spool,
+                    sync_guarded, looping: its parts
     forking         that gRPC does not survive a fork, said instead of suffered
     refreshing      when the shard map is asked for anew
 

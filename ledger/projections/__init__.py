@@ -12,7 +12,7 @@
     projector       the same on PostgreSQL; all shards of a process
     rebuild         a shadow schema, then a swap
     scrub           what an erasure does here
-    lag, reads, earnings, charged, burn, fees    what others ask
+    lag, earnings, charged, burn, fees    what others ask
     as_of, past, rolled_up           the same of an instant, as known at another
 
 Nothing here is truth: every table can be dropped and built again from the journal. The engine

@@ -7,10 +7,14 @@
     read_models     the read models as such a claim
     checkpoints     the stored checkpoint as such a claim
     rules           what every entry must satisfy
+    transfers       where the rest of a segment is that was ended by transfer
+    reversals       what was given back had been drawn
+    hours           what usage drew by the hour
     holds           no hold leaks
     operations      names of operations lead to the budgets that cover them
     clocks          each entry is of its own tenant's time
     seals           signatures and Merkle roots over the rows
+    statements      closed statements, worked out anew
     shard           one shard: chain, decode, replay, rules, then the claims
     run             all shards: `verify`, or `verify_from` a mark
 
