@@ -49,10 +49,8 @@ def room_of_term(
     since = part.end - part.full if goes_on else part.start
     named = {seats.name for seats in package.seats}
     found: dict[int, int] = {}
-    for asset in {
-        *more,
-        *[state.catalog.asset_number(account.tenant, each.asset) for each in package.grants],
-    }:
+    assets = [state.catalog.asset_number(account.tenant, each.asset) for each in package.grants]
+    for asset in dict.fromkeys([*more, *assets]):
         granted = minted.get(asset, Minted(asset, 0, 0))
         plans = counted(account, asset, since)  # those that are over by now, too
         if not granted.released and all(plan.name in named for plan in plans):
