@@ -207,7 +207,9 @@ from ledger.verify.rules.top_ups import (
 from ledger.verify.rules.true_ups import stops_counting, true_up_counted
 from ledger.verify.rules.usage import (
     hold_charged,
+    look_at_backfills,
     look_at_plan,
+    look_at_values,
     sides_of,
     usage_captured,
     usage_debited,
@@ -221,6 +223,17 @@ __all__ = [
     "books_of",
     "sides_of",
 ]
+
+
+DRAWN: Final = (
+    e.UsageRecorded,
+    e.UsageConverted,
+    e.UsageRerated,
+    e.FeeCharged,
+    e.MinimumCharged,
+    e.BalanceAdjusted,
+)
+"""The entries that draw what they say in slices."""
 
 
 class Rules(Judge):
@@ -256,6 +269,10 @@ class Rules(Judge):
             note_named(self, state, event)
         if isinstance(event, COUNTED):
             note_counted(self, state, event)
+        if isinstance(event, DRAWN):
+            look_at_values(self, state, event.slices)
+        if isinstance(event, e.GrantIssued | e.GrantStarted | e.GrantReleased):
+            look_at_backfills(self, state, event)
         judge = JUDGES.get(type(event))
         if judge is not None:
             judge(self, state, event)

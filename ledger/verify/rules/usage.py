@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ledger.core.books import Book
 from ledger.core.events import (
     BookKind,
+    GrantIssued,
+    GrantReleased,
+    GrantStarted,
     HoldAuthorized,
     HoldCharged,
     HoldDebited,
@@ -28,7 +32,7 @@ from ledger.core.events import (
     UsageRerated,
 )
 from ledger.core.limits import BASIS_POINTS, CORRECTION_WINDOW_US, DAY_US
-from ledger.core.state import HOLD_EXPIRED, NEVER, Account, Hold, State
+from ledger.core.state import HOLD_EXPIRED, NEVER, Account, Grant, Hold, State
 from ledger.verify.rules.caps import look_at_shares
 from ledger.verify.rules.costs import look_at_cost
 from ledger.verify.rules.decision_policies import overdraft_by
@@ -334,6 +338,50 @@ def look_at_slices(
             judge.wrong(state, f"owner of book {book.number}", "its own line", book.owner)
         if piece.pot == Pot.OVERDRAFT and not settles:
             _in_advance(judge, state, account, book, piece.amount, bound)
+
+
+def look_at_values(judge: Judge, state: State, drawn: Sequence[Slice]) -> None:
+    """What is drawn of a grant earns the money that brings it to P x drawn / A, rounded down, of
+    what is left of its price and its units; overage in money earns itself (rule B4)."""
+    before: dict[int, tuple[int, int]] = {}
+    for piece in drawn:
+        book = state.books.accounts[piece.book]
+        grant = book.grant
+        if grant is None:
+            billed = piece.pot in (Pot.OVERAGE, Pot.EXCESS_BILLED) and book.value_book is not None
+            earns = piece.amount if billed else 0
+            judge.equal(state, f"money that a draw of book {book.number} earns", earns, piece.value)
+            continue
+        units, money = before.get(piece.book, (0, 0))
+        units += piece.amount
+        earns = earned(grant, units, money)
+        judge.equal(state, f"money that a draw of grant {grant.number} earns", earns, piece.value)
+        before[piece.book] = (units, money + piece.value)
+
+
+def look_at_backfills(
+    judge: Judge, state: State, event: GrantIssued | GrantStarted | GrantReleased
+) -> None:
+    """The same of what repays an advance."""
+    grant, units, money = state.grants.get(event.grant), 0, 0
+    for part in event.backfills:
+        units += part.amount
+        if grant is not None:
+            earns = earned(grant, units, money)
+        else:
+            assert isinstance(event, GrantIssued)
+            earns = event.price_paid * units // event.amount - money
+        what = f"money that grant {event.grant} earns by what it repays"
+        judge.equal(state, what, earns, part.value)
+        money += part.value
+
+
+def earned(grant: Grant, units: int, before: int) -> int:
+    """Money that so many more units of a grant earn, less what some of them have `before`."""
+    if grant.price_paid == 0 or grant.whole == 0:
+        return 0
+    price = grant.price_paid - grant.returned
+    return price * (grant.drawn + units) // grant.whole - grant.recognised - before
 
 
 def _in_advance(
