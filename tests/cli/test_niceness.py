@@ -17,6 +17,7 @@ import os
 from pathlib import Path
 print(os.nice(0), Path({str(AUTOGROUP)!r}).read_text().split()[-1])
 """
+AGAIN_MAX = 5
 LEAST = 19
 """Nobody stands back further."""
 STANDS_BACK = f"from ledger.niceness import stand_back; stand_back(10); {SAYS}"
@@ -60,9 +61,20 @@ def said_in_a_session_of_its_own(script: str, *arguments: str) -> list[list[int]
     return [[int(said) for said in line.split()] for line in done.stdout.splitlines()]
 
 
+def says_in_the_end(wanted: list[int], script: str, *arguments: str) -> list[list[int]]:
+    """What is said, the last of it as wanted. The kernel lets one session of the whole machine
+    stand back in a tenth of a second: who is too late several times goes on as it is."""
+    for _ in range(AGAIN_MAX):
+        found = said_in_a_session_of_its_own(script, *arguments)
+        if found[-1] == wanted:
+            break
+    assert found[-1] == wanted
+    return found
+
+
 def test_a_session_of_its_own_stands_back() -> None:
     stood = min(os.nice(0) + 10, LEAST)
-    assert said_in_a_session_of_its_own(STANDS_BACK) == [[stood, stood]]
+    assert says_in_the_end([stood, stood], STANDS_BACK) == [[stood, stood]]
 
 
 def test_a_session_of_others_stays_where_it_is() -> None:
@@ -72,6 +84,5 @@ def test_a_session_of_others_stays_where_it_is() -> None:
 
 def test_the_database_stands_back_in_what_it_does_for_who_stands_back(database: str) -> None:
     stood = min(os.nice(0) + 10, LEAST)
-    before, after = said_in_a_session_of_its_own(CONNECTS, database)
-    assert after == [stood, stood]
+    before, _ = says_in_the_end([stood, stood], CONNECTS, database)
     assert before[1] == 0
