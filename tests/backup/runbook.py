@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ledger.journal.embedded_host import Account, find_binaries
+from tests.patience import HANGS_S
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
-TIMEOUT_S = 120
+TIMEOUT_S = 3 * HANGS_S
 
 
 def commands(title: str) -> str:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -26,7 +27,7 @@ from ledger.verify import verify
 from tests.backup.restoring import make_place, recorded, restored
 from tests.backup.runbook import Runbook, drawdown
 from tests.crash.processes import ServerProcess
-from tests.crash.workload import TENANT, Workload, account_name, send_again
+from tests.crash.workload import TENANT, Workload, account_name, insisting, send_again
 from tests.killing import kill_server
 from tests.patience import HANGS_S
 
@@ -185,16 +186,15 @@ async def _refuses_positions_from_after(disaster: Disaster, server: ServerProces
     async with grpc.aio.insecure_channel(server.address) as channel:
         stub = balance_pb2_grpc.BalanceServiceStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await stub.Get(request)
+            await insisting(partial(stub.Get, request))
         assert refused.value.code() == grpc.StatusCode.OUT_OF_RANGE
 
 
 async def _position(server: ServerProcess) -> str:
     async with grpc.aio.insecure_channel(server.address) as channel:
         stub = balance_pb2_grpc.BalanceServiceStub(channel)
-        found = await stub.Get(
-            balance_pb2.BalanceServiceGetRequest(tenant=TENANT, account=account_name(0))
-        )
+        request = balance_pb2.BalanceServiceGetRequest(tenant=TENANT, account=account_name(0))
+        found = await insisting(partial(stub.Get, request))
     return str(found.position)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -26,10 +27,11 @@ NOT_YET = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 def discard(postgres: EmbeddedPostgres) -> None:
     """End a PostgreSQL whose data nobody needs any more: without the checkpoint of a shutdown."""
-    if postgres.pid is not None:
-        postmaster = psutil.Process(postgres.pid)
-        postmaster.send_signal(signal.SIGQUIT)
-        postmaster.wait(30)
+    if (pid := postgres.pid) is not None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            postmaster = psutil.Process(pid)
+            postmaster.send_signal(signal.SIGQUIT)
+            postmaster.wait(HANGS_S)
     postgres.stop()
     shutil.rmtree(postgres.data_dir, ignore_errors=True)
 

@@ -23,11 +23,12 @@ from tests.faults.installation import (
     installation,
 )
 from tests.faults.migrating import migrate_command, new_database, schema_of
+from tests.patience import HANGS_S
 
 
 async def test_a_server_dies_at_every_step_once(tmp_path: Path) -> None:
     async with installation(7, tmp_path, beside=False) as struck:
-        died = await struck.at_steps(SERVER_STEPS, within_s=30)
+        died = await struck.at_steps(SERVER_STEPS, within_s=HANGS_S)
         verdict = await struck.settle()
     assert died == [f"step {step}" for step in SERVER_STEPS], "each was reached"
     assert not verdict.wrong

@@ -51,7 +51,7 @@ async def test_a_postgres_without_space_for_its_wal_loses_nothing_and_service_re
         assert postgres.pid is not None
         postmaster = psutil.Process(postgres.pid)
         await asyncio.to_thread(full_at, postgres, BELOW_ANY_SEGMENT_BYTES)
-        await asyncio.to_thread(postmaster.wait, 30)
+        await asyncio.to_thread(postmaster.wait, HANGS_S)
         outcomes = await heard(workload.address, EXTRA)
         assert "recorded" not in outcomes, "nothing is durable without a database"
         await asyncio.to_thread(postgres.start)
