@@ -96,7 +96,7 @@ def postgres_server() -> Iterator[EmbeddedPostgres]:
     """The session's server. Servers of sessions that were killed are stopped and removed first:
     never one of a process that lives, which may be about to start it."""
     root = throwaway_root()
-    for left in root.glob(f"{PREFIX}*-*"):
+    for left in root.glob(f"{PREFIX}[0-9]*-*"):
         if psutil.pid_exists(int(left.name.removeprefix(PREFIX).partition("-")[0])):
             continue
         with contextlib.suppress(Exception):

@@ -20,7 +20,7 @@ TRANSFERS = 500
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """For what this run alone makes."""
-    made = throwaway_root() / f"drawdown-test-exports-{secrets.token_hex(4)}"
+    made = throwaway_root() / f"drawdown-tested-exports-{secrets.token_hex(4)}"
     made.mkdir()
     made.chmod(0o777)
     yield made
