@@ -10,8 +10,8 @@ small naive model. The same seed always runs the same way. Read in this order:
     scenario     a seed's operations and faults, drawn beforehand, so that they can be taken away
     draws        chance, and what an operation is drawn of
     draws_usage, draws_decisions, draws_operations, draws_budgets, draws_reserves, draws_seats,
-    draws_charges, draws_packages, draws_mandates, draws_leases, draws_accounts, draws_money,
-    draws_schedules, draws_quotes
+    draws_charges, draws_packages, draws_contracts, draws_mandates, draws_leases, draws_accounts,
+    draws_money, draws_schedules, draws_quotes
                  how each is drawn, by topic
     workload     one entry a command: how often it comes, which worlds draw it
     plans        the packages that some worlds publish
@@ -29,10 +29,11 @@ small naive model. The same seed always runs the same way. Read in this order:
     naive_holdings   accounts, grants, holds and schedules by their figures
     naive_charges    fixed charges by their figures, and what a period of one costs
     naive_packages   subscriptions, and the policy under a package
+    naive_contracts  contracts, and the term of each that runs
     naive        the naive price and the naive waterfall
     model        the naive ledger: plain dicts, Fractions; judges the journal entry by entry
     refusals, refused_budgets, refused_credits, refused_seats, refused_charges,
-    refused_packages, refused_leases
+    refused_packages, refused_contracts, refused_leases
                  whether a refusal follows from the model's state
     checks       history against the model
     final        the states that are left against the model, a replay, read models and `verify`
@@ -42,7 +43,7 @@ small naive model. The same seed always runs the same way. Read in this order:
     mutants      the list of deliberate faults, and mutant_seeds that catch them
     mutants_waterfall, mutants_usage, mutants_decisions, mutants_operations, mutants_budgets,
     mutants_reserves, mutants_mandates, mutants_purchases, mutants_leases, mutants_months,
-    mutants_credits, mutants_seats, mutants_charges, mutants_packages
+    mutants_credits, mutants_seats, mutants_charges, mutants_packages, mutants_contracts
                  ... of the core
     mutants_writer, mutants_engine     ... of the writer, leases, checkpoints and recovery
     lease_holders    holders of credit leases, in cheap worlds of their own

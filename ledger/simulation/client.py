@@ -37,6 +37,9 @@ from ledger.simulation.workload import REQUESTS
 
 FRONT: Final = "front:1"
 SOURCE: Final = "sim"  # of every usage event
+LEAVE_OUT: Final = ("sign", "amend_contract")
+"""Operations that may leave a field out: None of another refers to what never came."""
+
 LIMITS: Final = Limits(batch_events=6, linger_us=500, coalesce_us=5_000, in_flight=2)
 """Small batches, so that a handful of events makes several."""
 
@@ -252,7 +255,7 @@ class SimulatedClient:
             body["original"] = self._original(*body["original"])
         if operation.same_as < 0 and kind == "amend":
             body["usage"] = f"e{operation.number}.0"
-        if None in body.values():
+        if kind not in LEAVE_OUT and None in body.values():
             return None
         if kind == "abandon":
             request_id = f"r{body['of']}"

@@ -88,7 +88,7 @@ class Draw:
         self.ruled = False  # whether work names alternatives at times
         self.agents: tuple[str, ...] = ()  # accounts of agents, of which most is
         self.named: tuple[str, ...] = ()  # operations that calls are part of; () = of none
-        self.plans = False  # whether accounts have packages
+        self.plans: tuple[str, ...] = ()  # packages that accounts may have
         self.buys = False  # whether agents buy
         self.reserves = False  # whether work is drawn of holds of operations
         self.requests: tuple[str, ...] = ()  # kinds whose identity is a request id

@@ -11,7 +11,6 @@ from ledger.core.events import AccountPolicy, Comparator, Excess, Overage, Overd
 from ledger.core.limits import DAY_US, HOUR_US, SECOND_US
 from ledger.simulation.draws import CHILDREN, LATER, PARENTS, SANDBOX, SIZES, Draw, Drawn, again_of
 from ledger.simulation.months import ZONES
-from ledger.simulation.plans import PLANS
 from ledger.simulation.plans import VARIANTS as PLAN_VARIANTS
 from ledger.simulation.prices import CARDS, CREDITS, VARIANTS
 from rating.overrides import Multiplier, Override, Overwrite
@@ -158,7 +157,7 @@ def draw_abandon(draw: Draw) -> Drawn | None:
 def draw_publish(draw: Draw) -> Drawn:
     """Another variant of a rate card, or of a package."""
     if draw.plans and draw.chance(85):
-        drawn = (draw.random.choice(PLANS), draw.random.randrange(PLAN_VARIANTS))
+        drawn = (draw.random.choice(draw.plans), draw.random.randrange(PLAN_VARIANTS))
         return Drawn(draw.home, "", {"plan": drawn})
     name, asset, scale = draw.random.choice(CARDS)
     fields = {"card": (name, asset, scale), "variant": draw.random.randrange(VARIANTS)}

@@ -10,6 +10,7 @@ from typing import Final
 
 from ledger.simulation.mutants_budgets import BUDGETS
 from ledger.simulation.mutants_charges import CHARGES
+from ledger.simulation.mutants_contracts import CONTRACTS
 from ledger.simulation.mutants_credits import CREDITS, GRANTS
 from ledger.simulation.mutants_decisions import DECISIONS
 from ledger.simulation.mutants_engine import ENGINE_MUTANTS
@@ -42,6 +43,7 @@ MUTANTS: Final = (
     *SEATS,
     *CHARGES,
     *PACKAGES,
+    *CONTRACTS,
     *ENGINE,
     *LEASES,
     *JOURNAL,

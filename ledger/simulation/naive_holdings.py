@@ -110,6 +110,7 @@ class NaiveGrant:
     part_of: int = 0  # the grant that was paid for, where it is a part of that
     rolled: int = 0
     rolled_over: bool = False
+    rolls_into: int = 0  # the commitment that takes what rolls over
     settled: int = OPEN
     forfeit: bool = False
     commitment: int = 0
@@ -569,6 +570,7 @@ class NaiveAccount:
     totals: dict[tuple[int, str, str, int], int] = field(default_factory=dict)
     overrides: list[NaiveOverride] = field(default_factory=list)  # taken back ones, too
     overrides_version: int = 0
+    contracted: list[NaiveOverride] = field(default_factory=list)  # those of its contracts
     ruled: int = 0  # the version of its rules for shortage
     mandate: NaiveMandate | None = None
     budgets: list[NaiveBudget] = field(default_factory=list)

@@ -63,6 +63,8 @@ class NaiveSubscription:
     following: Asked | None = None
     ends_at: int = FOREVER
     over: bool = False
+    contract: str = ""  # by which the account has it
+    kept: set[int] = field(default_factory=set)  # of its grants: what another had granted before
 
     @property
     def due(self) -> int:

@@ -22,6 +22,10 @@ from ledger.simulation.prices import CREDITS, USD
 from rating.card import content_hash
 
 PLANS: Final = ("basic", "pro", "team")
+DEAL: Final = "deal"
+"""Published beside them where contracts are drawn: it grants little, so that what is committed is
+drawn."""
+
 VARIANTS: Final = 4
 _MANY: Final = 60_000_000  # of which a second's share of a week is something
 
@@ -38,6 +42,15 @@ def plan(name: str, variant: int) -> Package:
             policy=PackagedPolicy(excess=PackagedExcess.ABSORB)
             if variant % 2
             else PackagedPolicy(),
+        )
+    if name == DEAL:
+        return Package(
+            unit=PackagedUnit.WEEK,
+            grants=(PackagedGrant("credits", CREDITS, 40 + variant, PackagedKind.PROMOTIONAL),),
+            charges=(PackagedCharge("fee", "plan", USD, fee, quantity=1 + variant),)
+            if variant % 2
+            else (),
+            policy=PackagedPolicy(overage=PackagedOverage.SELF),
         )
     if name == "pro":
         return Package(
@@ -71,7 +84,7 @@ def plan(name: str, variant: int) -> Package:
 
 BY_HASH: Final = {
     content_hash(canonical_bytes(plan(name, variant))): plan(name, variant)
-    for name in PLANS
+    for name in (*PLANS, DEAL)
     for variant in range(VARIANTS)
 }
 """Content hash of every package that may be published -> the package."""

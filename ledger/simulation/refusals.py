@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from ledger.core.events import (
     AccountBilled,
     AccountClosed,
@@ -28,6 +30,9 @@ from ledger.core.events import (
     ChargeStarted,
     CommitmentCreated,
     CommitmentEnded,
+    ContractAmended,
+    ContractEnded,
+    ContractSigned,
     CreditNoteIssued,
     DecisionPolicySet,
     GrantCancelled,
@@ -107,6 +112,12 @@ from ledger.simulation.prices import PRODUCTS
 from ledger.simulation.refused_budgets import BUDGET_REASONS
 from ledger.simulation.refused_charges import CHARGE_REASONS, no_end
 from ledger.simulation.refused_charges import terms_fixed as charge_fixed
+from ledger.simulation.refused_contracts import (
+    CONTRACT_REASONS,
+    OF_CONTRACTS,
+    SHARED_REASONS,
+    contract_of,
+)
 from ledger.simulation.refused_credits import CREDIT_REASONS
 from ledger.simulation.refused_credits import corrected as _corrected
 from ledger.simulation.refused_leases import LEASE_REASONS
@@ -198,6 +209,9 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
     "subscribe": (Subscribed,),
     "package": (PackageChanged,),
     "cancel": (SubscriptionCancelled,),
+    "sign": (ContractSigned,),
+    "amend_contract": (ContractAmended,),
+    "end_contract": (ContractEnded,),
     "quote": (QuoteMade,),
     "quoted": (UsageQuoted, UsageQuarantined),
 }
@@ -227,6 +241,14 @@ SAID: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
     ("adjust", "grant"): lambda event: event.grant if event.grant_given else 0,
     ("start", "starts_at"): lambda event: event.start_given,
     ("charge", "starts_at"): lambda event: event.start_given,
+    ("sign", "overrides"): lambda event: tuple(each.override for each in event.overrides),
+    ("amend_contract", "overrides"): lambda event: (
+        None if event.overrides is None else tuple(each.override for each in event.overrides)
+    ),
+    ("sign", "starts_at"): lambda event: event.starts_given,
+    ("sign", "version"): lambda event: event.version_given,
+    ("sign", "committed"): lambda event: _committed(event, event.starts_at, event.starts_given),
+    ("amend_contract", "committed"): lambda event: _committed(event, event.effective_at, 0),
     ("capture", "keep_open"): lambda event: isinstance(event, UsageCaptured),
     ("close", "write_off"): lambda event: getattr(event, "write_off", False),
     ("close", "release_holds"): lambda event: getattr(event, "release_holds", False),
@@ -260,6 +282,26 @@ SAID: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
     },
 }
 """(kind, field) -> what was asked, where the entry says it otherwise."""
+
+
+def _committed(event: Any, at: int, given: int) -> tuple[Any, ...]:
+    """What was asked to be committed: a first segment that starts with it said no start."""
+    if given:
+        return tuple(event.committed)
+    return tuple(
+        [
+            replace(
+                each,
+                segments=tuple(
+                    [
+                        replace(part, starts_at=0) if not place and part.starts_at == at else part
+                        for place, part in enumerate(each.segments)
+                    ]
+                ),
+            )
+            for each in event.committed
+        ]
+    )
 
 
 DECIDED: Final = ("authorize", "range", "debit")
@@ -345,6 +387,8 @@ def _judged(model: ShardModel, record: Record, number: int, standing: Any) -> st
     if record.reason.startswith("LINKED_"):
         return _linked(model, record, standing)
     check = REASONS.get(record.reason)
+    if record.kind in OF_CONTRACTS:
+        check = SHARED_REASONS.get(record.reason, check)
     if check is None:
         return f"nobody expects the reason {record.reason}"
     if record.reason == "CONFLICT":
@@ -481,6 +525,9 @@ def _other_version(model: ShardModel, record: Record, account: NaiveAccount | No
             version = plan.version if plan is not None else 0
         case "charge_quantity" | "charge_terms":
             version = model.charges[record.body["charge"]].version
+        case "amend_contract" | "end_contract":
+            contract = contract_of(model, record, account)
+            version = contract.revision if contract is not None else 0
         case "package" | "cancel":
             version = model.subscriptions[account.number].revision
         case "override":
@@ -501,7 +548,7 @@ def _other_version(model: ShardModel, record: Record, account: NaiveAccount | No
 
 
 def _overrides_wrong(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
-    return account is not None and are_wrong(model, account, record.body["overrides"])
+    return account is not None and are_wrong(model, account, record.body["overrides"] or ())
 
 
 def _not_empty(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
@@ -559,6 +606,7 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
     **SEAT_REASONS,
     **CHARGE_REASONS,
     **PACKAGE_REASONS,
+    **CONTRACT_REASONS,
     "TERMS_FIXED": lambda model, record, account: (
         terms_fixed(model, record, account)
         if record.kind == "seat_terms"

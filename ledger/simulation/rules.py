@@ -46,6 +46,9 @@ class Rule(StrEnum):
     PACKAGED = (
         "rules P1, P3: a package gives its share of the time, and no flip of plans mints more"
     )
+    CONTRACTED = (
+        "rules P5, D7: a contract begins, is renewed and ends once, each in time, with its terms"
+    )
     RULED = "rule D4: what rules for shortage come to is said, and is what runs"
     LEASED = (
         "rule H7: a lease has its fair share in escrow, until it is reported, returned or lapses"

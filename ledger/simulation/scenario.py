@@ -115,7 +115,7 @@ class Scenario:
     idle_us: int = 3_600 * SECOND  # a family that nothing touched for so long leaves memory
     tight: bool = False  # whether batches, slices, queries and filters of keys are tiny
     leases: bool = True  # whether servers share the shards by leases
-    plans: bool = False  # whether packages are published
+    plans: tuple[str, ...] = ()  # packages that are published
     projector: bool = True  # whether a projector keeps read models
     give_up_us: int = 0  # clients give up after so long; 0 = never
 
@@ -138,10 +138,10 @@ def hash_seed_of(seed: int) -> int:
 def draw(seed: int) -> Scenario:
     """The scenario of a seed."""
     from ledger.simulation.workload import (
-        PACKAGES,
         QUOTES,
         draw_operations,
         draw_topics,
+        plans_of,
         with_overrides,
     )
 
@@ -153,7 +153,7 @@ def draw(seed: int) -> Scenario:
     if QUOTES not in topics:  # what a quote prices under overrides is for the core's own tests
         operations = with_overrides(stream(seed, "price overrides"), operations, clients)
     drawn = _drawn(seed, random, clients, span_us, operations)
-    return replace(drawn, plans=PACKAGES in topics)
+    return replace(drawn, plans=plans_of(topics))
 
 
 def _drawn(

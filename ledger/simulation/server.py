@@ -193,7 +193,7 @@ class SimulatedServer:
             product, attributes = fields.pop("product"), fields.pop("attributes", ())
             quantities = LEASED_NAMES if call.kind == "acquire" else PRODUCTS[product]
             fields["shape"] = self._shape(product, quantities, attributes)
-        if call.kind == "end_commitment":
+        if call.kind in ("end_commitment", "end_contract"):
             name = fields["target_account"]
             there = await self.ledger.resolve(call.tenant, name) if name else None
             fields["target_account"] = there.number if there is not None else 0

@@ -40,6 +40,13 @@ def _view(state: State, account: Account) -> dict[str, Any]:
             for each in budgets
             if each.account is account
         },
+        "contracts": {
+            each.name: (
+                each.state, each.revision, each.package, each.version, each.starts_at,
+                each.term_start, each.ends_at, each.auto_renew, each.ended_at, each.commitments,
+            )
+            for each in account.contracts
+        },
         "package": None if account.subscription is None else _package(account.subscription),
         "charges": {
             each.number: (

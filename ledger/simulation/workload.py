@@ -17,6 +17,7 @@ from ledger.core.commands import (
     AddSeats,
     AddSegment,
     AdjustBalance,
+    AmendContract,
     AmendUsage,
     ApplyConfiguration,
     AuthorizeHold,
@@ -39,6 +40,7 @@ from ledger.core.commands import (
     DeclineTopUp,
     EndCharge,
     EndCommitment,
+    EndContract,
     EndRecurring,
     EndSeatPlan,
     ExtendHold,
@@ -74,6 +76,7 @@ from ledger.core.commands import (
     SetOperationBudget,
     SetPriceOverrides,
     SetTopUpRule,
+    SignContract,
     StartCharge,
     StartRecurring,
     StartSeatPlan,
@@ -85,8 +88,9 @@ from ledger.core.commands import (
     VoidGrant,
     WriteOffReceivable,
 )
+from ledger.core.events import CommitmentEnding, OldGrants
 from ledger.core.limits import SECOND_US
-from ledger.simulation.draws import SANDBOX, TENANTS, Draw, Drawn, Ref
+from ledger.simulation.draws import SANDBOX, TENANTS, Draw, Drawn, Made, Ref
 from ledger.simulation.draws_accounts import (
     draw_abandon,
     draw_check,
@@ -115,6 +119,13 @@ from ledger.simulation.draws_charges import (
     draw_charge_end,
     draw_charge_quantity,
     draw_charge_terms,
+)
+from ledger.simulation.draws_contracts import (
+    CONTRACTED_WORLD,
+    CONTRACTED_WORLDS,
+    draw_amend_contract,
+    draw_end_contract,
+    draw_sign,
 )
 from ledger.simulation.draws_decisions import (
     DECIDED_WORLD,
@@ -215,6 +226,7 @@ from ledger.simulation.draws_usage import (
     draw_reverse,
     draw_usage,
 )
+from ledger.simulation.plans import DEAL, PLANS
 from ledger.simulation.scenario import Operation
 
 
@@ -302,6 +314,9 @@ ENTRIES: Final[dict[str, Entry]] = {
     "subscribe": Entry(4, draw_subscribe, Subscribe, topic="packages", added=True),
     "package": Entry(20, draw_package, ChangePackage, topic="packages", added=True),
     "cancel": Entry(4, draw_cancel, CancelSubscription, topic="packages", added=True),
+    "sign": Entry(7, draw_sign, SignContract, topic="contracts", added=True),
+    "amend_contract": Entry(10, draw_amend_contract, AmendContract, topic="contracts", added=True),
+    "end_contract": Entry(4, draw_end_contract, EndContract, topic="contracts", added=True),
     "acquire": Entry(10, draw_acquire, AcquireLease, topic="leases", added=True),
     "renew": Entry(10, draw_renew, RenewLease, topic="leases", added=True),
     "leased": Entry(16, draw_leased, LeasedUsage, topic="leases", added=True),
@@ -321,6 +336,7 @@ PURCHASES: Final = "purchases"
 SEATS: Final = "seats"
 CHARGES: Final = "charges"
 PACKAGES: Final = "packages"
+CONTRACTS: Final = "contracts"
 MANDATES: Final = "mandates"
 AGENTS: Final = ("acme/x", "acme/x", "acme/x", "acme", "acme/x/z")
 BELOW: Final = ("acme", "acme", "acme/x")
@@ -384,11 +400,22 @@ def draw_topics(seed: int, random: Random) -> tuple[str, ...]:
             topics = (*topics, "sandbox")  # whose clock moves periods and months on
         if seed % PACKAGED_WORLDS == PACKAGED_WORLD:
             topics = (*topics, PACKAGES)
+    if seed % CONTRACTED_WORLDS == CONTRACTED_WORLD:
+        drawn = ("corrections", "sandbox", "money", "commitments")
+        topics = (*[each for each in topics if each not in drawn],)
+        topics = (*topics, "sandbox", "commitments", PACKAGES, CONTRACTS)
     if seed % MANDATED_WORLDS == MANDATED_WORLD:
         topics = (*topics, DECISIONS, MANDATES)
     if seed % (4 * MANDATED_WORLDS) == BUYING_WORLD:
         topics = (*[each for each in topics if each != "money"], "money", PURCHASES)
     return (*topics, QUOTES) if seed % QUOTED_WORLDS == QUOTED_WORLD else topics
+
+
+def plans_of(topics: Sequence[str]) -> tuple[str, ...]:
+    """The packages that a world publishes."""
+    if CONTRACTS in topics:
+        return (*PLANS, DEAL)
+    return PLANS if PACKAGES in topics else ()
 
 
 def draw_operations(
@@ -404,7 +431,7 @@ def draw_operations(
         draw.scarce, draw.agents = False, BELOW
     if MANDATES in topics:
         draw.scarce, draw.agents = False, AGENTS
-    draw.plans = PACKAGES in topics
+    draw.plans = plans_of(topics)
     if SEATS in topics:
         draw.seats, draw.agents = SEATED, BELOW
     count = random.choice((20, 40, 70, 70) if topics else (8, 20, 40, 70))
@@ -431,6 +458,9 @@ def draw_operations(
         "subscribe",
         "package",
         "cancel",
+        "sign",
+        "amend_contract",
+        "end_contract",
         "seat_plan",
         "seat_add",
         "seat_remove",
@@ -449,6 +479,10 @@ def draw_operations(
             weights[place] = max(weights[place], 2 * ENTRIES[kind].weight)
         if draw.plans and kind in ("publish", "clock"):
             weights[place] *= 3
+        if CONTRACTS in topics and kind in ("usage", "authorize"):
+            weights[place] *= 4
+        if CONTRACTS in topics and kind in ("package", "commit", "cancel"):
+            weights[place] = -(-weights[place] // 4)
         if draw.reserves and kind in ("debit", "capture"):
             weights[place] *= 3
     if draw.chance(30):
@@ -468,7 +502,9 @@ def draw_operations(
             kind = "reserve"
         if BUDGETS in topics and 3 <= number < 6:
             kind = "budget"
-        if draw.plans and 3 <= number < 7:
+        if CONTRACTS in topics and 4 <= number < 8:
+            kind = "sign"
+        elif draw.plans and 3 <= number < 7:
             kind = "subscribe"
         elif CHARGES in topics and 3 <= number < 6:
             kind = "charge"
@@ -494,7 +530,7 @@ def draw_operations(
             drawn.identity,
         )
         draw.operations.append(operation)
-    return tuple(_seats_again(_held_before_transfers(draw.operations)))
+    return tuple(_bridged(_seats_again(_held_before_transfers(draw.operations))))
 
 
 def with_overrides(
@@ -555,6 +591,38 @@ def _seats_again(operations: Sequence[Operation]) -> list[Operation]:
         found.append(replace(each, waits=True))
         fields = {**again, "count": 0}
         found.append(replace(each, number=number + 1, kind="seat_add", fields=fields))
+    return found
+
+
+def _bridged(operations: Sequence[Operation]) -> list[Operation]:
+    """The same, and behind each contract that is signed for a later midnight one that ends there,
+    for its end comes before that begins (rule P5). Drawn of nothing, as above."""
+    found: list[Operation] = []
+    for each in operations:
+        found.append(each)
+        if each.kind == "sign" and each.same_as < 0 and isinstance(each.fields["starts_at"], Made):
+            said = {"contract": "bridge", "starts_at": 0, "ends_at": each.fields["starts_at"]}
+            none = {"auto_renew": 0, "committed": (), "overrides": (), "rollover": None}
+            fields = {**each.fields, **said, **none}
+            number = 4 * FIRST_ADDED + len(found)
+            found.append(replace(each, number=number, fields=fields))
+    return [*found, *_ended([each for each in found if each.kind == "sign" and each.same_as < 0])]
+
+
+def _ended(signed: Sequence[Operation]) -> list[Operation]:
+    """In the end the last two contracts that were to be signed are ended, if they go on."""
+    found: list[Operation] = []
+    for place, each in enumerate(signed[-2:]):
+        fields = {
+            "contract": each.fields["contract"],
+            "ending": (CommitmentEnding.TRUE_UP, CommitmentEnding.WAIVE)[(each.number + place) % 2],
+            "old_grants": tuple(OldGrants)[each.number % 3],
+            "target": 0,
+            "target_account": "",
+            "expected_version": 0,
+        }
+        number = 5 * FIRST_ADDED + place
+        found.append(replace(each, number=number, kind="end_contract", fields=fields))
     return found
 
 

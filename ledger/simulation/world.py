@@ -56,7 +56,7 @@ from ledger.simulation.messages import (
     mark_of,
 )
 from ledger.simulation.network import Host, Network, Request
-from ledger.simulation.plans import PLANS, plan
+from ledger.simulation.plans import plan
 from ledger.simulation.prices import ASSETS, CARDS, VARIANTS, card
 from ledger.simulation.processes import Process, SimulatedClock, WorldTime
 from ledger.simulation.projection import ProjectionDatabase, run_projector
@@ -504,12 +504,12 @@ def _rests_on_state(reply: Reply) -> list[Mark]:
     return [] if reply.status is Status.RECORDED else [reply.mark]
 
 
-async def _begin_tenant(ledger: Ledger, tenant: int, *, plans: bool) -> None:
+async def _begin_tenant(ledger: Ledger, tenant: int, *, plans: tuple[str, ...]) -> None:
     for code, scale, kind in ASSETS:
         await ledger.publish_asset(tenant, code, scale, kind)
     for named in CARDS:
         await ledger.publish_card(tenant, card(*named, 0))
-    for name in PLANS if plans else ():
+    for name in plans:
         await ledger.publish_package(tenant, name, plan(name, 0))
     for names in (ROOTS[tenant], CHILDREN[tenant]):
         await asyncio.gather(

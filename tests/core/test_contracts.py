@@ -117,6 +117,24 @@ def test_contracts_do_not_overlap(world: Signing) -> None:
     assert world.subscription.contract == "second"
 
 
+@pytest.mark.parametrize("names", [("first", "second"), ("second", "first")])
+def test_one_that_ends_as_another_begins_takes_its_own_package_along(
+    world: Signing, names: tuple[str, str]
+) -> None:
+    """Rule P5: whichever of the two was signed first."""
+    ends = {"first": FEBRUARY, "second": APRIL}
+    for name in names:
+        world.sign(name, starts_at=START_US if name == "first" else FEBRUARY, ends_at=ends[name])
+    world.to(MARCH)
+    account = world.core.state.accounts[ACME]
+    assert (world.contract("first").state, world.contract("second").state) == (3, 2)
+    assert (world.subscription.contract, world.subscription.over) == ("second", False)
+    assert account.policy.overage == e.Overage.SELF
+    assert world.issued() == [(0, 1_000), (31, 1_000), (59, 1_000)]
+    ended, begun = world.happened(e.ContractEnded), world.happened(e.ContractBegun)
+    assert (ended, [day for day, _ in begun]) == ([(59, "ContractEnded")], [0, 59])
+
+
 def test_to_sign_again_within_a_period_mints_nothing(world: Signing) -> None:
     """Rule P3: what a contract granted for the period that runs counts in the next one's first."""
     world.sign("first")

@@ -37,8 +37,6 @@ OF_TREES = {commands.MoveAccount}  # tests/core/test_machine and test_moving dra
 OF_POLICIES = {commands.SetOperationPolicy}  # tests/core/test_operation_policies draws it
 OF_CAPS = {commands.UpdateSharing, commands.SetCap, commands.RemoveCap}
 """tests/core/test_cap_properties draws them."""
-OF_CONTRACTS = {commands.SignContract, commands.AmendContract, commands.EndContract}
-"""tests/core/test_contracts draws them."""
 OF_STATEMENTS = {commands.SetStatements, commands.EndStatement, commands.CloseStatement}
 """tests/core/test_statements draws them."""
 OF_JOBS = {commands.RepriceUsage}  # a job's; tests/core/test_repricing draws it
@@ -46,7 +44,7 @@ OF_RUNWAYS = {commands.SetRunwayAlert, commands.RemoveRunwayAlert, commands.Repo
 """tests/core/test_runways draws them."""
 SEEDS = 100
 DRAWN_WITHIN = 64
-ELSEWHERE = OF_METERS | OF_OUTCOMES | OF_TREES | OF_CAPS | OF_CONTRACTS | OF_JOBS
+ELSEWHERE = OF_METERS | OF_OUTCOMES | OF_TREES | OF_CAPS | OF_JOBS
 ELSEWHERE |= OF_STATEMENTS | OF_RUNWAYS | OF_POLICIES
 """What worlds do not draw."""
 JOBS = 2

@@ -86,8 +86,10 @@ def due_contract(account: Account) -> DueContract | None:
     return DueContract(account, min(open_ones, key=_due))
 
 
-def _due(contract: Contract) -> int:
-    return contract.due
+def _due(contract: Contract) -> tuple[int, bool]:
+    """One that ends comes before the one that begins at that instant, whichever was signed first:
+    it takes its own package along."""
+    return contract.due, contract.state == ContractState.SIGNED
 
 
 def running(account: Account) -> Contract | None:

@@ -25,6 +25,7 @@ and none of the core's code. Raises Violation where an entry contradicts a rule.
     recurring, commitments, top_ups     what issues grants by itself
     charges      fixed ones: their periods, fees and what those earn
     packages     subscriptions: grants, charges and policies of each period
+    contracts    signed, begun, amended, renewed, ended
     seats        whose allowances pay first; their plans, period by period
 """
 
@@ -39,6 +40,7 @@ from ledger.simulation.model import (
     budgets,
     charges,
     commitments,
+    contracts,
     corrections,
     grants,
     holds,
@@ -253,18 +255,18 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.OperationBudgetBegun: usage.unexpected,
     e.OperationJoined: usage.unexpected,  # but right behind a call
     e.OperationBudgetEnded: operations.budget_ended,
-    e.Subscribed: packages.subscribed,
+    e.Subscribed: contracts.subscribed,
     e.PackageChanged: packages.changed,
     e.PackagePeriodBegun: packages.period_begun,
     e.PackagePricesSet: usage.unexpected,
-    e.GrantRolloverSet: usage.unexpected,
-    e.ContractSigned: usage.unexpected,  # contracts are of tests/core/test_contracts
-    e.ContractBegun: usage.unexpected,
-    e.ContractAmended: usage.unexpected,
-    e.ContractRenewed: usage.unexpected,
-    e.ContractEnded: usage.unexpected,
+    e.GrantRolloverSet: contracts.rollover_set,
+    e.ContractSigned: contracts.signed,
+    e.ContractBegun: usage.unexpected,  # but right behind its package
+    e.ContractAmended: contracts.amended,
+    e.ContractRenewed: contracts.renewed,
+    e.ContractEnded: contracts.ended,
     e.PackagePhaseBegun: usage.unexpected,
-    e.SubscriptionCancelled: packages.cancelled,
+    e.SubscriptionCancelled: contracts.cancelled,
     e.SubscriptionEnded: packages.ended,
     e.ChargeStarted: charges.started,
     e.ChargePeriodBegun: charges.period_begun,

@@ -10,6 +10,7 @@ from ledger.simulation.model.holds import end_hold, open_hold
 from ledger.simulation.model.shard import NaiveBook, Shard
 from ledger.simulation.months import Months
 from ledger.simulation.naive import Version
+from ledger.simulation.naive_contracts import ENDED
 from ledger.simulation.naive_holdings import EXPIRED, NaiveAccount
 from ledger.simulation.naive_packages import NaivePackage
 from ledger.simulation.plans import BY_HASH
@@ -300,6 +301,8 @@ def goes_on(m: Shard, account: NaiveAccount) -> str:
     subscription = m.subscriptions.get(account.number)
     if subscription is not None and not subscription.over:
         return "its package"
+    if any(each.state != ENDED for each in m.contracts.get(account.number, [])):
+        return "a contract"
     for commitment in account.commitments:
         last = max(m.grants[number].over for number in commitment.grants)
         if not commitment.ended_at and (last > now or commitment.invoices):

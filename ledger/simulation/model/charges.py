@@ -38,11 +38,16 @@ def started(m: Shard, event: e.ChargeStarted) -> None:
     now = m.recorded_at
     expected = (event.start_given or now, event.ends_at)
     if not event.key:
-        expected = (package_at(m, account), 0)
+        expected = (_package_since(m, account, event), package_cut(m, account, event.terms))
     m.expect(RULE, "start", expected, (event.starts_at, event.ends_at))
-    if event.ends_at and event.ends_at <= max(event.starts_at, now):
+    since = event.starts_at if not event.key else max(event.starts_at, now)
+    if event.ends_at and event.ends_at <= since:
         m.fail(RULE, f"{event} ends before it starts")
-    if any(each.name == event.name and not each.over(now) for each in charges_of(m, account)):
+    of = [each for each in charges_of(m, account) if each.name == event.name]
+    if any(
+        not each.over(now) if event.key else each.ends_at > max(since, each.starts_at)
+        for each in of
+    ):
         m.fail(RULE, f"another charge has the name of {event}")
     charge = NaiveCharge(
         event.charge, account.number, event.name, event.terms, event.quantity, event.starts_at,
@@ -101,16 +106,18 @@ def fee_charged(m: Shard, event: e.FeeCharged) -> None:
     """What is due of a period that has ended, or what a change or an end that follows comes to."""
     charge = m.charges[event.charge]
     now = m.recorded_at
-    if not charge.settled and charge.end <= now:
+    since = package_at(m, m.accounts[charge.account])
+    ends = charge.packaged and since < charge.end  # by a contract, as of before
+    if not charge.settled and charge.end <= now and not ends:
         m.touch(m.accounts[charge.account])
         at = max(charge.start, charge.end - 1)
         total = charge.total(charge.steps, charge.charged_to)
         _fee(m, charge, event, charge.start, charge.end, total, at, 1)
         return
-    if not charge.runs(now):
+    if not charge.runs(max(since if event.settled else now, charge.start)):
         m.fail(RULE, f"{event} is of no period that runs")
     if event.settled:
-        until = charge.last_part(package_at(m, m.accounts[charge.account]))
+        until = charge.last_part(since)
         if until is None:
             m.fail(RULE, f"{event} of a period that costs what it did")
         total, end = charge.total(charge.steps, until), min(until, now)
@@ -145,7 +152,8 @@ def recognised(m: Shard, event: e.FeeRecognised) -> None:
     charge = m.charges[event.charge]
     account, now = m.accounts[charge.account], m.recorded_at
     m.touch(account)
-    if charge.unearned and charge.earns_at <= now:
+    ends = charge.packaged and package_at(m, account) < charge.earns_at  # by a contract
+    if charge.unearned and charge.earns_at <= now and not ends:
         at = charge.due
         m.expect(RULE, "what is due first", charge.earns_at, at)
         parts = {asset: charge.earned(money, at) for asset, money in charge.unearned.items()}
@@ -205,6 +213,9 @@ def ended(m: Shard, event: e.ChargeEnded) -> None:
         now = package_at(m, m.accounts[charge.account])
         runs = charge.begun and now < charge.end
         ends_at = max(now, charge.start) if runs else now
+        cut = package_cut(m, m.accounts[charge.account], charge.next_terms or charge.terms)
+        if cut and not runs and event.ends_at == cut:  # it goes on to there
+            ends_at = cut
         timing = Timing.NOW if runs else Timing.NEXT_PERIOD
         m.expect(RULE, "when it ends", timing, event.timing)
     elif event.timing == Timing.NEXT_PERIOD:
@@ -266,10 +277,42 @@ def _noted(m: Shard, event: e.FeeCharged) -> None:
 
 def package_at(m: Shard, account: NaiveAccount) -> int:
     """As of when what a package says is so: of its period that is due, or now."""
+    leaving, beginning = m.leaving(account.number), m.beginning(account.number)
+    if leaving is not None:
+        return leaving.ended_at
+    times = [m.recorded_at] if beginning is None else [m.recorded_at, beginning.starts_at]
     subscription = m.subscriptions.get(account.number)
-    if subscription is not None and subscription.due <= m.recorded_at:
-        return subscription.due
-    return m.recorded_at
+    return min(*times, m.recorded_at if subscription is None else subscription.due)
+
+
+def package_cut(m: Shard, account: NaiveAccount, terms: e.ChargeTerms) -> int:
+    """Where the period that begins is cut short, by a contract of this time or of before: charges
+    end with it; 0 = nowhere."""
+    if not terms.every or m.leaving(account.number) is not None:
+        return 0
+    at, subscription = package_at(m, account), m.subscriptions.get(account.number)
+    contract = m.beginning(account.number)
+    if contract is not None and contract.starts_at > at:
+        contract = None
+    if contract is None and subscription is not None:
+        if at < subscription.end:  # what is left of it
+            return _cut(m, account, terms, subscription.end)
+        contract = m.running(account.number) if subscription.contract else None
+    return 0 if contract is None else _cut(m, account, terms, contract.ends_at)
+
+
+def _cut(m: Shard, account: NaiveAccount, terms: e.ChargeTerms, until: int) -> int:
+    at = package_at(m, account)
+    _, end = period_of(m, account, terms.anchor or at, terms, at)
+    return until if until < end else 0
+
+
+def _package_since(m: Shard, account: NaiveAccount, event: e.ChargeStarted) -> int:
+    """Since when a package charges it: behind what packages have charged under the name, for nobody
+    is charged twice for a day."""
+    of = [each for each in charges_of(m, account) if each.name == event.name and each.packaged]
+    ends = [each.ends_at for each in of if each.terms.every and each.ends_at > each.starts_at]
+    return max(package_at(m, account), *ends) if ends else package_at(m, account)
 
 
 def _deciding(m: Shard, account: int, event: Any) -> NaiveAccount:

@@ -12,7 +12,7 @@ from ledger.simulation.rules import Rule
 
 def created(m: Shard, event: e.CommitmentCreated) -> None:
     """Its segments are the grants before it, and follow each other."""
-    account = m.deciding(event.account)
+    account = m.deciding(event.account) if event.key else m.accounts[event.account]
     m.expect(Rule.CLOSED_TAKES_NOTHING, "commitment if closed", 0, account.closed_at)
     m.expect(RULE, "number", len(m.commitments) + 1, event.commitment)
     take_key(m, "commitment", account, event.external_key, event.commitment)
@@ -27,6 +27,8 @@ def created(m: Shard, event: e.CommitmentCreated) -> None:
     m.commitments[event.commitment] = commitment
     account.commitments.append(commitment)
     commitment.invoices = list(event.invoices)
+    if not event.key:
+        m.ahead.append(event)  # which a contract explains
 
 
 def segment_added(m: Shard, event: e.SegmentAdded) -> None:
@@ -70,6 +72,8 @@ def ended(m: Shard, event: e.CommitmentEnded) -> None:
     invoices = commitment.invoices if target is not None else []
     m.expect(RULE, "invoices that move", tuple(invoices), event.invoices)
     commitment.ended_at, commitment.ending = now, event.ending
+    if not event.key:
+        m.ahead.append(event)  # which the end of a contract explains
     if target is not None:
         commitment.moved_to = target.number
         target.invoices = sorted([*target.invoices, *invoices], key=lambda i: i.at)

@@ -427,6 +427,9 @@ def roll_over(m: Shard, event: e.GrantRolledOver, grant: NaiveGrant, unheld: int
     amount = unheld * terms.numerator // terms.denominator
     if terms.cap >= 0:
         amount = min(amount, terms.cap - grant.rolled)
+    into = m.commitments.get(grant.rolls_into)
+    if into is not None and into.ended_at:
+        amount = 0
     value = grant.share_of(amount)
     found = (event.grant, event.amount, event.value)
     m.expect(RULE, "grant that rolls over", (grant.number, amount, value), found)
@@ -463,6 +466,22 @@ def roll_over(m: Shard, event: e.GrantRolledOver, grant: NaiveGrant, unheld: int
         else:
             m.expect(RULE, "money that rolls over", False, bool(value and grant.deferred))
 
+    def added(event: e.SegmentAdded) -> None:
+        m.expect_of_kind(event, e.SegmentAdded)
+        assert into is not None
+        over = grant.over + terms.lifetime
+        number = max(m.grants)
+        segment = e.Segment(grant.over, over, amount, value)
+        expected = (into.account, into.number, segment, (), grant.number, number)
+        found = (
+            event.account, event.commitment, event.segment, event.invoices, event.of, event.grant
+        )  # fmt: skip
+        m.expect(RULE, "segment that rolled over", expected, found)
+        m.grants[number].commitment = into.number
+        into.grants.append(number)
+
+    if into is not None:
+        m.at_once(f"{amount} of grant {grant.number} added to the next term", added)
     m.at_once(f"{amount} of grant {grant.number} issued anew", anew)
 
 

@@ -12,7 +12,7 @@ from ledger.simulation.naive import Version
 from ledger.simulation.naive_holdings import FOREVER, NaiveAccount, NaiveOverride, Use
 from ledger.simulation.prices import CARDS
 from ledger.simulation.rules import Rule
-from rating.overrides import Multiplier, Override, Overwrite
+from rating.overrides import Multiplier, NumberedOverride, Override, Overwrite
 
 _ASSETS: Final = {name: code for name, code, _ in CARDS}
 
@@ -29,22 +29,34 @@ def overrides_set(m: Shard, event: e.PriceOverridesSet) -> None:
     if are_wrong(m, account, overrides):
         m.fail(rule, f"overrides that do not do: {overrides}")
     stood = [each for each in account.overrides if each.ended_at == FOREVER]
-    now = m.recorded_at
-    numbers = []
-    for override in overrides:
-        same = [each for each in stood if each.override == override]
+    gone, made = numbered(m, account, stood, event.overrides)
+    for each in gone:
+        each.ended_at = m.recorded_at
+    account.overrides += [NaiveOverride(*each, m.recorded_at) for each in made]
+    account.overrides_version = event.version
+
+
+def numbered(
+    m: Shard,
+    account: NaiveAccount,
+    stood: list[NaiveOverride],
+    said: Sequence[NumberedOverride],
+) -> tuple[list[NaiveOverride], list[tuple[int, Override]]]:
+    """(those that stand no more, what is new by number): what stood goes on under its number, and
+    everything else has the next one of the family."""
+    numbers, made = [], []
+    for each in said:
+        same = [before for before in stood if before.override == each.override]
         if same:
             stood.remove(same[0])
             numbers.append(same[0].number)
             continue
         number = m.next_override.get(account.root, 1)
         m.next_override[account.root] = number + 1
-        account.overrides.append(NaiveOverride(number, override, now))
+        made.append((number, each.override))
         numbers.append(number)
-    for each in stood:
-        each.ended_at = now
-    m.expect(rule, "numbers", numbers, [each.number for each in event.overrides])
-    account.overrides_version = event.version
+    m.expect(Rule.POLICY_VERSIONS, "numbers", numbers, [each.number for each in said])
+    return stood, made
 
 
 def are_wrong(m: Shard, account: NaiveAccount, overrides: Sequence[Override]) -> bool:
@@ -85,8 +97,8 @@ def counting(
         for in_force in (True, False):
             fitting = [
                 (layer, each)
-                for layer, above in enumerate(m.line(account))
-                for each in above.overrides
+                for layer, overrides in enumerate(_layers(m, account))
+                for each in overrides
                 if _applies(each, in_force, at)
                 and _selects(each.override, use, name)
                 and _fits(each.override, version, has_row)
@@ -97,6 +109,11 @@ def counting(
             if has_row:
                 break
     return found
+
+
+def _layers(m: Shard, account: NaiveAccount) -> list[list[NaiveOverride]]:
+    """Lists in the order in which they count: a contract's before the account's own (rule R4)."""
+    return [each for above in m.line(account) for each in (above.contracted, above.overrides)]
 
 
 def numbers_of(

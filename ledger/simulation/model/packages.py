@@ -62,16 +62,17 @@ def subscribed(m: Shard, event: e.Subscribed) -> None:
         found.grants, found.released, found.largest = (
             before.grants, before.released, before.largest,
         )  # fmt: skip
+        found.kept = before.kept
     else:
-        _period(m, account, found, now, now)
+        set_period(m, account, found, now, now)
     m.subscriptions[account.number] = found
-    _begin(m, account, found, event.term, now)
+    begin(m, account, found, event.term, now)
 
 
 def changed(m: Shard, event: e.PackageChanged) -> None:
     """Now, with what is left of the period; or with the next one."""
     account = m.deciding(event.account)
-    subscription = _revised(m, event.account, event.revision, event.expected_version)
+    subscription = revised(m, event.account, event.revision, event.expected_version)
     m.expect(Rule.CLOSED_TAKES_NOTHING, "package of a closed account", 0, account.closed_at)
     asked = (event.package, event.follow, event.version, event.locked_until)
     version = version_asked(m, account, asked)
@@ -85,9 +86,9 @@ def changed(m: Shard, event: e.PackageChanged) -> None:
     m.expect(RULE, "length of its periods", subscription.version.length, version.length)
     if event.term is None:
         m.fail(RULE, f"{event} now, without a period")
-    _take_back(m, subscription, event.old_grants, event.taken)
+    take_back(m, subscription, event.old_grants, event.taken)
     subscription.asked, subscription.version, subscription.following = asked, version, None
-    _begin(m, account, subscription, event.term, m.recorded_at)
+    begin(m, account, subscription, event.term, m.recorded_at)
 
 
 def period_begun(m: Shard, event: e.PackagePeriodBegun) -> None:
@@ -108,14 +109,18 @@ def period_begun(m: Shard, event: e.PackagePeriodBegun) -> None:
     subscription.version = version or before
     anchor = start if subscription.version.length != before.length else subscription.anchor
     subscription.grants, subscription.released, subscription.largest = [], {}, {}
-    _period(m, account, subscription, anchor, start)
-    _begin(m, account, subscription, event.term, start)
+    subscription.kept = set()
+    set_period(m, account, subscription, anchor, start)
+    contract = m.running(account.number) if subscription.contract else None
+    if contract is not None:
+        subscription.end = min(subscription.end, contract.ends_at)
+    begin(m, account, subscription, event.term, start)
 
 
 def cancelled(m: Shard, event: e.SubscriptionCancelled) -> None:
     """Now, or with the period."""
     account = m.deciding(event.account)
-    subscription = _revised(m, event.account, event.revision, event.expected_version)
+    subscription = revised(m, event.account, event.revision, event.expected_version)
     subscription.following = None
     if event.timing == Timing.NEXT_PERIOD:
         found = (event.ends_at, event.taken, event.minted)
@@ -123,16 +128,16 @@ def cancelled(m: Shard, event: e.SubscriptionCancelled) -> None:
         subscription.ends_at = event.ends_at
         return
     m.expect(RULE, "end", m.recorded_at, event.ends_at)
-    _take_back(m, subscription, event.old_grants, event.taken)
-    _minted(m, subscription, event.minted)
-    _end(m, account, subscription, event.ends_at)
+    take_back(m, subscription, event.old_grants, event.taken)
+    minted(m, subscription, event.minted)
+    end(m, account, subscription, event.ends_at)
 
 
 def ended(m: Shard, event: e.SubscriptionEnded) -> None:
     """With the period that is over."""
     account, subscription = _due(m, event.account)
     m.expect(RULE, "end", (subscription.ends_at, subscription.end), (event.ends_at,) * 2)
-    _end(m, account, subscription, event.ends_at)
+    end(m, account, subscription, event.ends_at)
 
 
 def version_asked(
@@ -146,7 +151,8 @@ def version_asked(
     return newest(versions, m.recorded_at)
 
 
-def _revised(m: Shard, account: int, revision: int, expected: int) -> NaiveSubscription:
+def revised(m: Shard, account: int, revision: int, expected: int) -> NaiveSubscription:
+    """What the account has, of which revisions follow each other."""
     subscription = m.subscriptions.get(account)
     if subscription is None or subscription.over:
         m.fail(RULE, f"account {account} has no package: {subscription}")
@@ -165,16 +171,17 @@ def _due(m: Shard, number: int) -> tuple[NaiveAccount, NaiveSubscription]:
     return account, subscription
 
 
-def _period(
+def set_period(
     m: Shard, account: NaiveAccount, subscription: NaiveSubscription, anchor: int, start: int
 ) -> None:
+    """Of the periods from an anchor that which holds an instant."""
     package = subscription.version.package
     cycle = Cycle(UNITS[package.unit], package.every, anchor, "")
     began, end = period_of(m, account, anchor, cycle, start)
     subscription.anchor, subscription.end, subscription.full = anchor, end, end - began
 
 
-def _begin(
+def begin(
     m: Shard, account: NaiveAccount, subscription: NaiveSubscription, term: PackageTerm, start: int
 ) -> None:
     """What is left of a period: its grants, its charges and the account's policy."""
@@ -186,7 +193,7 @@ def _begin(
     found = (term.anchor, term.start, term.end, term.remaining, term.full)
     m.expect(RULE, "period", times, found)
     _grant(m, account, subscription, term)
-    _minted(m, subscription, term.minted)
+    minted(m, subscription, term.minted)
     _charged(m, account, subscription, start)
     _policy(m, account, subscription)
     parts = {each.field: (each.value, each.before) for each in term.policy}
@@ -239,17 +246,17 @@ def _asset(account: NaiveAccount, code: str) -> int:
     return asset_number(account.tenant, 1 if code == CREDITS else 2) if code else 0
 
 
-def _minted(m: Shard, subscription: NaiveSubscription, minted: tuple[e.Minted, ...]) -> None:
+def minted(m: Shard, subscription: NaiveSubscription, found: tuple[e.Minted, ...]) -> None:
     """What the period granted, which is never more than its largest package grants (rule P3)."""
     largest = subscription.largest
     expected = [(a, subscription.released.get(a, 0), largest[a]) for a in sorted(largest)]
-    m.expect(RULE, "granted", expected, [(x.asset, x.released, x.largest) for x in minted])
+    m.expect(RULE, "granted", expected, [(x.asset, x.released, x.largest) for x in found])
     for asset, released, most in expected:
         if released > most:
             m.fail(RULE, f"{released} of asset {asset} are granted, and no package has {most}")
 
 
-def _take_back(
+def take_back(
     m: Shard, subscription: NaiveSubscription, mode: OldGrants, taken: tuple[TakenBack, ...]
 ) -> None:
     """What is neither drawn nor held of the period's grants: all of it, or the share of the time
@@ -258,6 +265,8 @@ def _take_back(
     expected: list[tuple[int, int]] = []
     kind = e.GrantReduced if mode == OldGrants.PRORATE else e.GrantVoided
     for number in subscription.grants if mode != OldGrants.KEEP else ():
+        if number in subscription.kept:
+            continue
         grant = m.grants[number]
         found = [each for each in m.ahead if isinstance(each, kind) and each.grant == number]
         for each in found:
@@ -276,7 +285,7 @@ def _take_back(
     m.expect(RULE, "taken back", expected, [(each.grant, each.amount) for each in taken])
 
 
-def _end(m: Shard, account: NaiveAccount, subscription: NaiveSubscription, at: int) -> None:
+def end(m: Shard, account: NaiveAccount, subscription: NaiveSubscription, at: int) -> None:
     """No charge of a package goes on, and the policy is as it was."""
     for charge in charges_of(m, account):
         if charge.packaged and charge.terms.every and charge.ends_at > at:
@@ -306,10 +315,15 @@ def _charged(m: Shard, account: NaiveAccount, subscription: NaiveSubscription, s
     said = {each.name: each for each in package.charges}
     of = charges_of(m, account)
     standing = {each.name: each for each in of if each.ends_at > start}
+    ended = {each.charge for each in m.ahead if isinstance(each, e.ChargeEnded)}
     for charge in of:
         if charge.packaged and charge.terms.every and charge.ends_at > start:
-            m.expect(RULE, "charge of the package", True, charge.name in said)
-            m.expect(RULE, "charge that goes on", standing[charge.name].number, charge.number)
+            stands = standing[charge.name]
+            gone = charge.settled and not charge.ahead and charge.ends_at <= m.recorded_at
+            if charge is stands and charge.number not in ended and not gone:
+                m.expect(RULE, "charge of the package", True, charge.name in said)
+            elif charge is not stands and charge.ends_at > max(stands.starts_at, charge.starts_at):
+                m.fail(RULE, f"{charge} goes on beside {stands}")
     for name, each in said.items():
         goes_on = standing.get(name)
         if goes_on is not None and not goes_on.packaged:

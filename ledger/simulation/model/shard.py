@@ -18,6 +18,7 @@ from ledger.journal.configuration import ConfigurationEntry
 from ledger.simulation import naive
 from ledger.simulation.naive import Version
 from ledger.simulation.naive_charges import NaiveCharge
+from ledger.simulation.naive_contracts import RUNNING, SIGNED, NaiveContract
 from ledger.simulation.naive_holdings import (
     FOREVER,
     NaiveAccount,
@@ -98,6 +99,7 @@ class Shard:
         self.top_ups: dict[int, NaiveTopUp] = {}
         self.charges: dict[int, NaiveCharge] = {}
         self.subscriptions: dict[int, NaiveSubscription] = {}  # by account
+        self.contracts: dict[int, list[NaiveContract]] = {}  # by account
         self.packages: dict[tuple[int, str], list[NaivePackage]] = {}  # by tenant and name
         self.by_fees: dict[int, int] = {}  # grant -> units that fees of a package gave back to it
         self.before_package: e.AccountPolicy | None = None  # which the package changes
@@ -247,8 +249,12 @@ class Shard:
         for plan in account.seat_plans.values():
             if plan.due <= now:
                 return f"the next period of the seats {plan.name}"
+        for contract in self.contracts.get(account.number, []):
+            if contract.due <= now:
+                return f"the contract {contract.name}"
+        made = {each.commitment for each in self.ahead if isinstance(each, e.CommitmentCreated)}
         for commitment in account.commitments:
-            if commitment.due <= now:
+            if commitment.number not in made and commitment.due <= now:
                 return f"an invoice of commitment {commitment.number}"
         subscription = self.subscriptions.get(account.number)
         if subscription is not None and subscription.due <= now:
@@ -262,6 +268,22 @@ class Shard:
             if top_up.state == "pending" and top_up.expires_at <= now:
                 return f"top-up {top_up.number}"
         return ""
+
+    def beginning(self, account: int) -> NaiveContract | None:
+        """The contract of an account that is to begin by now."""
+        now = self.recorded_at
+        found = [x for x in self.contracts.get(account, []) if x.state == SIGNED and x.due <= now]
+        return min(found, key=lambda each: each.due, default=None)
+
+    def running(self, account: int) -> NaiveContract | None:
+        """The contract of an account that has begun and is not over."""
+        found = [x for x in self.contracts.get(account, []) if x.state == RUNNING]
+        return found[0] if found else None
+
+    def leaving(self, account: int) -> e.ContractEnded | None:
+        """The end of a contract of which the package has to go yet."""
+        found = [x for x in self.ahead if isinstance(x, e.ContractEnded) and x.account == account]
+        return found[0] if found else None
 
     def breaks_at(self, grant: NaiveGrant) -> int:
         """When what is left of it is breakage (rule T3)."""
@@ -465,6 +487,7 @@ class Shard:
             "lifetime": {asset: paid for asset, paid in account.lifetime.items() if paid},
             "suspended": account.suspended,
             "seats": {plan.name: plan.shown() for plan in account.seat_plans.values()},
+            "contracts": {each.name: each.shown() for each in self.contracts.get(number, [])},
             "package": self._package_of(number),
             "charges": {
                 each.number: (
