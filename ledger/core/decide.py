@@ -145,6 +145,8 @@ def execute(state: State, command: c.Command, batch: list[Event]) -> Outcome:
     before = len(batch)
     refusal = settle_touched(state, command, batch)
     if refusal is not None:
+        if len(batch) > before:
+            ask_for_top_ups(state, state.accounts.get(command.account), batch)
         return refusal
     out = in_time(state)
     outcome = decide(state, command, out)

@@ -499,17 +499,20 @@ def _try_suspended(
         to_try, locator = family.to_try, family.to_try[-1]
         waiting = family.waiting.get(locator)
         if waiting is not None:  # not reversed since
-            account = state.accounts[waiting.account]
+            account, before = state.accounts[waiting.account], len(batch)
             full = _settle_line(state, account, batch)
-            if not family.is_trying(to_try):  # what was due changed prices
+            trying = family.is_trying(to_try)  # not if what was due changed prices
+            if trying and full is None:
+                out = in_time(state)
+                rate_waiting(state, locator, waiting, out)
+                apply_all(state, out, batch)
+            if len(batch) > before:
+                ask_for_top_ups(state, account, batch)
+            if not trying:
                 return tries  # all is tried anew, by a timer of its own
             if full is not None:
                 tries = tries_max  # more is due there than this batch takes
                 break
-            out = in_time(state)
-            rate_waiting(state, locator, waiting, out)
-            if apply_all(state, out, batch):
-                ask_for_top_ups(state, account, batch)
         to_try.pop()
     if family.to_try:
         heappush(state.timers, (state.recorded_at, TIMER_SUSPENSE, root))

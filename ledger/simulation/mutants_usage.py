@@ -167,8 +167,8 @@ USAGE: Final = (
         _CHARGING,
         "charge_usage",
         "held=held, cost=borne, counted_at=since)",
-        "held=held, cost=borne, counted_at=since) if not held else "
-        "Payment(used_book(state, bound, out), tuple(held), 0, None)",
+        "held=held, cost=borne, counted_at=since); "
+        "payment.slices = tuple(held) if held else payment.slices",
         "rule H1",
     ),
     Mutant(

@@ -13,7 +13,7 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.digest import digest
 from ledger.core.keys import KeyMap
-from ledger.core.limits import DAY_US, INT64_MAX, MINUTE_US
+from ledger.core.limits import DAY_US, HOUR_US, INT64_MAX, MINUTE_US
 from ledger.core.metering.linked import refuse_linked
 from ledger.core.outcomes import Known, Reason, Refusal
 
@@ -69,6 +69,25 @@ def run(core: Core, group: list[c.LinkedUsage]) -> list[Any]:
 
 def reasons(outcomes: list[Any]) -> list[str]:
     return [each.reason if isinstance(each, Refusal) else type(each).__name__ for each in outcomes]
+
+
+def test_what_was_due_of_a_refused_group_is_looked_at_by_top_up_rules() -> None:
+    """Rule H6: a rule looks after each entry, also where nothing of the group is recorded."""
+    core = world()
+    rule = e.TopUpRule(CREDITS, 55, 0, 25, 1, 1, USD, "card", 24, HOUR_US)
+    core.run(c.SetTopUpRule(FAMILY.request("rule"), ROOT, rule))
+    free, until = e.GrantKind.PROMOTIONAL, core.now + HOUR_US
+    core.run(
+        c.IssueGrant(FAMILY.request("h"), ROOT, free, CREDITS, 9, 0, USD, 0, 0, until, (), b"")
+    )
+    core.advance(2 * DAY_US)
+    assert reasons(run(core, linked(core, {}, {"account": STRANGER}))) == [
+        "LINKED_FAILED",
+        "LINKED_FAMILIES",
+    ]
+    posted = [type(event).__name__ for event in core.batches[-1][1]]
+    assert posted[-1] == "TopUpRequested", posted
+    assert digest(replay(core.journal())) == digest(core.state)
 
 
 def test_a_group_is_recorded_event_by_event() -> None:

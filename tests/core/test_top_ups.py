@@ -94,6 +94,21 @@ def test_what_time_takes_is_looked_at_as_it_is_posted(case: LedgerCase) -> None:
 
 
 @ledger_case
+def test_what_is_posted_as_suspense_is_tried_in_vain_is_looked_at(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme  100  expires=+1h
+    rule    acme  below=20 target=100
+    usage   acme  5  of=new  -> suspense
+    clock   +24h
+    publish new.tokens=2                      # from now on: what was before waits on (rule D5)
+    clock   +2h
+    sweep   -> acme expired 100; tops up 1: 100 for 100
+    expect  suspended acme  1
+    """
+
+
+@ledger_case
 def test_after_a_decline_an_hour_passes(case: LedgerCase) -> None:
     """
     account acme

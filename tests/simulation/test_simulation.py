@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import builtins
+import dis
+import importlib
 import json
 import os
 import subprocess
 import sys
 from dataclasses import replace
+from types import CodeType
 from typing import Any, get_args
 
 import pytest
@@ -167,6 +171,17 @@ def test_mutants_have_names_of_their_own_and_apply() -> None:
     for mutant in MUTANTS:
         source = source_of(mutant.module).read_text()
         assert mutated(mutant, source) != source
+
+
+def test_mutants_use_names_that_are_there() -> None:
+    """Else what is caught is not the fault, but that it cannot run."""
+    for mutant in MUTANTS:
+        module = importlib.import_module(mutant.module)
+        code = compile(mutated(mutant, source_of(mutant.module).read_text()), "mutated", "exec")
+        for name in mutant.function.split("."):
+            [code] = [c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == name]
+        used = {each.argval for each in dis.get_instructions(code) if each.opname == "LOAD_GLOBAL"}
+        assert used <= vars(module).keys() | vars(builtins).keys(), mutant.name
 
 
 def test_every_mutant_has_a_seed_that_catches_it() -> None:

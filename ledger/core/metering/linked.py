@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ledger.core.admission import keys_exhausted, refuse_suspense
+from ledger.core.applying import ask_for_top_ups
 from ledger.core.commands import LinkedUsage
 from ledger.core.due import settle_touched
 from ledger.core.events import Event, UsageQuarantined, UsageRecorded
@@ -40,6 +41,7 @@ def refuse_linked(
     known = [state.keys.find(command.key) is not None for command in group]
     if all(known):
         return None
+    before = len(batch)
     first: Refusal | None = None
     keys: set[bytes] = set()
     moved: dict[int, dict[Place, int]] = {}  # account -> by those of the group before
@@ -52,6 +54,9 @@ def refuse_linked(
         keys.add(command.key)
     if first is None:
         return None
+    if len(batch) > before:  # what was due is posted, though nothing of the group is recorded
+        for number in dict.fromkeys([command.account for command in group[: place + 1]]):
+            ask_for_top_ups(state, state.accounts.get(number), batch)
     if first.reason in _SAFE_TO_RETRY:
         return [first] * len(group)
     failed = group[place].names.event_id
