@@ -409,6 +409,25 @@ def test_what_was_converted_counts_less_where_it_had_counted(case: LedgerCase) -
 
 
 @family_case
+def test_no_more_is_set_aside_than_is_reserved(case: LedgerCase) -> None:
+    """
+    # A re-rate gives back 500 of what was drawn before the cap: others may draw it.
+    account  acme
+    account  a    parent=acme
+    account  b    parent=acme
+    grant    acme 1040 shared as=g
+    override a    chat/tokens:v100/10,5
+    usage    a    100
+    cap      acme a grant=g reserve=30 as=mine
+    usage    a    1
+    expect   aside g 30
+    recap    mine reserve=35
+    expect   aside g 35
+    usage    b    510 -> drawn 500 from g, owed 10; 10 over the limit
+    """
+
+
+@family_case
 def test_what_is_no_cap_is_refused(case: LedgerCase) -> None:
     """
     # Nothing is changed by a refusal.

@@ -19,6 +19,8 @@ from ledger.core.contracts.contracts import ContractState
 from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.packages.packaged import (
+    Package,
+    PackagedGrant,
     PackagedOverage,
     PackagedPolicy,
     PackagedUnit,
@@ -144,6 +146,20 @@ def test_to_sign_again_within_a_period_mints_nothing(world: Signing) -> None:
     assert [amount for _, amount in world.issued()] == [1_000]
     world.to(START_US + 47 * DAY_US)
     assert [amount for _, amount in world.issued()] == [1_000, 446]
+
+
+@pytest.mark.parametrize("old_grants", list(e.OldGrants))
+def test_a_contract_that_ends_with_the_period_of_before_takes_back_its_own(
+    world: Signing, old_grants: e.OldGrants
+) -> None:
+    """Rule P5: what the package of before granted stays, also of an asset that this one has not."""
+    world.publish("money", Package(grants=(PackagedGrant("money", "USD", 70),)))
+    world.publish("both", plan(40))
+    world.subscribe("money")
+    world.to(HALF)
+    world.sign(package="both", ends_at=FEBRUARY)
+    world.end(old_grants=old_grants)
+    assert world.available == 70 + 20 * (old_grants == e.OldGrants.KEEP)
 
 
 @pytest.mark.parametrize("gap", [0, 2 * DAY_US])

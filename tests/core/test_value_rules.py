@@ -81,3 +81,34 @@ def test_each_sum_told_otherwise_is_found(
     batch, index = found[which]
     batch[index] = told(batch[index])
     assert any(what in each for each in found_in(core)), found_in(core)
+
+
+@pytest.mark.parametrize(("by", "sound"), [(0, True), (-1, True), (1, False), (-2, False)])
+def test_what_rounding_left_is_earned_with_what_is_repaid(by: int, sound: bool) -> None:
+    """Of 11 for 6 units one unit went back with 1: 5 units earn 10, of which 4 had earned 7. In
+    older journals the last one earned 2, as if the 4 had earned 8."""
+    case = LedgerCase()
+    case.run(
+        """
+        account acme overdraft=50
+        grant   acme 6 gated paid=11 as=g
+        confirm g 10
+        usage   acme 4
+        refund  g 1
+        usage   acme 30
+        confirm g
+        expect  deferred g 0
+        """
+    )
+    case.finish()
+    [(batch, index)] = [
+        (batch, index)
+        for _, batch in case.core.batches
+        for index, event in enumerate(batch)
+        if isinstance(event, e.GrantReleased) and event.backfills
+    ]
+    released: Any = batch[index]
+    [part] = released.backfills
+    batch[index] = replace(released, backfills=(replace(part, value=part.value + by),))
+    earned = [each for each in found_in(case.core) if "by what it repays" in each]
+    assert sound == (not earned), earned

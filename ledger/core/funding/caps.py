@@ -156,12 +156,15 @@ class Cap(_Used):
 
     @property
     def aside(self) -> int:
-        """Units of its grant that are for the account alone: what it reserved and has not drawn."""
+        """Units of its grant that are for the account alone: what it reserved and has not drawn;
+        never more, though a re-rate may have given back what was drawn before the cap. In one that
+        an older journal has that was set aside as well."""
         reserved = self.terms.reserved
         if reserved == 0:
             return 0
         counter = self.counter
-        return max(0, reserved - counter.posted - counter.pending)
+        left = max(0, reserved - counter.posted - counter.pending)
+        return min(reserved, left) if self.since else left
 
 
 def is_at_or_below(account: Account, above: Account) -> bool:

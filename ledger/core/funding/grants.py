@@ -237,8 +237,8 @@ def _open_revenues(
 
 
 def backfills_of(state: State, grant: Grant, amount: int, out: list[Event]) -> tuple[Backfill, ...]:
-    """What a grant that is there already repays with `amount` units that become available."""
-    recognised = grant.recognised
+    """What a grant that is there already repays with `amount` units that become available; its
+    first part makes up for what rounding has left unrecognised, as any draw does."""
     parts = _backfills(
         state,
         grant.account,
@@ -246,7 +246,7 @@ def backfills_of(state: State, grant: Grant, amount: int, out: list[Event]) -> t
         grant.asset,
         lambda use: not grant.attributes and applies(grant, use),
         amount,
-        lambda drawn: recognised + grant.value_of(drawn),
+        lambda drawn: grant.value_of(drawn) if drawn else 0,
         out,
     )
     money = grant.price_asset if grant.book.value_book is not None else 0

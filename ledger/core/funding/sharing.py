@@ -261,6 +261,7 @@ def _over_reserved(
     drawn = 0
     if before is not None:
         drawn = before.counter.posted + before.counter.pending
+        drawn = max(0, drawn) if before.since else drawn
     wanted = max(0, terms.reserved - drawn)
     free = unreserved(grant, owner) + (before.aside if before is not None else 0)
     if grant.settled != GRANT_OPEN or wanted > free:

@@ -287,8 +287,8 @@ def _counted(state: State, subscription: Subscription) -> list[Grant]:
         grant = state.grants.get(number)
         if grant is None:
             continue
-        released[grant.asset] -= grant.amount - grant.unused
-        if released[grant.asset] >= 0:
+        left = released[grant.asset] = released.get(grant.asset, 0) - grant.amount + grant.unused
+        if left >= 0:
             counted.append(grant)
     counted.reverse()
     return counted

@@ -362,12 +362,16 @@ def look_at_values(judge: Judge, state: State, drawn: Sequence[Slice]) -> None:
 def look_at_backfills(
     judge: Judge, state: State, event: GrantIssued | GrantStarted | GrantReleased
 ) -> None:
-    """The same of what repays an advance."""
+    """The same of what repays an advance. In older journals its first part does not make up for
+    what rounding had left unrecognised of the grant."""
     grant, units, money = state.grants.get(event.grant), 0, 0
-    for part in event.backfills:
+    for place, part in enumerate(event.backfills):
         units += part.amount
         if grant is not None:
             earns = earned(grant, units, money)
+            behind = earned(grant, 0, 0)
+            if place == 0 and part.value == earns - behind:
+                earns, money = part.value, behind
         else:
             assert isinstance(event, GrantIssued)
             earns = event.price_paid * units // event.amount - money
