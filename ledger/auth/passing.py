@@ -9,8 +9,8 @@ keeps others from reading it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
+import logging
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final, Protocol
@@ -34,6 +34,8 @@ BEFORE_US: Final = 2 * LIFETIME_US + 30 * SECOND_US
 _SEAL_BYTES: Final = 32
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(tuple[int, str, Principal]).decode
+
+logger = logging.getLogger(__name__)
 
 
 class ServerKeySource(Protocol):
@@ -59,11 +61,15 @@ class PrincipalSeal:
         await self._keys.learn()
 
     async def keep_learning(self) -> None:
-        """Every LEARN_S, for as long as it is let."""
+        """Every LEARN_S, for as long as it is let, whatever the database says in between."""
         while True:
             await asyncio.sleep(LEARN_S)
-            with contextlib.suppress(JournalError):
+            try:
                 await self.learn()
+            except JournalError:
+                pass  # it is away: the writers say so
+            except Exception:
+                logger.exception("the secrets of the servers cannot be read")
 
     def seal(self, principal: Principal, method: str) -> bytes:
         """What goes with a call of that method that is passed on."""

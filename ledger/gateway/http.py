@@ -94,6 +94,8 @@ class HttpGateway:
 
     async def _events(self, request: Request) -> Response:
         headers = _headers(request)
+        if self._loop is None:
+            return _away(CallFailed("SHUTTING_DOWN", NOT_YET))
         if self._gate is not None:
             try:  # nothing is read of a body whose sender nobody knows
                 await self._over_there(lambda: self._call(headers))

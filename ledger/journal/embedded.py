@@ -25,7 +25,7 @@ from urllib.parse import quote
 import psutil
 
 from ledger.journal import embedded_host as host
-from ledger.journal.embedded_files import POLL_S, DataFiles
+from ledger.journal.embedded_files import POLL_S, DataFiles, empty
 from ledger.journal.errors import EmbeddedUnavailable
 
 SUPERUSER: Final = "drawdown"
@@ -38,6 +38,7 @@ INTERRUPTED_TIMEOUT_S: Final = 15.0  # a backend sees within a second that its p
 INTERRUPTED_POLL_S: Final = 0.2
 LOCK_FILE_EXISTS: Final = "F0001"  # SQLSTATE of a start that finds an old server's memory in use
 MEMORY_IN_USE: Final = "pre-existing shared memory block"  # as initdb tells the same
+SAID_MAX: Final = 2_000  # characters of what a program says as it fails; paths take most of them
 
 SETTINGS: Final = {
     "fsync": "on",
@@ -237,6 +238,7 @@ class EmbeddedPostgres:
     def _make_cluster(self, binaries: Path) -> None:
         partial = self.data_dir / f"cluster.partial-{os.getpid()}"
         host.make_owned(partial, self._account)
+        empty(partial)  # of one that was killed as it made it: a container gives the same id again
         command: list[Path | str] = [
             binaries / "initdb",
             f"--pgdata={partial}",
@@ -248,12 +250,7 @@ class EmbeddedPostgres:
             "--data-checksums",
             "--no-instructions",
         ]
-        try:
-            self._run(command + ([] if self._sync_initdb else ["--no-sync"]))
-        except EmbeddedUnavailable as error:
-            if MEMORY_IN_USE in str(error):  # it is known by the inode of a directory that is gone
-                raise _StartInterrupted(str(error)) from error
-            raise
+        self._run(command + ([] if self._sync_initdb else ["--no-sync"]))
         partial.rename(self._cluster)
 
     def _create_database(self) -> None:
@@ -280,9 +277,11 @@ class EmbeddedPostgres:
             **self._account.popen_arguments(),
         )
         if done.returncode != 0:
-            raise EmbeddedUnavailable(
-                f"{Path(command[0]).name} failed in {self.data_dir}: {done.stderr.strip()[-500:]}"
-            )
+            said = done.stderr.strip()
+            failed = f"{Path(command[0]).name} failed in {self.data_dir}: {said[-SAID_MAX:]}"
+            if MEMORY_IN_USE in said:  # it is known by the inode of a directory that is gone
+                raise _StartInterrupted(failed)
+            raise EmbeddedUnavailable(failed)
         return done.stdout
 
     def _wait_ready(self) -> None:

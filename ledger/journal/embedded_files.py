@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,3 +104,12 @@ class DataFiles:
         except OSError:
             return "no log"
         return " | ".join(text.strip().splitlines()[-5:])
+
+
+def empty(directory: Path) -> None:
+    """Remove what is in it."""
+    for each in directory.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from ledger.auth.api_keys import Clock
 from ledger.auth.passing import PrincipalSeal
 from ledger.auth.shared_keys import SharedKey
-from ledger.journal.errors import JournalUnavailable
 
 
 class MemoryServerKeys:
@@ -15,12 +14,14 @@ class MemoryServerKeys:
 
     def __init__(self, secret: bytes) -> None:
         self.keys = [SharedKey(secret, 0)]
-        self.away = False
+        self.error: Exception | None = None
+        self.readings = 0
 
     async def server_keys(self) -> Sequence[SharedKey]:
         """See ServerKeySource."""
-        if self.away:
-            raise JournalUnavailable("away")
+        self.readings += 1
+        if self.error is not None:
+            raise self.error
         return self.keys
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ledger.auth import passing, shared_keys
 from ledger.auth.api_keys import REVOCATION_US, KeyVerifier, StoredKey, mint_key
 from ledger.auth.authenticator import Authenticator, Peer
 from ledger.auth.certificates import Certificates, CertificatesInvalid, read_certificates
@@ -18,6 +19,7 @@ from ledger.auth.shared_keys import SharedKey
 from ledger.journal.errors import JournalUnavailable
 from tests.auth.issuing import Clock
 from tests.auth.sealing import MemoryServerKeys, seal_of
+from tests.patience import HANGS_S
 
 
 class Keys:
@@ -263,11 +265,36 @@ async def test_a_new_secret_of_servers_is_taken_at_once_and_the_one_before_for_a
     clock.us += LIFETIME_US // 2
     with pytest.raises(AuthRefused, match="no server of this database"):
         await one.open(before, "a/B")
-    source.away = True
+    source.error = JournalUnavailable("away")
     assert await one.open(other.seal(caller, "a/B"), "a/B") == caller
     with pytest.raises(AuthRefused) as refused:
         await one.open(before, "a/B")
     assert refused.value.reason == "AUTHENTICATION_UNAVAILABLE"
+
+
+async def test_what_is_wrong_with_the_database_ends_no_learning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever learned no more would seal with a secret that the others have given up."""
+    monkeypatch.setattr(passing, "LEARN_S", 0)
+    monkeypatch.setattr(shared_keys, "AGAIN_S", 0)
+    clock, source = Clock(), MemoryServerKeys(bytes(32))
+    seal = PrincipalSeal(source, clock, source.keys)
+    learning = asyncio.create_task(seal.keep_learning())
+    for error in (JournalUnavailable("away"), RuntimeError("no right to read it"), None):
+        source.error, source.readings = error, 0
+        async with asyncio.timeout(HANGS_S):
+            while source.readings < 2 and not learning.done():
+                await asyncio.sleep(0)
+    source.keys = [SharedKey(b"\x01" * 32, 0), *source.keys]
+    async with asyncio.timeout(HANGS_S):
+        while seal._keys.newest != source.keys[0].secret and not learning.done():
+            await asyncio.sleep(0)
+    assert seal._keys.newest == source.keys[0].secret
+    assert "no right to read it" in caplog.text
+    assert "away" not in caplog.text
+    learning.cancel()
+    await asyncio.wait({learning})
 
 
 async def test_what_is_remembered_is_not_verified_again() -> None:

@@ -223,6 +223,19 @@ async def test_a_body_is_not_read_whose_sender_nobody_knows(
     assert await status_of(reader) == 204
 
 
+async def test_no_body_is_read_before_the_ledger_serves() -> None:
+    """Nobody can be asked yet who they are."""
+    port = SidePort("127.0.0.1", 0, CollectorRegistry(), Heart(), dict, HttpGateway().routes)
+    try:
+        host, _, number = port.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(number))
+        writer.write(head(1_000))
+        assert await status_of(reader) == 503
+        writer.close()
+    finally:
+        await asyncio.to_thread(port.close)
+
+
 async def test_forward_auth_is_proven_by_a_header_of_the_gateway(
     ledger: Proven, side: httpx.AsyncClient
 ) -> None:

@@ -163,20 +163,20 @@ def test_a_killed_server_s_orphans_are_waited_for(
     assert server.pid is not None
 
 
+@pytest.mark.parametrize("name", ["data", "deep" * 40], ids=["short", "long"])
 def test_orphans_of_a_deleted_directory_are_waited_for(
-    server: EmbeddedPostgres, caplog: pytest.LogCaptureFixture
+    open_folder: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Their memory is known by the directory's inode, which the new one may have got."""
-    server.start()
-    with orphans(server) as give_up:
-        cluster = server.data_dir / "cluster"
-        for left in cluster.iterdir():
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
-        cluster.rename(cluster.with_name(f"cluster.partial-{os.getpid()}"))
-        caplog.handler.addFilter(lambda record: give_up() or True)
-        server.start()
-    assert "pre-existing shared memory block" in caplog.text
-    assert server.pid is not None
+    with EmbeddedPostgres(open_folder / name, sync_initdb=False) as server:
+        with orphans(server) as give_up:
+            cluster = server.data_dir / "cluster"
+            cluster.rename(cluster.with_name(f"cluster.partial-{os.getpid()}"))
+            caplog.handler.addFilter(lambda record: give_up() or True)
+            server.start()
+        assert "pre-existing shared memory block" in caplog.text
+        assert server.pid is not None
+    shutil.rmtree(server._socket, ignore_errors=True)
 
 
 def test_orphans_that_stay_are_told(
@@ -263,9 +263,17 @@ def test_what_a_dead_server_left_is_cleaned(server: EmbeddedPostgres) -> None:
     assert server.pid not in (process.pid, os.getpid(), None)
 
 
-def test_an_interrupted_making_of_the_cluster_is_made_anew(server: EmbeddedPostgres) -> None:
-    partial = server.data_dir / "cluster.partial-1"
-    partial.mkdir(parents=True)
+@pytest.mark.parametrize("ours", [False, True])
+def test_an_interrupted_making_of_the_cluster_is_made_anew(
+    server: EmbeddedPostgres, ours: bool
+) -> None:
+    """In a container whoever starts again has the id of the one that was killed."""
+    pid = os.getpid() if ours else 1
+    host.make_data_directory(server.data_dir, server._account)
+    partial = server.data_dir / f"cluster.partial-{pid}"
+    host.make_owned(partial, server._account)
+    (partial / "PG_VERSION").write_text("17\n")
+    (partial / "base" / "1").mkdir(parents=True)
     server.start()
     assert server.pid is not None
 
