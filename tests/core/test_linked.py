@@ -161,6 +161,16 @@ def test_a_group_of_which_a_part_is_recorded_is_refused() -> None:
     assert digest(core.state) == before
 
 
+def test_an_id_that_stands_twice_is_refused_though_it_is_recorded() -> None:
+    """Rule I1: a group names an event once; with another body the second was a conflict beside a
+    replay."""
+    core = world()
+    assert reasons([core.run(linked(core, {"id": "a", "tokens": 3})[0])]) == ["UsageRecorded"]
+    for tokens in (3, 4):
+        group = linked(core, {"id": "a", "tokens": 3}, {"id": "a", "tokens": tokens})
+        assert reasons(run(core, group)) == ["LINKED_FAILED", "CONFLICT"]
+
+
 def test_what_is_safe_to_retry_is_said_to_all() -> None:
     core = world()
     core.state.keys = KeyMap(keys_max=1)

@@ -40,7 +40,8 @@ def refuse_linked(
     """
     known = [state.keys.find(command.key) is not None for command in group]
     if all(known):
-        return None
+        twice = _twice(group)
+        return None if twice is None else _all_refused(group, twice, _stands_twice(group[twice]))
     before = len(batch)
     first: Refusal | None = None
     keys: set[bytes] = set()
@@ -57,6 +58,10 @@ def refuse_linked(
     if len(batch) > before:  # what was due is posted, though nothing of the group is recorded
         for number in dict.fromkeys([command.account for command in group[: place + 1]]):
             ask_for_top_ups(state, state.accounts.get(number), batch)
+    return _all_refused(group, place, first)
+
+
+def _all_refused(group: Sequence[LinkedUsage], place: int, first: Refusal) -> list[Refusal]:
     if first.reason in _SAFE_TO_RETRY:
         return [first] * len(group)
     failed = group[place].names.event_id
@@ -68,6 +73,22 @@ def refuse_linked(
         "recorded",
     )
     return [first if each == place else others for each in range(len(group))]
+
+
+def _twice(group: Sequence[LinkedUsage]) -> int | None:
+    """Where an id stands that stood in the group before."""
+    keys: set[bytes] = set()
+    for place, command in enumerate(group):
+        if command.key in keys:
+            return place
+        keys.add(command.key)
+    return None
+
+
+def _stands_twice(command: LinkedUsage) -> Refusal:
+    return Refusal(
+        Reason.CONFLICT, "id", command.names.event_id, "the id stands twice in its group"
+    )
 
 
 def _refused(
@@ -88,9 +109,7 @@ def _refused(
             "the group under ids of its own",
         )
     if command.key in keys:
-        return Refusal(
-            Reason.CONFLICT, "id", command.names.event_id, "the id stands twice in its group"
-        )
+        return _stands_twice(command)
     if len(state.keys.newest) + len(group) > state.keys.newest_max:
         return keys_exhausted(state)
     account, other = (state.accounts.get(each.account) for each in (command, group[0]))

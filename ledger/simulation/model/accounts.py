@@ -6,7 +6,8 @@ from ledger.core import events as e
 from ledger.core.events import BookKind, WriteOffKind
 from ledger.journal.configuration import ConfigurationKind
 from ledger.simulation import naive
-from ledger.simulation.model.holds import end_hold, open_hold
+from ledger.simulation.model.grants import follow_up
+from ledger.simulation.model.holds import give_back, open_hold
 from ledger.simulation.model.shard import NaiveBook, Shard
 from ledger.simulation.months import Months
 from ledger.simulation.naive import Version
@@ -197,9 +198,13 @@ def closed_out(m: Shard, event: e.AccountClosedOut) -> None:
     if not event.write_off:
         m.expect(rule, "written off", (), event.write_offs)
     ended = [grant.number for grant in account.grants if grant.settled]
+    follows: dict[int, int] = {}  # of all its holds together, to each grant
     for number in event.holds:
         hold = open_hold(m, number, account.number)
-        end_hold(m, hold, "released", [], writes_off=event.write_off)
+        for grant, units in give_back(m, hold, "released", [], writes_off=event.write_off):
+            follows[grant] = follows.get(grant, 0) + units
+    for grant, units in follows.items():
+        follow_up(m, m.grants[grant], units)
     for each in event.write_offs:
         _write_off(m, account, each)
     _close(m, account, event.closed_at, ended)
@@ -275,6 +280,8 @@ def still_open(
         if book.kind in (BookKind.DEFERRED, BookKind.COMMITMENT):
             grant = m.grants.get(owner)
             if grant is None or (book.kind == BookKind.DEFERRED and grant.settled):
+                continue
+            if grant.number in ended and book.owed == grant.left:
                 continue
             owner = grant.account
         elif book.kind not in _OWED:

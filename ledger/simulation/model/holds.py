@@ -212,6 +212,14 @@ def end_hold(
     """Give everything back; what belongs to an ended grant must follow at once (rule D6), but where
     what is left of one that goes on is written off. `first` is what the hold itself paid of a
     capture."""
+    for number, units in give_back(m, hold, ended, first, writes_off=writes_off):
+        follow_up(m, m.grants[number], units)
+
+
+def give_back(
+    m: Shard, hold: NaiveHold, ended: str, first: list[Piece], *, writes_off: bool = False
+) -> list[tuple[int, int]]:
+    """The same, but for what follows: the units that each grant has back."""
     account = m.accounts[hold.account]
     if ended in ("released", "expired"):
         after_end(m, hold)
@@ -224,6 +232,7 @@ def end_hold(
             quote.ended, quote.ended_at = "used", m.recorded_at
     reserve(m, account, hold, -1)
     used = {(piece.pot, piece.place): piece.amount for piece in first}
+    follows: list[tuple[int, int]] = []
     for piece, (debit, credit) in zip(hold.pieces, hold.books, strict=True):
         m.books[debit].debits_pending -= piece.amount
         m.books[credit].credits_pending -= piece.amount
@@ -232,7 +241,8 @@ def end_hold(
         own = kind == "grant" and m.grants[number].account == account.number
         kept = writes_off and own and not m.grants[number].settled
         if kind == "grant" and back and not kept:
-            follow_up(m, m.grants[number], back)
+            follows.append((number, back))
+    return follows
 
 
 def reserve(m: Shard, account: NaiveAccount, hold: NaiveHold, sign: int) -> None:
