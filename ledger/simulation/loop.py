@@ -52,6 +52,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.now_us = 0
         self.steps = 0
         self.errors: list[str] = []
+        self._burying = False  # what a dead process had begun is let go of
         self.on_step: Callable[[Owner], None] | None = None  # before each handle
         self._random = random
         self._shuffle = shuffle
@@ -101,7 +102,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """What nobody caught is an error of the seed; that the journal was away is not."""
         error = context.get("exception")
-        if error is not None and not isinstance(error, JournalError):
+        if error is not None and not isinstance(error, JournalError) and not self._burying:
             self.errors.append(f"{context.get('message')}: {error!r}")
 
     def _timer_handle_cancelled(self, handle: events.TimerHandle) -> None:
@@ -152,7 +153,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             raise LoopHung(f"{STEPS_MAX} steps and no end at {self.now_us} us")
         if self.on_step is not None:
             self.on_step(owner)
-        if not owner.dead:
+        if owner.dead:
+            self._burying = True  # nobody is left who would look at what it failed with
+            del handle
+            self._burying = False
+        else:
             handle._run()
 
     def _advance(self) -> None:
