@@ -148,6 +148,13 @@ class HeldOperation:
         """Give back what is left; see metered.MeteredCall."""
         await self._held.__aexit__(kind, error, traceback)
 
+    def _place(self, operation: str) -> tuple[str, str]:
+        """The operation of a call and its parent: one below this one, "" = this one itself."""
+        asked = self._request
+        if operation:
+            return operation, asked.operation
+        return asked.operation, asked.operation_parent
+
     async def authorize(
         self,
         product: str,
@@ -163,6 +170,7 @@ class HeldOperation:
         """Hold a call's estimate, of the operation's hold first: to be captured or released by its
         own `hold_id`, which gives back to the operation what it leaves."""
         asked = self._request
+        of, parent = self._place(operation)
         return await self._calls.authorize(
             asked.account,
             product,
@@ -171,8 +179,8 @@ class HeldOperation:
             lifetime_us=lifetime_us,
             up_to=up_to,
             alternatives=alternatives,
-            operation=operation or asked.operation,
-            operation_parent=asked.operation if operation else asked.operation_parent,
+            operation=of,
+            operation_parent=parent,
             hold_id=self.hold_id,
             request_id=request_id,
         )
@@ -190,6 +198,7 @@ class HeldOperation:
         """What `authorize` would say of a call now, of which the hold would pay `from_hold`;
         nothing is held."""
         asked = self._request
+        of, parent = self._place(operation)
         return await self._calls.check(
             asked.account,
             product,
@@ -197,8 +206,8 @@ class HeldOperation:
             attributes,
             up_to=up_to,
             alternatives=alternatives,
-            operation=operation or asked.operation,
-            operation_parent=asked.operation if operation else asked.operation_parent,
+            operation=of,
+            operation_parent=parent,
             hold_id=self.hold_id,
         )
 
@@ -249,13 +258,14 @@ class HeldOperation:
         """Charge a call's work from the hold, then from what else pays, if it is within every
         limit. `operation`: that of the call, below this one; "" = it is of this one."""
         asked = self._request
+        of, parent = self._place(operation)
         return await self._calls.debit(
             asked.account,
             product,
             quantities,
             attributes,
-            operation=operation or asked.operation,
-            operation_parent=asked.operation if operation else asked.operation_parent,
+            operation=of,
+            operation_parent=parent,
             up_to=up_to,
             alternatives=alternatives,
             hold_id=self.hold_id,
@@ -273,7 +283,7 @@ class HeldOperation:
         request_id: str = "",
     ) -> pb.CaptureResponse:
         """Charge what a call has used: from the hold first, what is above it as new usage."""
-        asked = self._request
+        of, parent = self._place(operation)
         return await self._calls.capture(
             self.hold_id,
             quantities,
@@ -281,8 +291,8 @@ class HeldOperation:
             attributes=attributes,
             effective_at_us=effective_at_us,
             keep_open=True,
-            operation=operation or asked.operation,
-            operation_parent=asked.operation if operation else asked.operation_parent,
+            operation=of,
+            operation_parent=parent,
             request_id=request_id,
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ledger.client import Denied, DrawdownClient
+from ledger.client import Denied, DrawdownClient, Refused
 from ledger.client.sync import DrawdownClient as SyncClient
 from ledger.client.sync import Spool
 from ledger.core.limits import HOUR_US
@@ -165,6 +165,22 @@ async def test_a_client_holds_for_a_block_and_many_callers_draw_what_there_is(fu
         with pytest.raises(Denied, match="operation more"):
             async with client.operation("acme", "more", hold=2_000):
                 pass
+
+
+@pytest.mark.parametrize("how", ["debit", "meter", "authorize"])
+async def test_a_call_of_a_block_is_below_the_operation_of_the_block(funded: Served, how: str):
+    """Not above it: a budget of the call's operation does not cover the whole one."""
+    measure = budget_pb2.BUDGET_MEASURE_CHARGE
+    limit = budget_pb2.Budget(measure=measure, asset="credit", limit=700)
+    async with DrawdownClient(funded.address, tenant=TENANT) as client:
+        tool = await client.set_operation_budget("acme", "tool", limit)
+        async with client.operation("acme", "run", hold=1_500) as run:
+            await getattr(run, how)(PRODUCT, TOKENS, operation="tool")
+            found = await client.get_operation_budget("acme", "tool")
+            assert found.operation_key == tool.operation_key
+            with pytest.raises(Refused, match="run"):
+                await client.get_operation_budget("acme", "run")
+            assert (await run.debit(PRODUCT, TOKENS)).decision == pb.DECISION_ALLOW
 
 
 async def test_the_same_without_await(funded: Served):
