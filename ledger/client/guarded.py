@@ -174,10 +174,7 @@ class Guard:
 
     def mode_of(self, product: str) -> DecidedBy:
         """Who decides of a product's work while no server answers, as far as is known here."""
-        known = self.client.fail_modes
-        if known is not None and known != self._modes:
-            self._modes = dict(known)
-            _write(self._path, self._modes)
+        self._keep_modes()
         return _OF_MODE.get(self._modes.get(product, 0), DecidedBy.FAIL_CLOSED)
 
     # -- for its calls -----------------------------------------------------------------------------
@@ -207,10 +204,18 @@ class Guard:
         """Have the fail modes, of a client that has asked for no shard map yet."""
         try:
             await self.client.refresh_routing()
+            self._keep_modes()
         except (CallError, ClientClosed) as error:
             _log.warning("the fail modes are not known yet: %s", error)
         finally:
             self._learning = False
+
+    def _keep_modes(self) -> None:
+        """Have on the disk what a server said last, for whoever begins while none answers."""
+        known = self.client.fail_modes
+        if known is not None and known != self._modes:
+            self._modes = dict(known)
+            _write(self._path, self._modes)
 
     def let_in(self, account: str, estimate: Mapping[str, int], kept_bytes: int) -> bool:
         """Whether an open product's work is within bounds, and the spool has room for its usage
@@ -266,11 +271,10 @@ class GuardedCall(MeteredCall):
     async def __aenter__(self) -> GuardedCall:
         """Hold, or decide by the fail mode. Raises Denied, Refused, InvalidEvent, ClientClosed."""
         guard, request = self._guard, self._request
-        mode = guard.mode_of(request.product)
         decision = None if guard.is_away else await self._asked()
+        mode = guard.mode_of(request.product)
         if decision is not None:
             guard.came_back()
-            guard.mode_of(request.product)
             self._decided(decision)
             return self
         self.decided_by = mode

@@ -321,6 +321,33 @@ async def test_a_process_that_begins_without_a_server_knows_the_modes_of_before(
             assert guard.mode_of("chat") is DecidedBy.FAIL_CLOSED
 
 
+async def test_what_the_only_call_has_learned_is_known_after_it(
+    client: DrawdownClient, address: str, tmp_path: Path
+) -> None:
+    """The modes go to the disk as they come, not with a second call."""
+    await client.set_fail_mode("chat", FAIL_MODE_OPEN)
+    async with guarding(address, tmp_path) as guard:
+        await learned(guard)
+    async with guarding("127.0.0.1:1", tmp_path, AWAY_US) as guard:
+        assert await run(guard, 1) is DecidedBy.FAIL_OPEN
+
+
+async def test_modes_that_come_while_a_server_is_asked_decide(
+    client: DrawdownClient, proxy: CuttingProxy, tmp_path: Path
+) -> None:
+    """A question without an answer is decided by what is known when its patience ends."""
+    async with guarding(proxy.address, tmp_path) as guard:
+        await learned(guard)
+        away(proxy)
+        entering = asyncio.create_task(run(guard, 1))
+        async with asyncio.timeout(HANGS_S):
+            while proxy.cuts and len(proxy.cuts) == 1_000_000:
+                await asyncio.sleep(0)
+        assert guard.client.fail_modes == {}
+        guard.client._caller.refreshing.fail_modes = {"chat": FAIL_MODE_OPEN}
+        assert await entering is DecidedBy.FAIL_OPEN
+
+
 async def test_an_attribute_of_ours_is_not_for_callers(address: str, tmp_path: Path) -> None:
     async with guarding(address, tmp_path) as guard:
         with pytest.raises(ValueError, match="by the client alone"):
@@ -391,7 +418,10 @@ async def test_a_server_that_dies_amid_calls_loses_none_and_counts_none_twice(
             async with guarding(server.address, tmp_path / "spool", 60_000_000) as patient:
                 await learned(patient)
                 by[DecidedBy.SERVER] += 1
-            async with guarding(server.address, tmp_path / "spool", 100_000) as guard:
+            bounds = OpenBounds(calls=10**6)
+            async with guarding(
+                server.address, tmp_path / "spool", 100_000, bounds=bounds
+            ) as guard:
 
                 async def caller() -> None:
                     while not ended.is_set():
