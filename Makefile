@@ -39,7 +39,8 @@ serve: $(RUNTIME) ## Serve on 127.0.0.1:8433 with a PostgreSQL of its own (or wi
 	@$(BIN)/drawdown serve
 
 test: $(REWRITTEN) ## Run the whole suite, against a real PostgreSQL, in JOBS processes (4: many tests wait)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	@rm -f .pytest_cache/v/cache/lastfailed
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile || $(BIN)/python -m tests.unsteady $$?
 
 check: check-static ## Format, lint, strict types and the fast tests, in a few minutes
 	$(BIN)/python -m pytest $(FAST_TESTS)
