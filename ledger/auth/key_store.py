@@ -178,7 +178,8 @@ class PostgresKeyStore:
     async def add_server_key(self, made_by: str, lasts_us: int) -> int:
         """Seal with a new secret from now on; those before it count for so many microseconds more.
         Its number."""
-        async with borrow(self._pool) as connection:
+        async with borrow(self._pool) as connection, connection.transaction():
+            await connection.execute(_SQL["lock_server_keys"])
             number: int = await connection.fetchval(
                 _SQL["add_server_key"], secrets.token_bytes(SECRET_BYTES), made_by, lasts_us
             )
@@ -189,16 +190,18 @@ class PostgresKeyStore:
         async with borrow(self._pool) as connection:
             rows: list[asyncpg.Record] = await connection.fetch(_SQL["gateway_keys"])
             if not rows:
-                await connection.execute(
-                    _SQL["first_gateway_key"], secrets.token_bytes(SECRET_BYTES)
-                )
+                first = secrets.token_bytes(SECRET_BYTES)
+                async with connection.transaction():
+                    await connection.execute(_SQL["lock_gateway_keys"])
+                    await connection.execute(_SQL["first_gateway_key"], first)
                 rows = await connection.fetch(_SQL["gateway_keys"])
         return [SharedKey(row["secret"], row["before_until"]) for row in rows]
 
     async def add_gateway_key(self, made_by: str, lasts_us: int) -> int:
         """Sign with a new key from now on; those before it count for so many microseconds more.
         Its number."""
-        async with borrow(self._pool) as connection:
+        async with borrow(self._pool) as connection, connection.transaction():
+            await connection.execute(_SQL["lock_gateway_keys"])
             number: int = await connection.fetchval(
                 _SQL["add_gateway_key"], secrets.token_bytes(SECRET_BYTES), made_by, lasts_us
             )

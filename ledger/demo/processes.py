@@ -1,13 +1,14 @@
 """The processes of the demo: `drawdown serve` as a child, with its PostgreSQL and projector.
 
 The same entry points that a user has. Owns the temporary data directory and removes it, leftovers
-of demos that were killed included.
+of demos that were killed included: whose log nobody holds locked any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, BinaryIO, Final, Self
 
 from ledger.journal.embedded import EmbeddedPostgres
 from ledger.journal.embedded_host import throwaway_root
@@ -54,10 +55,12 @@ class Ledger:
         self._database_url = database_url
         self._log = self._root.with_suffix(".log")
         self._process: Process | None = None
+        self._held: BinaryIO | None = None
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(_remove_leftovers)
         try:
+            self._held = await asyncio.to_thread(_hold, self._log)
             if self._database_url is not None:
                 code, output = await self.run("migrate")
                 if code:
@@ -153,6 +156,8 @@ class Ledger:
         if self.temporary:
             await asyncio.to_thread(_remove, self._root)
         self._log.unlink(missing_ok=True)
+        if self._held is not None:
+            self._held.close()
 
     def _environment(self) -> dict[str, str]:
         """Ours, without settings that would lead elsewhere."""
@@ -176,12 +181,49 @@ def _get(url: str) -> str:
     return text
 
 
+def _hold(log: Path) -> BinaryIO:
+    """Keep others from taking what belongs to this log for a leftover, until it is closed or its
+    process ends."""
+    while True:
+        held = log.open("ab")
+        fcntl.flock(held, fcntl.LOCK_EX)  # who looks whether it is a leftover has it a moment
+        if _is_still(log, held):
+            return held
+        held.close()
+
+
+def _hold_leftover(log: Path) -> BinaryIO | None:
+    """The same, at once; None where a demo that lives holds it."""
+    held = log.open("ab")
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_still(log, held):
+            return held
+    held.close()
+    return None
+
+
+def _is_still(log: Path, held: BinaryIO) -> bool:
+    """Nobody removed it before it was locked."""
+    with contextlib.suppress(FileNotFoundError):
+        return log.stat().st_ino == os.fstat(held.fileno()).st_ino
+    return False
+
+
 def _remove_leftovers() -> None:
-    """Directories of demos that were killed."""
-    for left in throwaway_root().glob(f"{PREFIX}*"):
-        if left.is_dir():
-            with contextlib.suppress(EmbeddedUnavailable, OSError):
-                _remove(left)
+    """Directories and logs of demos that were killed."""
+    root = throwaway_root()
+    for name in {left.stem for left in root.glob(f"{PREFIX}*")}:
+        log = root / f"{name}.log"
+        with contextlib.suppress(EmbeddedUnavailable, OSError):
+            held = _hold_leftover(log)
+            if held is None:
+                continue
+            with held:
+                try:
+                    _remove(root / name)
+                finally:
+                    log.unlink()
 
 
 def _remove(path: Path) -> None:

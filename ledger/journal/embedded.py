@@ -13,6 +13,7 @@ import atexit
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -30,6 +31,7 @@ from ledger.journal.errors import EmbeddedUnavailable
 
 SUPERUSER: Final = "drawdown"
 DATABASE: Final = "drawdown"
+PARTIAL: Final = "cluster.partial-"  # and who makes it
 SOCKET_PORT: Final = 5432  # only names the socket file
 START_TIMEOUT_S: Final = 120.0  # recovery after a crash included
 LOCK_TIMEOUT_S: Final = 30.0
@@ -200,6 +202,7 @@ class EmbeddedPostgres:
         try:
             with self._files.locked("server.lock", LOCK_TIMEOUT_S, unseen) as server_lock:
                 host.make_owned(self._socket, account)
+                self._remove_unfinished()
                 if not self._cluster.exists():
                     self._make_cluster(binaries)
                 # Nobody holds the server's lock, so whatever these files name is gone.
@@ -235,8 +238,17 @@ class EmbeddedPostgres:
                 **self._account.popen_arguments(),
             )
 
+    def _remove_unfinished(self) -> None:
+        """Clusters of whoever was killed as it made them: only who holds the lock makes one."""
+        for left in self.data_dir.glob(f"{PARTIAL}*"):
+            if left != self._partial():
+                shutil.rmtree(left, ignore_errors=True)
+
+    def _partial(self) -> Path:
+        return self.data_dir / f"{PARTIAL}{os.getpid()}"
+
     def _make_cluster(self, binaries: Path) -> None:
-        partial = self.data_dir / f"cluster.partial-{os.getpid()}"
+        partial = self._partial()
         host.make_owned(partial, self._account)
         empty(partial)  # of one that was killed as it made it: a container gives the same id again
         command: list[Path | str] = [

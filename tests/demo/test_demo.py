@@ -7,9 +7,11 @@ import io
 import json
 import secrets
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from rich.console import Console
@@ -98,6 +100,43 @@ async def test_a_demo_that_is_interrupted_leaves_nothing_behind(
     monkeypatch.setattr(opening, "publish_prices", interrupted)
     with pytest.raises(KeyboardInterrupt):
         await run()
+
+
+def test_what_killed_demos_left_is_removed_and_nothing_of_those_that_live(own_folder: Path) -> None:
+    """A demo that lives may not own its directory yet: the server that it started will."""
+    killed, living = (own_folder / f"{processes.PREFIX}{name}" for name in ("killed", "living"))
+    with processes._hold(living.with_suffix(".log")):
+        for left in (killed, living):
+            left.mkdir()
+        killed.with_suffix(".log").touch()
+        processes._remove_leftovers()
+        assert {left.name for left in own_folder.iterdir()} == {living.name, f"{living.name}.log"}
+    processes._remove_leftovers()
+    assert not list(own_folder.iterdir())
+
+
+def test_a_log_that_goes_as_a_leftover_is_made_and_held_anew(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = own_folder / "demo.log"
+    looking = processes._hold_leftover(log)
+    assert looking is not None
+    opened, flock = threading.Event(), processes.fcntl.flock
+
+    def told(held: BinaryIO, how: int) -> None:
+        opened.set()
+        flock(held, how)
+
+    monkeypatch.setattr(processes.fcntl, "flock", told)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(processes._hold, log)
+        assert opened.wait(HANGS_S)
+        log.unlink()
+        looking.close()
+        held = waiting.result(HANGS_S)
+    assert processes._hold_leftover(log) is None
+    held.close()
+    log.unlink()
 
 
 @pytest.mark.parametrize("options", [{"seconds": 0}, {"rows": -1}])

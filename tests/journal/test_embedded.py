@@ -276,6 +276,19 @@ def test_an_interrupted_making_of_the_cluster_is_made_anew(
     (partial / "base" / "1").mkdir(parents=True)
     server.start()
     assert server.pid is not None
+    assert not list(server.data_dir.glob("*partial*"))
+
+
+def test_what_is_left_of_a_making_goes_with_a_later_start(server: EmbeddedPostgres) -> None:
+    """Of an initdb, too, that outlived whoever was killed, and ended after the next start."""
+    server.start()
+    server.stop()
+    partial = server.data_dir / "cluster.partial-1"
+    host.make_owned(partial, server._account)
+    (partial / "PG_VERSION").write_text("17\n")
+    server.start()
+    assert server.pid is not None
+    assert not partial.exists()
 
 
 def test_a_long_path_gets_a_short_socket(server: EmbeddedPostgres) -> None:

@@ -63,6 +63,10 @@ SELECT secret, before_until FROM (
     SELECT 0, secret, 0 FROM ledger.server_secret
 ) each ORDER BY number DESC
 
+-- name: lock_server_keys
+-- Whoever adds one waits for who does already, before it looks for the next number.
+SELECT pg_advisory_xact_lock(hashtextextended('ledger.server_key', 0))
+
 -- name: add_server_key
 -- The next one.
 INSERT INTO ledger.server_key (number, secret, made_at, made_by, before_until)
@@ -81,6 +85,10 @@ SELECT secret, before_until FROM ledger.gateway_key ORDER BY number DESC
 INSERT INTO ledger.gateway_key (number, secret, made_at, made_by, before_until)
 VALUES (1, $1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, 'server', 0)
 ON CONFLICT DO NOTHING
+
+-- name: lock_gateway_keys
+-- As those of servers.
+SELECT pg_advisory_xact_lock(hashtextextended('ledger.gateway_key', 0))
 
 -- name: add_gateway_key
 -- The next one.
