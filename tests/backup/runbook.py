@@ -61,7 +61,7 @@ class Runbook:
             yield
         finally:
             running.terminate()
-            running.wait(30)
+            running.wait(HANGS_S)
 
     def _arguments(self, variables: dict[str, str]) -> dict[str, Any]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}

@@ -50,9 +50,7 @@ async def _lose_the_primary(
 ) -> None:
     both = f"{_host_of(primary.dsn)},{socket}"
     dsn = f"postgresql://drawdown@/drawdown?host={both}&target_session_attrs=read-write"
-    servers = [
-        ServerProcess(dsn, logs / f"{name}.log", "--lease-term-ms=1000") for name in ("a", "b")
-    ]
+    servers = [ServerProcess(dsn, logs / f"{name}.log") for name in ("a", "b")]
     try:
         for server in servers:
             server.start()

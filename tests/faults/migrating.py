@@ -14,6 +14,7 @@ import asyncpg
 
 from ledger.failpoints import VARIABLE
 from tests.forks import start
+from tests.patience import HANGS_S
 
 SCHEMA = """
 SELECT 'table', c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod)
@@ -66,4 +67,4 @@ def migrate_command(dsn: str, failpoint: str = "") -> int:
     """`drawdown migrate`, as a process; its exit code."""
     variables = {"DATABASE_URL": dsn} | ({VARIABLE: failpoint} if failpoint else {})
     with tempfile.TemporaryFile() as said:
-        return start(["migrate"], os.environ | variables, said, said).wait(60)
+        return start(["migrate"], os.environ | variables, said, said).wait(HANGS_S)

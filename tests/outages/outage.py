@@ -130,7 +130,7 @@ async def ask(address: str, number: int) -> list[usage_pb2.IngestResult]:
     async with grpc.aio.insecure_channel(address) as channel:
         stub = usage_pb2_grpc.UsageServiceStub(channel)
         try:
-            reply = await stub.Ingest(batch_of(number), timeout=30)
+            reply = await stub.Ingest(batch_of(number), timeout=HANGS_S)
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.UNAVAILABLE:
                 raise
