@@ -346,6 +346,38 @@ def test_an_amendment_does_not_reach_a_time_that_was_closed(case: LedgerCase) ->
     assert judged(case.core) == []
 
 
+@ledger_case
+def test_what_a_moved_account_holds_keeps_the_one_that_it_was_below_open(case: LedgerCase) -> None:
+    """
+    # Rules H1, D6: what is written off was held still, and its capture found a grant without units.
+    account acme
+    account eu     parent=acme  overage=self
+    account sales  parent=eu
+    grant   eu     30  as=g  paid=90  shared
+    hold    sales  10  as=h           -> held 10 from g
+    move    sales  acme
+    close   eu     release write-off  -> refused ACCOUNT_NOT_EMPTY account
+    capture h 4                       -> drawn 4 from g
+    close   eu     release write-off  -> forfeited 26 of g, breakage 78 of g
+    """
+    assert judged(case.core) == []
+
+
+@ledger_case
+def test_so_does_overage_that_it_holds(case: LedgerCase) -> None:
+    """
+    account acme
+    account eu     parent=acme  overage=self
+    account sales  parent=eu    overage=parent card=usd
+    hold    sales  10  as=h      -> overage 10 on eu
+    move    sales  acme
+    close   eu                   -> refused ACCOUNT_NOT_EMPTY account
+    release h
+    close   eu                   -> done
+    """
+    assert judged(case.core) == []
+
+
 def test_more_than_one_transfer_takes_is_split() -> None:
     """Rule N1: one transfer fits int64, what is owed need not."""
     book = Core().state.books.open(1, TENANT, e.BookKind.ADVANCE, CREDITS, 1, "")

@@ -616,3 +616,19 @@ def test_a_row_has_drawn_less_of_the_pots_that_were_given_back_to(case: LedgerCa
     reverse a 7                       -> 1 to advance, 1 to acme, 1 to advance
     expect  spent included 0
     """
+
+
+@model_case
+def test_a_debt_that_was_written_off_elsewhere_is_not_given_back(case: LedgerCase) -> None:
+    """
+    # Rules R1, F4: eu is owed nothing any more for what sales used while it was below it.
+    account acme  card=models
+    account eu    parent=acme overage=self card=models
+    account sales parent=eu overage=parent
+    usage   sales 90 of=volume   -> overage 900 on eu
+    move    sales acme
+    close   eu write-off         -> overage 900 written off
+    usage   sales 60 of=volume   -> overage 300 on acme; re-rated 300 to overage
+    expect  overage eu 0
+    expect  overage acme 0
+    """

@@ -308,6 +308,7 @@ def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event
 
 
 _HOLDS, _RECURRING, _CHILDREN = "open holds", "recurring grants", "open children"
+_HELD_ELSEWHERE = "units held by an account that was moved away"
 _SUBSCRIPTION = "a subscription"
 _CHARGES = "fixed charges"
 _SEATS = "plans of seats"
@@ -321,6 +322,7 @@ _PENDING = "grants that wait for their payment"
 _RESERVED = "units set aside for it"
 _WAYS_OUT = {
     _HOLDS: "capture or release them first, or close with release_holds",
+    _HELD_ELSEWHERE: "capture or release those holds first, or wait until they expire",
     _CREDITS: "void them first, or close with write_off",
     _DEFERRED: "void the grants that it was paid for, or close with write_off",
     _ADVANCE: "repay it first, or close with write_off",
@@ -379,9 +381,22 @@ def _still_open(state: State, account: Account, command: CloseAccount) -> str:
         return _SEATS
     if any(not child.closed_at for child in account.children):
         return _CHILDREN
+    if _is_held_elsewhere(account):
+        return _HELD_ELSEWHERE
     if any(cap.terms.reserved for cap in account.caps):
         return _RESERVED
     return ""
+
+
+def _is_held_elsewhere(account: Account) -> bool:
+    """Whether others hold units of its grants, or overage that is billed to it: those below it are
+    closed and hold nothing, but one that was moved away since keeps what it holds (rule H1)."""
+    billed = {book.number: book.debits_pending for book in account.overage.values()}
+    for hold in account.holds.values():
+        for piece in hold.slices:
+            if piece.book in billed:
+                billed[piece.book] -= piece.amount
+    return bool(account.lent) or any(billed.values())
 
 
 def _paid_ahead(grant: Grant) -> bool:

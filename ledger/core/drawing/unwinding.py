@@ -293,8 +293,8 @@ class Unwinding:
         self._locator = -1
         for part, units in reversed(list(account.row_draws.get(place, {}).items())):
             take = min(left, units - self._rows.get((place, part), 0))
-            if take > 0:
-                used, number, period = part
+            used, number, period = part
+            if take > 0 and not self._is_forgiven(account, self._state.books.accounts[number]):
                 self._product = self._state.books.accounts[used].name
                 self._part = (used if used != self.used_book else 0, period)
                 self._lower(place, part, take)
@@ -302,6 +302,14 @@ class Unwinding:
                 left -= take
         self._product, self._part, self._locator = own
         return amount - left
+
+    def _is_forgiven(self, account: Account, book: Book) -> bool:
+        """Whether a debt was written off as an account closed from which this one had been moved
+        away: what rows have drawn there is known still, but owed no more."""
+        if book.kind != BookKind.OVERAGE or book.owner == account.number:
+            return False
+        owner = self._state.accounts[book.owner]
+        return bool(owner.closed_at and owner.written_off) and owner not in account.line()
 
     def _of_book(self, book: Book, take: int) -> None:
         if book.grant is not None:
