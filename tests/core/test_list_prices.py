@@ -248,6 +248,31 @@ def test_an_override_of_the_price_stands_beside_the_list_price(case: LedgerCase)
     """
 
 
+def test_verify_knows_that_a_commitment_pays_beside_what_is_held() -> None:
+    """Rules R9, H1: signed after the hold, it pays its part of a capture first; what is beyond that
+    the hold pays before anything else does."""
+    case = ListedCase()
+    case.run(
+        """
+        account acme card=listed
+        grant   acme 100 as=g
+        hold    acme 10 of=api as=h             -> held 80 from g
+        commit  acme now..+9d:20/90 as=C
+        capture h 2 open                        -> drawn 10 from C.1
+        grant   acme 100 as=later priority=-1
+        capture h 5 open                        -> drawn 24 from g, drawn 10 from C.1
+        """
+    )
+    case.finish()
+    batch = case.core.batches[-1][1]
+    place = next(at for at in reversed(range(len(batch))) if isinstance(batch[at], e.UsageCaptured))
+    captured = batch[place]
+    assert isinstance(captured, e.UsageCaptured) and captured.taken == (24,)
+    batch[place] = msgspec.structs.replace(captured, taken=(20,))
+    found = judged(case.core, replays=False)
+    assert any("beside new usage" in each for each in map(str, found)), found
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [
