@@ -2,7 +2,8 @@
 
 Each change is one autocommit statement by the database's clock. Whoever loses patience cancels the
 call: the connection is cut, not the statement, which may still take effect. That is harmless: a
-renewal or a taking that nobody knows of only makes others wait for its term.
+renewal or a taking that nobody knows of only makes others wait for its term. A connection that is
+being opened is left to the next call: a busy machine may take longer for it than one has patience.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from ledger.journal.sql import load
 
 T = TypeVar("T")
 
+OPENING_MAX_S: Final = 5  # of one connection, whoever waits for it; then another is opened
+
 _SQL: Final = load("leases")
 
 
@@ -31,6 +34,7 @@ class PostgresLeaseStore:
         """`dsn` must reach PostgreSQL itself, not a transaction pooler."""
         self._dsn = dsn
         self._connection: Connection | None = None
+        self._opening: asyncio.Task[Connection] | None = None
         self._turn = asyncio.Lock()
 
     async def beat(
@@ -91,17 +95,35 @@ class PostgresLeaseStore:
 
     async def close(self) -> None:
         """See `LeaseStore.close`."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
         self._cut()
 
     async def _do(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         async with self._turn:
             try:
-                if self._connection is None or self._connection.is_closed():
-                    self._connection = await connect(self._dsn, application_name="drawdown leases")
-                return await self._uncancelled(work(self._connection))
+                return await self._uncancelled(work(await self._connected()))
             except (*CONNECT_ERRORS, asyncpg.PostgresError) as error:
                 self._cut()
                 raise JournalUnavailable(f"leases: {describe(error)}") from error
+
+    async def _connected(self) -> Connection:
+        if self._connection is not None and not self._connection.is_closed():
+            return self._connection
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open(), name="leases connect")
+            self._opening.add_done_callback(self._opened)
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> Connection:
+        async with asyncio.timeout(OPENING_MAX_S):
+            return await connect(self._dsn, application_name="drawdown leases")
+
+    def _opened(self, ended: asyncio.Task[Connection]) -> None:
+        self._opening = None
+        if not ended.cancelled() and ended.exception() is None:
+            self._connection = ended.result()
 
     async def _uncancelled(self, work: Awaitable[T]) -> T:
         """Cancelling cuts the connection: a driver that is cancelled would cancel the statement."""

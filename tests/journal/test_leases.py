@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 import asyncpg
 import pytest
 
+from ledger.journal import leases_postgres
+from ledger.journal.connection import Connection, connect
 from ledger.journal.errors import JournalUnavailable
 from ledger.journal.leases import Identity, LeaseStore, LeaseView, MemoryLeases, MemoryLeaseStore
 from ledger.journal.leases_postgres import PostgresLeaseStore
@@ -170,4 +172,54 @@ async def test_a_call_given_up_cuts_its_connection_and_the_next_one_opens_anothe
                 await store.beat(A, held, LONG_US)
     await blocker.close()
     assert owners(await store.beat(A, held, LONG_US)) == {0: A.process}
+    await store.close()
+
+
+async def test_a_connection_that_opens_slowly_serves_who_has_patience_by_then(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one that takes longer than each call's patience is opened again and again, for ever."""
+    opened, may_open = 0, asyncio.Event()
+
+    async def slowly(dsn: str, *, application_name: str) -> Connection:
+        nonlocal opened
+        opened += 1
+        await may_open.wait()
+        return await connect(dsn, application_name=application_name)
+
+    monkeypatch.setattr(leases_postgres, "connect", slowly)
+    store = PostgresLeaseStore(database)
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await store.beat(A, {}, LONG_US)
+    may_open.set()
+    assert owners(await store.beat(A, {}, LONG_US)) == {}
+    assert opened == 1
+    await store.close()
+
+
+async def test_a_connection_that_never_opens_is_given_up(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its bound, or with the store; the next call opens another."""
+    hanging = True
+
+    async def perhaps(dsn: str, *, application_name: str) -> Connection:
+        if hanging:
+            await asyncio.Event().wait()
+        return await connect(dsn, application_name=application_name)
+
+    monkeypatch.setattr(leases_postgres, "connect", perhaps)
+    store = PostgresLeaseStore(database)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await store.beat(A, {}, LONG_US)
+    await store.close()
+    with monkeypatch.context() as soon:
+        soon.setattr(leases_postgres, "OPENING_MAX_S", 0.01)
+        with pytest.raises(JournalUnavailable, match="leases: TimeoutError"):
+            await store.beat(A, {}, LONG_US)
+    hanging = False
+    assert owners(await store.beat(A, {}, LONG_US)) == {}
     await store.close()
