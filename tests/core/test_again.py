@@ -45,7 +45,7 @@ from ledger.engine.past import Past, PastFamily
 from ledger.v1 import decision_pb2 as pb
 
 T = TypeVar("T")
-ENTRIES_A_STORY_MAX = 1_000  # each decision folds all before it
+ENTRIES_A_STORY_MAX = 200  # each decision folds all before it
 _decode = msgspec.msgpack.Decoder(list[e.Event]).decode
 
 
@@ -165,12 +165,12 @@ def cores(monkeypatch: pytest.MonkeyPatch) -> list[Core]:
 def test_decisions_of_walks_come_out_as_they_did() -> None:
     """Packages, contracts, seats, caps, budgets and shared grants at once, by both clocks."""
     seen: Counter[str] = Counter()
-    for seed in range(16):
+    for seed in range(6):
         seen += decided_again(walk(seed).case.core)
     assert seen.keys() >= {"HoldAuthorized", "WorkDenied", "UsageDebited"}
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(len(WORLDS)))
 def test_decisions_of_a_life_come_out_as_they_did(seed: int) -> None:
     """Every kind of grant, debt, freeze, quote and hold."""
     machine, drawn = CoreMachine(), Random(seed)
@@ -219,7 +219,8 @@ def test_decisions_of_stories_come_out_as_they_did(
     for module in modules:
         for name, story in vars(module).items():
             own = getattr(story, "__module__", "") == module.__name__
-            if name.startswith("test_") and own and not signature(story).parameters:
+            drawn = hasattr(story, "hypothesis")  # of those there are enough in walks and lives
+            if name.startswith("test_") and own and not drawn and not signature(story).parameters:
                 story()
     seen: Counter[str] = Counter()
     for core in cores:

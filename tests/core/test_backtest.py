@@ -106,7 +106,7 @@ def test_a_range_goes_on_from_where_the_ledger_stood(seed: int) -> None:
 @pytest.mark.parametrize("product", ["chat", "half", "gpt"])
 def test_the_fast_loop_takes_most_usage_and_changes_nothing(product: str, rate_card: str) -> None:
     """Whole prices, prices that round over the month (rule R1), prices that step with the prompt,
-    with what the provider takes and without: thousands of events of paid and free grants that run
+    with what the provider takes and without: a thousand events of paid and free grants that run
     out, and of a family; late ones too."""
     core, random = Core(), Random(7)
     for number, parent in ((1, 0), (2, 1), (3, 0)):
@@ -116,9 +116,9 @@ def test_the_fast_loop_takes_most_usage_and_changes_nothing(product: str, rate_c
     names = ("input", "cached", "output") if product == "gpt" else ("tokens",)
     shape = core.shape(product, *names)
     most = 2_000_000 if product == "gpt" else 60_000
-    for serial in range(3_000):
+    for serial in range(1_000):
         account = random.randint(1, 3)
-        if serial % 60 == 0:
+        if serial % 40 == 0:
             paid = random.choice([0, 7, 3_001])
             kind = e.GrantKind.PREPAID if paid else e.GrantKind.PROMOTIONAL
             core.run(c.IssueGrant(FAMILY.request(f"g{serial}"), account, kind, CREDITS,
@@ -130,13 +130,13 @@ def test_the_fast_loop_takes_most_usage_and_changes_nothing(product: str, rate_c
         at = core.now - random.choice([0, 1, MINUTE_US])
         key = FAMILY.usage("s", str(serial))
         core.run(c.RecordUsage(key, account, shape, quantities, at, c.NO_NAMES))
-        if serial % 400 == 0:
+        if serial % 200 == 0:
             core.advance(random.choice([MINUTE_US, 9 * DAY_US]))  # a month ends without an entry
     plainly, quickly = replayed(core, plainly=True, faithfully=True), replayed(core)
     assert_is_the_ledger(plainly, core)
     assert_is_the_ledger(quickly, core)
     assert plainly.figures.usual == 0
-    assert quickly.figures.usual > 2_000
+    assert quickly.figures.usual > 600
     extra = GrantTerms(place="grants[0]", kind=e.GrantKind.PREPAID, asset=CREDITS, amount=most * 99,
                        price_paid=70_001, price_asset=USD, expires_after_us=DAY_US)  # fmt: skip
     for factor, terms in product_of((TWICE, HALF, Fraction(1, 3)), (NO_TERMS, Terms((extra,)))):
@@ -159,7 +159,7 @@ def test_the_fast_loop_takes_most_usage_and_changes_nothing(product: str, rate_c
     assert counters(plainly.state) == counters(quickly.state)
     slow, fast = plainly.close(10), quickly.close(10)
     assert (slow.cost, slow.margins, slow.costed) == (fast.cost, fast.margins, fast.costed)
-    assert fast.usual > 2_000
+    assert fast.usual > 600
     assert any(line.new for line in fast.cost) != bool(rate_card)
 
 
