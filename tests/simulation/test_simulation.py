@@ -46,7 +46,7 @@ OF_STATEMENTS = {commands.SetStatements, commands.EndStatement, commands.CloseSt
 OF_JOBS = {commands.RepriceUsage}  # a job's; tests/core/test_repricing draws it
 OF_RUNWAYS = {commands.SetRunwayAlert, commands.RemoveRunwayAlert, commands.ReportRunway}
 """tests/core/test_runways draws them."""
-SEEDS = 100
+SEEDS = 50
 DRAWN_WITHIN = 64
 ELSEWHERE = OF_METERS | OF_OUTCOMES | OF_TREES | OF_CAPS | OF_JOBS
 ELSEWHERE |= OF_STATEMENTS | OF_RUNWAYS | OF_POLICIES
@@ -58,7 +58,7 @@ def nobody(done: int, total: int) -> None:
     """Nobody watches."""
 
 
-def test_every_rule_holds_in_100_worlds() -> None:
+def test_every_rule_holds_in_50_worlds() -> None:
     report = run_seeds(0, SEEDS - 1, JOBS, nobody)
     assert report.failures == []
     assert report.seeds_run == SEEDS
