@@ -54,11 +54,13 @@ format: $(DEVELOPMENT) ## Put the sources into shape
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-simulate: $(DEVELOPMENT) ## Run 10,000 simulated worlds of faults, and every deliberate fault
+simulate: $(DEVELOPMENT) ## Run 10,000 simulated worlds, every deliberate fault, 500 examples a property
 	$(BIN)/drawdown simulate --seeds 0..$(shell echo $$(($(SEEDS) - 1))) --mutants --jobs 2 \
 		--results bench/results/reliability.json
 	$(BIN)/python -m ledger.simulation.lease_holders 0..$(shell echo $$(($(SEEDS) - 1)))
 	$(BIN)/python tests/core/walking.py --seeds 0..$(shell echo $$(($(SEEDS) - 1)))
+	$(BIN)/python -m pytest --hypothesis-profile=thorough \
+		$$(grep -rl --include='test_*.py' '^@given' tests)
 
 faults: $(DEVELOPMENT) ## Kill the real program KILLS (500) times; nothing is lost or counted twice
 	$(BIN)/python -m tests.faults --kills $(KILLS) --every-io
@@ -78,8 +80,10 @@ wheels: | $(BIN)/pip ## Build the wheels of the server and of its client into di
 	$(BIN)/python -m pip wheel -q --no-deps --wheel-dir dist ./client .
 
 # pytest rewrites the modules of tests: once, in parts; in a new clone each of its processes would do all of it.
+# What those import is compiled before, else each part does.
 # What cannot be collected is said by the tests' own run.
 $(REWRITTEN): $(DEVELOPMENT)
+	@$(BIN)/python -m compileall -q ledger rating bench || true
 	@ls -d tests/*/ | xargs -P $(JOBS) -n 8 $(BIN)/python -m pytest --collect-only -q >/dev/null 2>&1 || true
 	@touch $@
 

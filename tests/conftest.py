@@ -30,10 +30,12 @@ from ledger.journal.embedded import DATABASE, EmbeddedPostgres
 from ledger.journal.embedded_host import throwaway_root
 from ledger.journal.migrate import migrate
 
-hypothesis.settings.register_profile("unhurried", deadline=None)  # speed is never asserted
-hypothesis.settings.load_profile("unhurried")
+for profile, examples in (("unhurried", 40), ("thorough", 500)):  # the latter by `make simulate`
+    hypothesis.settings.register_profile(profile, deadline=None, max_examples=examples)
+hypothesis.settings.load_profile("unhurried")  # speed is never asserted
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")  # tests start PostgreSQL by fork
 
+COLLECTED_AFTER = (10_000, 20, 20)
 PREFIX = "drawdown-test-"
 TEMPLATE = "template_ledger"
 THROWAWAY = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
@@ -56,12 +58,13 @@ T = TypeVar("T")
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """What is collected stays to the end: Python's collector does not go through it again and
-    again, which took a sixth of all that tests do."""
+    again, which took a sixth of all that tests do; nor through what is new as soon as otherwise."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(*COLLECTED_AFTER)
         gc.enable()
 
 

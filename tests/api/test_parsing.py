@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.api.errors import Fault
@@ -60,7 +60,6 @@ def meaning(parsed: Parsed) -> tuple[Any, ...]:
     return lanes, {place: fault.reason for place, fault in parsed.faults.items()}
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(events, min_size=1, max_size=12), st.sampled_from(["", "gateway"]))
 async def test_both_forms_mean_the_same(batch, source):
     shapes = ShapeCache()
@@ -73,7 +72,6 @@ async def test_both_forms_mean_the_same(batch, source):
     assert sorted([*places, *first.faults]) == list(range(len(batch)))
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(events, min_size=1, max_size=6))
 def test_one_event_of_a_batch_reads_the_same_in_both_forms(batch):
     one, other = [PlainEvents(form(*batch, product="default")) for form in (plain, compact)]

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.client import (
@@ -121,7 +121,6 @@ def test_segments_follow_each_other_and_go_when_they_are_done(tmp_path: Path) ->
     again.close()
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 6), st.integers(0, 400), st.binary(max_size=60))
 def test_whatever_a_crash_leaves_behind_the_last_sync_the_events_before_it_are_kept(
     tmp_path_factory: pytest.TempPathFactory, synced: int, cut: int, garbage: bytes

@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.client import Damage, SetAside, UsageEvent
@@ -104,7 +104,6 @@ def test_a_record_of_a_later_version_is_passed_over_and_kept(tmp_path: Path) -> 
     assert payload in first.with_suffix(".damaged").read_bytes()
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.integers(1, 8), st.data())
 def test_wherever_bytes_are_damaged_the_records_beside_are_sent(
     tmp_path_factory: pytest.TempPathFactory, count: int, data: st.DataObject

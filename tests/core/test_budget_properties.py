@@ -8,7 +8,7 @@ import core_machine as machine
 import pytest
 from budget_case import BudgetCase
 from core_world import CREDITS, DAY_US, FAMILY, USD, SandboxCore, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_windows import Listed
 
@@ -179,7 +179,6 @@ class Told:
             assert found == listed.within(now), place
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     windows=st.lists(
         st.tuples(WHO, WINDOWS, st.integers(0, 150), st.booleans()), min_size=1, max_size=5

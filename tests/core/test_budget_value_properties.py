@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from budget_case import BudgetCase
 from core_world import SandboxCore, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_windows import Listed
 
@@ -187,7 +187,6 @@ class Told:
                 assert found == self.of(place, user).within(now), (place, user)
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     budgets=st.lists(BUDGETS, min_size=1, max_size=3),
     steps=st.lists(STEPS, max_size=30),
@@ -210,7 +209,6 @@ def test_where_all_have_counters_each_value_counts_and_is_refused_as_a_list_says
     assert digest(replay(told.case.core.journal())) == digest(told.case.core.state)
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     budgets=st.lists(BUDGETS, min_size=1, max_size=3),
     values=st.integers(1, 3),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from core_world import CREDITS, FAMILY, START_US, TENANT, USD, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
 from test_verify_rules import judged
@@ -418,7 +418,6 @@ changes = st.lists(
 
 
 @given(changes, st.lists(st.integers(-400 * DAY_US, 60 * DAY_US), min_size=8, max_size=8))
-@settings(max_examples=150, deadline=None)
 def test_every_instant_is_of_one_month_of_an_account(
     taken: list[tuple[str, int, str]], offsets: list[int]
 ) -> None:
@@ -530,7 +529,6 @@ graced = st.lists(
 
 
 @given(graced, st.sampled_from(["", "America/New_York", "Asia/Kathmandu"]))
-@settings(max_examples=200, deadline=None)
 def test_a_month_that_takes_late_usage_finds_what_expired_with_it(
     taken: list[tuple[str, int]], zone: str
 ) -> None:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from core_world import CREDITS, FAMILY, START_US, TENANT, USD, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_verify_rules import judged
 
@@ -308,7 +308,6 @@ class Run:
 
 
 @given(terms, quantities, st.integers(-HOUR_US, 40 * DAY_US), steps)
-@settings(max_examples=250, deadline=None)
 def test_any_changes_charge_exactly_what_the_time_costs(
     made: e.ChargeTerms, quantity: int, ahead: int, taken: list[tuple[Any, ...]]
 ) -> None:
@@ -325,7 +324,6 @@ def test_any_changes_charge_exactly_what_the_time_costs(
 @given(
     st.lists(st.tuples(st.integers(1, 2 * DAY_US), quantities), max_size=40), amounts, quantities
 )
-@settings(max_examples=100, deadline=None)
 def test_any_number_of_changes_within_a_month_is_rounded_once(
     changes: list[tuple[int, int]], amount: int, quantity: int
 ) -> None:

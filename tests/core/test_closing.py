@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core_world import CREDITS, TENANT, USD, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
 from test_properties import ACME as CHILD
@@ -391,7 +391,6 @@ def test_more_than_one_transfer_takes_is_split() -> None:
 
 
 @given(steps, st.booleans())
-@settings(max_examples=150, deadline=None)
 def test_whatever_was_lived_through_every_book_ends_at_zero(
     taken: list[tuple[Any, ...]], frozen: bool
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core_world import CREDITS, FAMILY, START_US, TENANT, USD, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
 from msgspec.structs import replace
@@ -217,7 +217,6 @@ made = st.lists(
 
 
 @given(made, steps)
-@settings(max_examples=150, deadline=None)
 def test_whatever_moves_the_committed_total_stays(
     commitments: list[tuple[e.GrantKind, int, int]], steps: list[tuple[str, int, int]]
 ) -> None:

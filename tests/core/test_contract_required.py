@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from core_world import CREDITS, START_US, TENANT, USD
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from replaying import replayed
 from signing_world import Signing
@@ -253,7 +253,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
 @given(STEPS)
 def test_usage_is_charged_of_the_times_with_a_package_and_no_others(
     steps: list[tuple[str, Any]],

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from core_world import START_US, TENANT
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from replaying import replayed
@@ -316,7 +316,6 @@ def test_its_journal_decided_again_makes_the_same_entries(world: Signing) -> Non
     assert_is_the_ledger(again, world.core)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 7),
     st.integers(1, 7),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from core_world import START_US
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from signing_world import APRIL, MARCH, Signing, committed
@@ -115,7 +115,6 @@ steps = st.lists(
 
 
 @given(steps=steps, prices=st.lists(st.sampled_from(sorted(OVERRIDES)), min_size=14, max_size=14))
-@settings(max_examples=120)
 def test_usage_of_any_day_has_the_price_of_a_plain_list(
     steps: list[tuple[str, Any]], prices: list[int]
 ) -> None:

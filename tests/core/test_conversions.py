@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core_world import CREDITS, USD
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
 from test_verify_rules import judged
@@ -214,7 +214,6 @@ def test_what_verify_says_of_a_wrong_conversion() -> None:
     assert [(x.source, x.target, x.units, x.amount) for x in found] == [(CREDITS, USD, 5, 8)]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(1, 40), max_size=3),
     st.lists(st.integers(1, 40), max_size=3),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core_world import CREDITS, FAMILY, TENANT, USD, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.core import commands as c
@@ -189,7 +189,6 @@ def look_at(core: Core) -> list[str]:
 
 
 @given(policies, st.lists(lasting, max_size=30), st.randoms())
-@settings(max_examples=150, deadline=None)
 def test_reversing_everything_leaves_every_balance_as_before(
     policy: e.AccountPolicy, steps: list[tuple[Any, ...]], random: Any
 ) -> None:
@@ -214,7 +213,6 @@ def test_reversing_everything_leaves_every_balance_as_before(
 
 
 @given(policies, st.lists(anything, max_size=40))
-@settings(max_examples=250, deadline=None)
 def test_the_books_and_the_rules_hold_whatever_is_corrected(
     policy: e.AccountPolicy, steps: list[tuple[Any, ...]]
 ) -> None:
@@ -237,7 +235,6 @@ def test_the_books_and_the_rules_hold_whatever_is_corrected(
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.randoms(), st.booleans())
-@settings(max_examples=150, deadline=None)
 def test_the_total_of_a_period_stays_exact(tokens: list[int], random: Any, in_parts: bool) -> None:
     """F(Q) = Q / 2, half to even: what is charged, net of what is given back, is always F(Q)."""
     run = Run(e.AccountPolicy())

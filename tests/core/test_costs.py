@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core_world import FAMILY, METERS, ROWS, TENANT, USD, Core, card, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
 from msgspec.structs import replace
@@ -302,7 +302,6 @@ _back = st.tuples(st.just("back"), st.integers(0, 30), st.integers(0, 5), st.int
 
 
 @given(st.lists(st.one_of(_usage, _usage, _back), min_size=1, max_size=25), st.integers(1, 4))
-@settings(max_examples=120, deadline=None)
 def test_whatever_is_recorded_the_books_agree(
     steps: list[tuple[str, int, int, int]], grants: int
 ) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from budget_case import BudgetCase
 from core_world import DAY_US, FAMILY, HOUR_US, START_US, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
 from model_world import ModelCase
@@ -259,7 +259,6 @@ def exactly(case: LedgerCase, name: str, product: str, low: int, high: int) -> i
     low=st.integers(0, 150),
     more=st.sampled_from((0, 1, 40, 500, 2_000, 2**40)),
 )
-@settings(max_examples=250, deadline=None)
 def test_the_answer_is_affordable_and_one_more_is_not(
     product: str, used: int, units: int, overdraft: int, low: int, more: int
 ) -> None:

@@ -12,7 +12,7 @@ from core_world import (
     SandboxCore,
 )
 from gauge_world import ACME, GRACE_US, KEYS, MONTH_US, World, amounts
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from minimum_world import minimum_of, publish_minimums
 from msgspec.structs import replace
@@ -320,7 +320,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(STEPS)
 def test_what_is_charged_is_the_last_report_of_each_scope(
     steps: list[tuple[str, str, int, int]],
@@ -456,7 +455,6 @@ class Life:
             self.policy = policy
 
 
-@settings(max_examples=80, deadline=None)
 @given(LIVES)
 def test_whatever_happens_to_its_account_a_scope_is_charged_once_and_nothing_is_left(
     steps: list[tuple[str, int, int]],

@@ -3,7 +3,7 @@ beyond its limit, and in the end it counts what was used (rules H4, H7)."""
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from minimum_world import packed_and_back
 from test_lease_operations import LeasedCase
@@ -85,7 +85,6 @@ class Walk:
         return self.case.budget(f"~{name}")
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(STEPS, max_size=30))
 def test_no_lease_passes_a_budget_of_its_operation(steps: list[tuple[str, str, int, int]]) -> None:
     walk = Walk()

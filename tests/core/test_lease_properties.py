@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from family_case import FamilyCase
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lease_case import LeaseCase
 from minimum_world import packed_and_back
@@ -199,7 +199,6 @@ class Walk:
 
 
 @given(steps)
-@settings(max_examples=150, deadline=None)
 def test_leases_in_any_order(taken: list[tuple[Any, ...]]) -> None:
     walk = Walk()
     for verb, *given_ in taken:

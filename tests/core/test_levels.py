@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from core_world import FAMILY, START_US, TENANT, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from replaying import replayed, totals
@@ -267,7 +267,6 @@ REPORTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(REPORTS, st.permutations(range(12)))
 def test_reports_in_one_batch_or_one_by_one_in_any_order_count_the_same_in_all(
     reports: list[tuple[int, int, bool]], order: list[int]
@@ -359,7 +358,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(STEPS)
 def test_a_level_is_what_stands_of_what_was_counted(steps: list[tuple[str, int, int]]) -> None:
     """Reports and reversals of parts of them, in any order: a report counts what is above what

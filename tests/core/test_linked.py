@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from core_world import CREDITS, FAMILY, TENANT, USD, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.core import commands as c
@@ -217,7 +217,6 @@ events = st.fixed_dictionaries(
 
 
 @given(st.lists(st.lists(events, min_size=2, max_size=5), max_size=8))
-@settings(max_examples=300, deadline=None)
 def test_after_the_check_nothing_refuses_and_before_it_nothing_changes(
     groups: list[list[dict[str, Any]]],
 ) -> None:

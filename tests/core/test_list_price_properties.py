@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase
 from listed_world import ListedCase
@@ -80,7 +80,6 @@ def drawn_of_commitments(case: LedgerCase, event: e.UsageRecorded) -> int:
     return paid
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_each_line_is_the_exact_share_and_all_goes_back(steps: list[tuple[str, int, int]]) -> None:
     """L x (C - g) / C, summed and rounded once an event, each line within one unit of its share;

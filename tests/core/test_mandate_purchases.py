@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 
 from core_world import CREDITS
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mandate_case import MandateCase, mandate_case
 
@@ -342,7 +342,6 @@ STEPS = st.lists(
 NODES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), min_size=1, max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
 @given(nodes=NODES, steps=STEPS)
 def test_no_node_ever_bought_more_than_its_limit(
     nodes: list[tuple[int, int]], steps: list[tuple[str, int, int]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from core_world import CREDITS, WITH_OTHER_LIMITS
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mandate_case import MandateCase, mandate_case
 
@@ -254,7 +254,6 @@ SPENDS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(nodes=NODES, spends=SPENDS)
 def test_no_node_is_ever_above_its_budget(
     nodes: list[tuple[int, int]], spends: list[tuple[int, int, str]]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 from core_world import START_US, SandboxCore
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase
 from minimum_world import MinimumCase
@@ -101,7 +101,6 @@ def least_of(versions: list[tuple[int, ...]], which: int, start: int, end: int) 
     return nearest_even(due)
 
 
-@settings(max_examples=120, deadline=None)
 @given(st.lists(STEPS, max_size=25), st.booleans())
 def test_each_month_pays_its_share_of_the_minimum_less_what_was_charged(
     steps: list[tuple[str, str, int]], sandbox: bool

@@ -6,7 +6,7 @@ total costs: to the unit, through every pot.
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from model_world import ModelCase
 
@@ -92,7 +92,6 @@ moves = st.lists(
 
 
 @given(moves, st.sampled_from(POLICIES))
-@settings(max_examples=250, deadline=None)
 def test_what_stands_of_a_scope_costs_what_its_total_costs(
     taken: list[tuple[str, object, int]], policy: str
 ) -> None:
@@ -116,7 +115,6 @@ def test_what_stands_of_a_scope_costs_what_its_total_costs(
     st.sampled_from([product for product in PRODUCTS if product != "day-volume"]),
     st.lists(st.integers(1, 400), min_size=1, max_size=12),
 )
-@settings(max_examples=150, deadline=None)
 def test_parts_cost_together_what_the_whole_costs(product: str, parts: list[int]) -> None:
     case, whole = Scopes("overage=self"), Scopes("overage=self")
     for part in parts:
@@ -128,7 +126,6 @@ def test_parts_cost_together_what_the_whole_costs(product: str, parts: list[int]
 
 
 @given(moves, st.lists(st.booleans(), min_size=24, max_size=24))
-@settings(max_examples=100, deadline=None)
 def test_a_family_that_was_packed_decides_as_one_that_stayed(
     taken: list[tuple[str, object, int]], packs: list[bool]
 ) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from core_world import CREDITS, FAMILY, TENANT, USD, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_verify_rules import judged
 
@@ -250,7 +250,6 @@ policies = st.builds(
 
 
 @given(policies, steps)
-@settings(max_examples=200, deadline=None)
 def test_every_unit_of_money_is_in_one_place(
     policy: e.AccountPolicy, taken: list[tuple[Any, ...]]
 ) -> None:

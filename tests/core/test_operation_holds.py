@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from core_world import FAMILY
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mandate_case import MandateCase
 from minimum_world import packed_and_back
@@ -415,7 +415,6 @@ CALLS = st.tuples(
 )
 
 
-@settings(max_examples=120, deadline=None)
 @given(st.lists(CALLS, max_size=20), st.integers(0, 120), st.integers(0, 60))
 def test_any_interleaving_charges_the_sum_once_and_debits_pass_no_limit(
     calls: list[tuple[str, str, int]], units: int, limit: int

@@ -339,7 +339,6 @@ CALLS = st.tuples(
 )
 
 
-@settings(max_examples=120, deadline=None)
 @given(st.lists(CALLS, max_size=20))
 def test_no_decision_passes_what_a_policy_gives(calls: list[tuple[str, str, str, int]]) -> None:
     """Whatever calls come first: what is debited for an operation, and for those that were said to

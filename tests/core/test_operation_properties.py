@@ -4,7 +4,7 @@ operation passes its cap, and what counts is what the calls have said (rule H4).
 from __future__ import annotations
 
 from core_world import FAMILY
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from minimum_world import packed_and_back
 from operation_case import OperationCase
@@ -65,7 +65,6 @@ class Model:
         return LIMITS[cap] - self.spent[cap] - held
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(CALLS, max_size=25))
 def test_no_decision_passes_a_cap_and_all_that_was_said_counts(
     calls: list[tuple[str, str, str, int]],
@@ -181,7 +180,6 @@ class Ending:
         self.caps[operation] = self.caps.get(operation, (0, 0))[0], self.now
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(LATER_CALLS, max_size=25))
 def test_caps_that_end_by_standing_idle(calls: list[tuple[str, str, str, int]]) -> None:
     """Whatever has ended and whatever says so meanwhile: all that goes on counts what is below."""

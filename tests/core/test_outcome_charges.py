@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from core_world import FAMILY, TENANT, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
 from model_world import model_case
@@ -518,7 +518,6 @@ class Story:
 
 
 @given(st.sampled_from(POLICIES), st.lists(st.one_of(reports, ends, others), max_size=40))
-@settings(max_examples=200, deadline=None)
 def test_every_outcome_ends_once_and_what_pends_is_what_it_reserves(
     policy: str, steps: list[tuple[Any, ...]]
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core_world import CREDITS, FAMILY, TENANT, USD, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
 from test_verify_rules import judged
@@ -205,7 +205,6 @@ percents = st.sampled_from([0, 3_333, 5_000, 10_000, 25_000])
         max_size=25,
     )
 )
-@settings(max_examples=150, deadline=None)
 def test_no_authorisation_exceeds_what_its_policy_version_gave(
     taken: list[tuple[str, int]],
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from core_world import CREDITS, TENANT
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from replaying import replayed
@@ -378,7 +378,6 @@ class Model:
         return sorted((name, limit, used) for name, (limit, used, _) in self.budgets.items())
 
 
-@settings(max_examples=60, deadline=None)
 @given(STEPS)
 def test_budgets_are_those_of_a_plain_model(steps: list[tuple[Any, ...]]) -> None:
     """Rules P1, P3, H4: whatever is published, taken, set by hand and used, in whatever order."""

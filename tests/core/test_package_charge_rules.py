@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from core_world import CREDITS
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from package_charge_world import (
@@ -144,7 +144,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
 @given(STEPS, st.sampled_from(list(PackagedBilling)))
 def test_a_period_costs_what_its_packages_cost_by_their_time(
     steps: list[tuple[Any, ...]], billing: PackagedBilling

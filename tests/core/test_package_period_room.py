@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_package_seats_flipped import OWN, POOLED, add, end, released, remove, seats, sign
 from test_packages import ACME, FEBRUARY, HALF, START_US, World, plan
@@ -253,7 +253,6 @@ _STEPS = st.lists(
 
 
 @given(_STEPS)
-@settings(max_examples=150, deadline=None)
 def test_a_period_gives_no_more_than_the_largest_package_of_it(
     steps: list[tuple[Any, ...]],
 ) -> None:

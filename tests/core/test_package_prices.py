@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from core_world import METERS, ROWS, START_US, TENANT, Core
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from test_packages import ACME, FEBRUARY, HALF, World, plan
@@ -298,7 +298,6 @@ steps = st.lists(
 
 
 @given(steps=steps)
-@settings(max_examples=150)
 def test_usage_of_any_time_has_the_price_of_a_plain_list(steps: list[tuple[str, Any]]) -> None:
     """Rules R4, D5: against a list of (from when, own price, package's price)."""
     world = World()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from core_world import CREDITS, FAMILY, START_US, TENANT, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from test_verify_rules import judged
@@ -435,7 +435,6 @@ AMOUNTS = {"small": 70, "middle": 333, "large": 1_000}
 
 
 @given(_STEPS)
-@settings(max_examples=150, deadline=None)
 def test_flipping_plans_never_mints_more_than_the_larger_one(steps: list[tuple[Any, ...]]) -> None:
     """Rule P3: what a period grants less what it takes back, of the largest that it had at most."""
     world = World()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from core_world import CREDITS, START_US, TENANT, make_catalog, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase
 from test_properties import PARENT, Run, steps
@@ -107,7 +107,6 @@ moves_of = st.lists(st.sampled_from([0, 1, 1, 2]), min_size=60, max_size=60)
 
 
 @given(steps, moves_of)
-@settings(max_examples=120, deadline=None)
 def test_a_family_that_comes_and_goes_decides_as_one_that_stays(
     taken: list[tuple[Any, ...]], moves: list[int]
 ) -> None:
@@ -120,7 +119,6 @@ def test_a_family_that_comes_and_goes_decides_as_one_that_stays(
 
 
 @given(steps, moves_of)
-@settings(max_examples=60, deadline=None)
 def test_the_entries_are_the_same_bytes(taken: list[tuple[Any, ...]], moves: list[int]) -> None:
     """With restarts and pages between the steps and without: every entry, every digest."""
     moves = [1 if move else 0 for move in moves]  # a restart begins a batch: left out here

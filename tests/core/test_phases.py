@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from core_world import START_US, Core
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from test_package_prices import publish_card, sells
@@ -221,7 +221,6 @@ def test_verify_finds_a_phase_that_cannot_be(world: World) -> None:
     steps=st.lists(st.integers(1, 70), min_size=1, max_size=8),
     packs=st.booleans(),
 )
-@settings(max_examples=60)
 def test_each_period_has_the_terms_of_a_plain_list(
     lengths: list[int], steps: list[int], packs: bool
 ) -> None:

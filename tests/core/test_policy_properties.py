@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from core_world import CREDITS, FAMILY, HOUR_US, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from policy_case import PolicyCase
 from test_verify_rules import judged
@@ -162,7 +162,6 @@ class Model:
 
 
 @given(steps)
-@settings(max_examples=120, deadline=None)
 def test_random_policies_decide_as_a_plain_model_says(taken: list[tuple[Any, ...]]) -> None:
     case, model = PolicyCase(), Model()
     case.run("account acme")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core_world import CREDITS, FAMILY, TENANT, USD, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from waterfall_model import FOREVER, PARENT, Model, ModelGrant, ModelHold, Slices
 from waterfall_model import SELF as ACME
@@ -329,7 +329,6 @@ class Run:
 
 
 @given(steps)
-@settings(max_examples=150, deadline=None)
 def test_the_core_agrees_with_a_naive_waterfall(taken: list[tuple[Any, ...]]) -> None:
     """Slices, balances and books after every step; then the journal replays byte for byte."""
     run = Run()
@@ -349,7 +348,6 @@ usage_of = st.tuples(st.integers(0, 15), products, st.integers(1, 9))
     st.lists(st.integers(0, 5), max_size=12),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=60, deadline=None)
 def test_each_event_counts_once_however_batches_come(
     batches: list[list[tuple[int, str, int]]], resent: list[int], random: Any
 ) -> None:
@@ -390,7 +388,6 @@ def test_each_event_counts_once_however_batches_come(
         st.tuples(st.sampled_from(["hold", "capture", "release", "clock"]), small), max_size=40
     ),
 )
-@settings(max_examples=80, deadline=None)
 def test_authorised_work_never_overspends(
     granted: int, overdraft: int, cap: int, taken: list[tuple[str, int]]
 ) -> None:
@@ -433,7 +430,6 @@ def test_authorised_work_never_overspends(
     st.integers(0, INT64_MAX),
     st.lists(st.integers(1, INT64_MAX), min_size=1, max_size=20),
 )
-@settings(max_examples=80, deadline=None)
 def test_money_is_recognised_to_the_last_unit(amount: int, paid: int, draws: list[int]) -> None:
     """However a grant is drawn, its slices recognise exactly the price paid (rules B4, N1)."""
     run = Run()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from core_world import CREDITS, FAMILY, START_US, TENANT, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from recurring_model import FOREVER, Model, Terms
 from test_verify_rules import judged
@@ -139,7 +139,6 @@ class Run:
 
 
 @given(starts, steps)
-@settings(max_examples=200, deadline=None)
 def test_what_is_issued_is_the_models_sum(
     begun: tuple[Terms, int, int | None], taken: list[tuple[Any, ...]]
 ) -> None:
@@ -170,7 +169,6 @@ def test_what_is_issued_is_the_models_sum(
 
 
 @given(starts, durations, st.lists(durations, max_size=8))
-@settings(max_examples=60, deadline=None)
 def test_a_standstill_changes_nothing_but_when_it_is_recorded(
     begun: tuple[Terms, int, int | None], last: int, naps: list[int]
 ) -> None:

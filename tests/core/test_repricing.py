@@ -9,7 +9,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from core_world import CREDITS, FAMILY, TENANT, USD, Core
-from hypothesis import given, settings
+from hypothesis import given
 from ledger_case import LedgerCase
 from msgspec.structs import replace
 from test_verify_rules import judged
@@ -345,7 +345,6 @@ POLICIES = ("", "overdraft=300", "overage=self", "overage=self excess=bill", "ex
     st.sampled_from((7, 400, 1_000_000)),
     st.integers(0, 2**32),
 )
-@settings(max_examples=80, deadline=None)
 def test_charges_are_what_the_price_would_have_charged_from_the_start(
     used: list[tuple[str, int, int]], stopped: bool, policy: str, granted: int, seed: int
 ) -> None:

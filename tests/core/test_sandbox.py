@@ -18,7 +18,7 @@ from core_world import (
     move_clock,
     replay,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from ledger_case import LedgerCase
 from msgspec.structs import replace
 from test_packing import Restless, moves_of, packed_shard
@@ -100,7 +100,6 @@ class RestlessSandbox(Restless):
 
 
 @given(steps)
-@settings(max_examples=60, deadline=None)
 def test_a_sandbox_decides_as_the_naive_waterfall_does(taken: list[tuple[Any, ...]]) -> None:
     run = SandboxRun()
     for verb, *given_ in taken:
@@ -111,7 +110,6 @@ def test_a_sandbox_decides_as_the_naive_waterfall_does(taken: list[tuple[Any, ..
 
 
 @given(steps, moves_of)
-@settings(max_examples=60, deadline=None)
 def test_families_that_are_packed_elsewhere_follow_the_clock(
     taken: list[tuple[Any, ...]], moves: list[int]
 ) -> None:

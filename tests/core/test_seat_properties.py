@@ -13,7 +13,7 @@ from typing import Any
 import core_machine as machine
 import pytest
 from core_world import FAMILY, Core
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from replaying import counters, replayed
@@ -303,7 +303,6 @@ def _reassign(model: Any, own: bool, name: str, to: str) -> None:
 
 
 @given(_STEPS, st.sampled_from((1, 7, 100, 999)))
-@settings(max_examples=200)
 def test_a_pool_is_what_a_plain_model_says(steps: list[Any], amount: int) -> None:
     """Rules S1, S2."""
     team = Team()
@@ -312,7 +311,6 @@ def test_a_pool_is_what_a_plain_model_says(steps: list[Any], amount: int) -> Non
 
 
 @given(_STEPS, st.sampled_from((1, 7, 100, 999)))
-@settings(max_examples=200)
 def test_seats_of_their_own_are_what_a_plain_model_says(steps: list[Any], amount: int) -> None:
     """Rules S1, S2, D1: and nobody draws what is another's."""
     team = Team(e.AccountPolicy())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from replaying import counters, replayed, totals
@@ -170,7 +170,6 @@ def test_its_journal_decided_again_makes_the_same_entries(team: Team) -> None:
     assert totals(again.state) == totals(team.core.state)
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     st.lists(
         st.one_of(

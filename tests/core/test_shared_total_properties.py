@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from shared_world import SharedCase
 
@@ -149,7 +149,6 @@ trees = st.tuples(
 
 
 @given(trees, steps)
-@settings(max_examples=200, deadline=None)
 def test_a_subtree_is_charged_what_its_total_costs(
     tree: tuple[list[int], list[bool], str], taken: list[tuple[str, str, int, int]]
 ) -> None:
@@ -175,7 +174,6 @@ def test_a_subtree_is_charged_what_its_total_costs(
     st.sampled_from(["volume", "dearer"]),
     st.lists(st.tuples(st.integers(0, 3), st.integers(1, 60)), min_size=1, max_size=20),
 )
-@settings(max_examples=150, deadline=None)
 def test_each_account_pays_its_part_at_the_tier_of_all(
     product: str, parts: list[tuple[int, int]]
 ) -> None:
@@ -194,7 +192,6 @@ def test_each_account_pays_its_part_at_the_tier_of_all(
 
 
 @given(trees, steps, st.lists(st.booleans(), min_size=26, max_size=26))
-@settings(max_examples=60, deadline=None)
 def test_a_family_that_was_packed_decides_as_one_that_stayed(
     tree: tuple[list[int], list[bool], str],
     taken: list[tuple[str, str, int, int]],

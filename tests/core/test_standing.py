@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core_world import FAMILY, TENANT, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
 from test_properties import ACME as CHILD
@@ -259,7 +259,6 @@ moves = st.lists(st.tuples(st.sampled_from([*COMMANDS, "clock"]), st.integers(1,
 
 
 @given(moves)
-@settings(max_examples=150, deadline=None)
 def test_who_takes_work_follows_from_what_is_frozen_and_closed(
     taken: list[tuple[str, int]],
 ) -> None:
@@ -303,7 +302,6 @@ def lineage(account: Account | None) -> list[Account]:
 
 
 @given(steps, st.sampled_from([CHILD, PARENT]))
-@settings(max_examples=60, deadline=None)
 def test_freezing_and_unfreezing_changes_no_balance(
     taken: list[tuple[Any, ...]], whom: int
 ) -> None:

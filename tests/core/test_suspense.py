@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core_world import FAMILY, START_US, TENANT, Core, publish, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
 
@@ -483,7 +483,6 @@ usages = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 20)), min_size=1,
 
 
 @given(usages, st.integers(0, 500), st.integers(0, 7), st.sampled_from(["1", "2", "5", "1/3"]))
-@settings(max_examples=150, deadline=None)
 def test_it_ends_as_if_the_price_had_been_there(
     events: list[tuple[int, int]], units: int, paid: int, price: str
 ) -> None:

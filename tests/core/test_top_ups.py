@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core_world import CREDITS, DAY_US, FAMILY, HOUR_US, TENANT, USD, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
 from test_verify_rules import judged
@@ -284,7 +284,6 @@ ACME = 1
         max_size=40,
     )
 )
-@settings(max_examples=200, deadline=None)
 def test_top_ups_never_overlap_nor_exceed_the_velocity_cap(taken: list[tuple[str, int]]) -> None:
     """Each covers only what those before it do not; at most 3 in 4 hours; none in the hour after a
     decline; each is confirmed once at most; the replay is equal."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from core_world import CREDITS, FAMILY, START_US, TENANT, USD, Core, card, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from test_properties import Run, steps
@@ -172,7 +172,6 @@ class Usage:
 
 
 @given(steps)
-@settings(max_examples=80, deadline=None)
 def test_one_at_a_time(taken: list[tuple[Any, ...]]) -> None:
     """Beside holds, voids, policies and expiries."""
     usual, plain = Run(), Run()
@@ -189,7 +188,6 @@ def test_one_at_a_time(taken: list[tuple[Any, ...]]) -> None:
     st.one_of(st.just(("", "", "")), st.permutations(ZONES).map(tuple)),
     st.sampled_from(["default", "resold"]),
 )
-@settings(max_examples=200, deadline=None)
 def test_many_at_a_time(
     taken: list[tuple[str, Any]], zones: tuple[str, ...], rate_card: str
 ) -> None:

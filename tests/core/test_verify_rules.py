@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core_world import Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import LedgerCase
 from test_properties import Run, steps
@@ -53,7 +53,6 @@ def judged(
 
 
 @given(steps)
-@settings(max_examples=150, deadline=None)
 def test_what_the_core_decides_breaks_no_rule(taken: list[tuple[Any, ...]]) -> None:
     run = Run()
     for verb, *given_ in taken:
@@ -62,7 +61,6 @@ def test_what_the_core_decides_breaks_no_rule(taken: list[tuple[Any, ...]]) -> N
 
 
 @given(moves, st.tuples(*[st.sampled_from(ZONES)] * 3))
-@settings(max_examples=150, deadline=None)
 def test_nor_do_months_of_many_zones(taken: list[tuple[str, Any]], zones: tuple[str, ...]) -> None:
     """Late usage, closings, and changes of zone and grace (rules T1, T2)."""
     run = Usage(plainly=False, zones=zones)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.core.events import Window, WindowKind, WindowUnit
@@ -275,7 +275,6 @@ class Listed:
         return sum([each[0] for each in found]), sum([each[1] for each in found])
 
 
-@settings(max_examples=300, deadline=None)
 @given(window=WINDOWS, steps=STEPS)
 def test_a_counter_agrees_with_a_list_of_everything(
     window: Window, steps: list[tuple[int, int, int, int]]
@@ -302,7 +301,6 @@ def test_a_counter_agrees_with_a_list_of_everything(
         assert counter.late + in_windows <= counter.posted
 
 
-@settings(max_examples=200, deadline=None)
 @given(window=WINDOWS, steps=STEPS)
 def test_what_is_given_back_lowers_the_window_of_its_event(
     window: Window, steps: list[tuple[int, int, int, int]]
@@ -319,7 +317,6 @@ def test_what_is_given_back_lowers_the_window_of_its_event(
         assert counted.counter.within(window, now) == before
 
 
-@settings(max_examples=200)
 @given(
     st.lists(
         st.tuples(

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.sizing import TRACES, gone_through
@@ -54,7 +54,6 @@ def test_a_quantile_is_within_the_stated_error_of_its_rank(name: str, shards: in
     assert beyond <= 2, beyond
 
 
-@settings(max_examples=200)
 @given(st.lists(st.integers(0, INT64_MAX), min_size=1, max_size=300), st.sampled_from(PERMILLES))
 def test_as_long_as_all_is_kept_a_quantile_is_exact(values: list[int], permille: int) -> None:
     sketch = Sketch()
