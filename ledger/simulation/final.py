@@ -30,6 +30,7 @@ from ledger.simulation.projection import ProjectionDatabase, ShardTables
 from ledger.simulation.rules import Rule, Violation
 from ledger.simulation.server import SimulatedServer
 from ledger.simulation.views import view_of
+from ledger.verify.packages import PublishedPackages
 from ledger.verify.report import Findings, ShardReport
 from ledger.verify.shard import ShardCheck
 
@@ -63,10 +64,11 @@ def check_verified(judge: Judge) -> None:
         for stream in judge.database.configuration._entries.values()
         for each in stream
     }
+    packages = _published(judge)
     for shard in range(judge.database.shards):
         report = ShardReport(shard)
         findings = Findings(report)
-        check = ShardCheck(report, findings, published, ())
+        check = ShardCheck(report, findings, published, (), packages=packages)
         rows = judge.database.rows_of(shard, 0, len(judge.database.rows))
         for row in rows:
             check.take(row)
@@ -74,6 +76,15 @@ def check_verified(judge: Judge) -> None:
         _run(check.look_back(_Rows(rows)))
         if findings.found:
             raise Violation(Rule.VERIFY_FINDS_NOTHING, str(findings.found[0]))
+
+
+def _published(judge: Judge) -> PublishedPackages:
+    configuration, packages = judge.database.configuration, PublishedPackages()
+    for stream in configuration._entries.values():
+        for each in stream:
+            body = configuration._bodies[each.content_hash]
+            packages.take(each.tenant, each.version, each.kind, body)
+    return packages
 
 
 class _Rows:

@@ -6,6 +6,7 @@
     stated          what a state says that its read models hold
     read_models     the read models as such a claim
     checkpoints     the stored checkpoint as such a claim
+    packages        published packages, by which rules of them go
     rules           what every entry must satisfy
     transfers       where the rest of a segment is that was ended by transfer
     reversals       what was given back had been drawn

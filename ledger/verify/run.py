@@ -20,6 +20,7 @@ from ledger.journal.protocol import JournalRow, row_hash
 from ledger.journal.sql import load
 from ledger.verify.checkpoints import Checkpoint, stored_checkpoint
 from ledger.verify.marks import MARK_FORMAT, Marks, MarkUnusable, ShardMark
+from ledger.verify.packages import KINDS, PublishedPackages
 from ledger.verify.read_models import ReadModels, read_models
 from ledger.verify.reflections import Reflection, ReflectionSource
 from ledger.verify.report import Findings, Report, ShardReport
@@ -126,6 +127,7 @@ class _Run:
         self._anchors = anchors
         self._trust = KeyTrust({}, {}, bool(anchors), [])
         self._bodies: dict[bytes, int] = {}
+        self._packages = PublishedPackages()
         self._progress = progress
         self._report = Report(True, [], [], "full" if marks is None else "incremental")
         self._reached: list[tuple[int, Mark, Seal | None]] = []
@@ -144,7 +146,7 @@ class _Run:
         last_batch: int = head["batch_seq"] if head is not None else 0
         total: int = head["first_event"] + head["event_count"] if head is not None else 0
         self._trust = await read_trust(connection, self._instance, self._anchors)
-        published, clocks = await _published(connection, self._bodies)
+        published, clocks = await _published(connection, self._bodies, self._packages)
         if shard == 0:
             for fault in self._trust.faults:
                 findings.add("seal keys", "a chain of records that hold", fault)
@@ -161,6 +163,7 @@ class _Run:
             start,
             recorded_at,
             clocks,
+            self._packages,
         )
         through = newest.seal_seq if newest is not None else 0
         known = mark.seal_seq if mark is not None else 0
@@ -283,23 +286,26 @@ async def _claims(
 
 
 async def _published(
-    connection: Connection, good: dict[bytes, int]
+    connection: Connection, good: dict[bytes, int], packages: PublishedPackages
 ) -> tuple[PublishedHashes, dict[tuple[int, int], int]]:
     """Published configuration whose body stands under its hash, and how far clocks are ahead by it;
-    `good` keeps what was read: -1 = not whole, else the offset of a clock."""
+    `good` keeps what was read: -1 = not whole, else the offset of a clock. Packages and assets are
+    put where they belong."""
     published: PublishedHashes = {}
     clocks: dict[tuple[int, int], int] = {}
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["read_all"], 0)
     for row in rows:
-        hashed = row["content_hash"]
-        if hashed not in good:
+        hashed, tenant, version = row["content_hash"], row["tenant"], row["version"]
+        reads = row["kind"] in KINDS and not packages.has(tenant, version)
+        if hashed not in good or reads:
             body = await connection.fetchval(_SQL["body"], hashed)
             good[hashed] = -1
             if body is not None and content_hash(body) == hashed:
                 moves = row["kind"] == ConfigurationKind.CLOCK
                 good[hashed] = msgspec.msgpack.decode(body, type=ClockBody).offset if moves else 0
+                packages.take(tenant, version, row["kind"], body)
         if good[hashed] >= 0:
-            published[(row["tenant"], row["version"])] = hashed
+            published[tenant, version] = hashed
             if row["kind"] == ConfigurationKind.CLOCK:
-                clocks[(row["tenant"], row["version"])] = good[hashed]
+                clocks[tenant, version] = good[hashed]
     return published, clocks

@@ -42,6 +42,7 @@ from ledger.verify.clocks import ClockWatch, PublishedClocks
 from ledger.verify.holds import HoldWatch
 from ledger.verify.hours import add_hours
 from ledger.verify.operations import look_at_operations
+from ledger.verify.packages import PublishedPackages
 from ledger.verify.reflections import Reflection, Tally
 from ledger.verify.report import Findings, ShardReport
 from ledger.verify.reversals import ReversalWatch
@@ -68,6 +69,7 @@ class ShardCheck:
         start: Mark = BEGINNING,
         recorded_at: int = 0,
         clocks: PublishedClocks | None = None,
+        packages: PublishedPackages | None = None,
     ) -> None:
         """From a `start` other than the beginning there is no state to replay on: each row and
         entry is then judged by itself."""
@@ -77,7 +79,7 @@ class ShardCheck:
         self.tally = Tally()
         self.whole = True  # every row so far: the replayed state may be compared
         self.replays = start == BEGINNING
-        self._rules = Rules(findings)
+        self._rules = Rules(findings, packages)
         self._holds = HoldWatch(findings)
         self._clocks = ClockWatch(findings, clocks or {})
         self._reversals = ReversalWatch(findings)

@@ -18,8 +18,19 @@ from ledger.core.state import State
 from ledger.verify.clocks import ClockWatch, PublishedClocks
 from ledger.verify.holds import HoldWatch
 from ledger.verify.operations import look_at_operations
+from ledger.verify.packages import PublishedPackages
 from ledger.verify.report import Finding, Findings, ShardReport
 from ledger.verify.rules import Rules
+
+
+def published_packages(core: Core) -> PublishedPackages:
+    """What the core's configuration says of packages and assets."""
+    found, catalog = PublishedPackages(), core.state.catalog
+    for (tenant, _), versions in catalog.packages.items():
+        found.versions.update({(tenant, each.version): each for each in versions})
+    for asset in catalog.assets.values():
+        found.add_asset(asset.tenant, asset.code, asset.number)
+    return found
 
 
 def judged(
@@ -28,7 +39,7 @@ def judged(
     """What the rules say to everything that the core recorded."""
     findings = Findings(ShardReport(0))
     rules, holds, clocks = (
-        Rules(findings),
+        Rules(findings, published_packages(core)),
         HoldWatch(findings),
         ClockWatch(findings, published or {}),
     )

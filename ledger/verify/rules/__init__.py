@@ -2,7 +2,8 @@
 
 The live ledger never judges in `evolve`, and `decide` is never replayed: so this says again, apart
 from both, what no entry may do. A figure that breaks a rule is a finding; the replay goes on.
-Changes nothing. What needs the rate card of the day (prices) is not judged: it is recorded.
+Changes nothing. What needs the rate card of the day (prices) is not judged: it is recorded. What
+packages give is, by the versions that were published.
 """
 
 from __future__ import annotations

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ledger.core.events import BookKind, HoldRefilled, UsageMetered, UsageRecorded
 from ledger.core.state import State
+from ledger.verify.packages import PublishedPackages
 from ledger.verify.report import Findings
+
+if TYPE_CHECKING:
+    from ledger.verify.rules.period_bound import Seated
 
 
 class SharedTally:
@@ -30,8 +34,10 @@ class SharedTally:
 class Judge:
     """Writes down what is wrong with an entry, and what one says of the next."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, packages: PublishedPackages | None = None) -> None:
         self.findings = findings
+        self.packages = packages or PublishedPackages()  # without them no bound is judged
+        self.seated: Seated | None = None  # plans of an account before its package starts others
         self.replacement = b""  # key of the usage that is to follow an amendment's reversal
         self.converting: UsageRecorded | None = None  # usage of which a part is paid in money
         self.metering: UsageMetered | None = None  # of the usage that is to follow

@@ -22,6 +22,7 @@ from ledger.core.state import NEVER, Account, State
 from ledger.verify.rules.budgets import of_package
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.overrides import look_at_numbers
+from ledger.verify.rules.period_bound import look_at_bound
 from rating.rounding import ROUND_HALF_EVEN, rounded
 
 
@@ -49,6 +50,7 @@ def subscribed(judge: Judge, state: State, event: Subscribed) -> None:
             minted = before.minted
     judge.equal(state, "version of the subscription", revision, event.revision)
     _look_at_term(judge, state, account, event.term, minted)
+    look_at_bound(judge, state, account, event, event.term, minted)
 
 
 def _left_one(account: Account, start: int, end: int) -> bool:
@@ -74,6 +76,7 @@ def package_changed(judge: Judge, state: State, event: PackageChanged) -> None:
     _look_at_taken(judge, state, subscription, event.old_grants, event.taken)
     minted = _without(judge, state, subscription, event.taken)
     _look_at_term(judge, state, subscription.account, event.term, minted)
+    look_at_bound(judge, state, subscription.account, None, event.term, minted)
 
 
 def package_period_begun(judge: Judge, state: State, event: PackagePeriodBegun) -> None:
@@ -86,6 +89,7 @@ def package_period_begun(judge: Judge, state: State, event: PackagePeriodBegun) 
     if event.term.start > state.now:
         judge.wrong(state, "package's period", f"due at {event.term.start}", state.now)
     _look_at_term(judge, state, subscription.account, event.term, ())
+    look_at_bound(judge, state, subscription.account, event, event.term, ())
 
 
 def subscription_cancelled(judge: Judge, state: State, event: SubscriptionCancelled) -> None:

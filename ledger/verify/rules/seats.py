@@ -30,6 +30,7 @@ from ledger.core.events import (
 from ledger.core.seats.seats import SeatPlan
 from ledger.core.state import Account, State
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.period_bound import look_at_added, note_started
 
 
 def seat_plan_started(judge: Judge, state: State, event: SeatPlanStarted) -> None:
@@ -44,6 +45,7 @@ def seat_plan_started(judge: Judge, state: State, event: SeatPlanStarted) -> Non
         judge.wrong(state, "plan of seats", "one that is over", event.seat_plan)
     revision = before.revision + 1 if before is not None else 1
     judge.equal(state, "version of the plan of seats", revision, event.revision)
+    note_started(judge, state, event)
     quantity = len(event.names) + event.count
     _look_at_period(judge, state, account, event, event.terms, quantity)
 
@@ -60,8 +62,9 @@ def seats_added(judge: Judge, state: State, event: SeatsAdded) -> None:
         seat = plan.by_name.get(name)
         if seat is not None and seat.until >= plan.ends_at > now:
             judge.wrong(state, "seat that is added", "nobody's", name)
-    _look_at_quantity(judge, state, plan, event.seats, event.tally)
+    quantity = _look_at_quantity(judge, state, plan, event.seats, event.tally)
     _look_at_tally(judge, state, plan, event.tally, sum(granted.values()))
+    look_at_added(judge, state, plan, event, quantity - plan.quantity(now))
     for entry in event.seats:
         before = plan.seats.get(entry.seat)
         had = before.released if before is not None else 0
@@ -334,8 +337,8 @@ def _look_at_quantity(
     tally: SeatTally,
     *,
     moved: bool = False,
-) -> None:
-    """Never below nothing; a seat that is given away changes no quantity."""
+) -> int:
+    """Never below nothing; a seat that is given away changes no quantity. Returns it."""
     now = state.now
     there = {seat.number for seat in plan.present(now)}
     for entry in entries:
@@ -348,6 +351,7 @@ def _look_at_quantity(
         judge.wrong(state, "quantity of seats", f"{tally.largest} at most", quantity)
     if moved:
         judge.equal(state, "quantity of seats", plan.quantity(now), quantity)
+    return quantity
 
 
 def _look_at_tally(
