@@ -544,3 +544,22 @@ def test_what_runs_instead_is_within_the_cap_too() -> None:
         assert isinstance(outcome, e.PolicyDebited if allowed else e.PolicyDenied), outcome
     assert case.budget("~run").counter.posted == 10
     case.finish()
+
+
+@operation_case
+def test_what_rounding_gives_back_leaves_no_budget_below_nothing(case: OperationCase) -> None:
+    """
+    # Each token is 1/2: the event that tips the total over is not the one that is reversed.
+    account acme
+    grant   acme  1000
+    cap     acme/run    2
+    cap     acme/other  2
+    usage   acme  1 of=half in=run id=A   -> free
+    usage   acme  1 of=half in=other      -> drawn 1 from acme
+    reverse A
+    expect  left acme  1000
+    expect  spent ~run 0
+    expect  spent ~other 1
+    debit   acme  3 in=run  -> denied by its operation, 2 left
+    debit   acme  2 in=run
+    """

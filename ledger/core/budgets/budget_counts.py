@@ -508,6 +508,10 @@ def _correction(
             posted = units_of(state, budget, event.given_back, event)
         else:
             posted = 0
+        if posted < 0 and budget.operation is not None:
+            # Of another event of the total by rounding: no operation is left below nothing.
+            used, _ = budget.counter.within(budget.terms.window, state.now)
+            posted = max(posted, -max(0, used))
         if not posted:
             continue
         at = counted_at if counted_at >= budget.created_at else event.effective_at
