@@ -10,6 +10,7 @@
     verify          re-derive everything and compare
     backtest        a range of the journal decided again under other prices
     auth            who calls, and what they may do: tokens, keys, certificates, scopes
+    reasons         every reason that a refusal has: how it leaves, what to do about it
     api             gRPC services: proto -> command -> engine -> proto
     forecast        how long balances last, from recorded usage (pure)
     exports         the books in other people's tools

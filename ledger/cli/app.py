@@ -45,6 +45,7 @@ from ledger.cli import (
     products,
     project,
     prove,
+    reasons,
     rebuild,
     runway,
     runway_alerts,
@@ -62,7 +63,7 @@ from ledger.cli import (
     verify,
     watch,
 )
-from ledger.cli.output import Failed
+from ledger.cli.output import Failed, advice_of
 
 EXIT_CODES: Final = """
 \b
@@ -130,6 +131,7 @@ for command in (
     balance.changes,
     explain.explain,
     explain_decision.explain_decision,
+    reasons.reasons,
     adjustments.adjustments,
     suspense.suspense,
     gauges.gauges,
@@ -214,7 +216,9 @@ def _known(error: Exception) -> Failed | None:
     usage |= KeyNotIntroduced | KeysUnusable
     if isinstance(error, usage):
         return Failed(str(error), exit_code=2)
-    if isinstance(error, DrawdownError | errors.MigrationRefused):
+    if isinstance(error, DrawdownError):
+        return Failed(str(error), advice_of(getattr(error, "reason", "")))
+    if isinstance(error, errors.MigrationRefused):
         return Failed(str(error))
     if isinstance(error, errors.JournalCorrupt):
         return Failed(str(error), "the journal is not what was written: restore it from a backup")

@@ -49,6 +49,14 @@ class Failed(click.ClickException):
             click.echo(f"       {self.advice}", err=True)
 
 
+def advice_of(reason: str) -> str:
+    """What to do about a refusal with this reason; "" where it is none of ours."""
+    from ledger.reasons import REASONS
+
+    row = REASONS.get(reason)
+    return f"{row.advice} `drawdown reasons {reason}` says more." if row is not None else ""
+
+
 def console() -> Console:
     """Standard output, for tables."""
     from rich.console import Console

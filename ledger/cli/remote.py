@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from ledger.cli.output import Failed
+from ledger.cli.output import Failed, advice_of
 
 if TYPE_CHECKING:
     import grpc
@@ -157,7 +157,7 @@ def credentials_of(remote: Remote) -> grpc.ChannelCredentials:
 
 
 def failure_of(error: Any, address: str, *, tls: bool = False) -> Failed:
-    """A failed call in a person's words: the reason code, the message, the values."""
+    """A failed call in a person's words: the reason code, the message, the values, what to do."""
     import grpc
 
     from ledger.client.advice import unreached
@@ -175,7 +175,7 @@ def failure_of(error: Any, address: str, *, tls: bool = False) -> Failed:
         return Failed(f"{address} did not answer within {TIMEOUT_S} s", exit_code=3)
     values = ", ".join(f"{name}={value}" for name, value in sorted(metadata.items()))
     shown = f" ({values})" if values else ""
-    return Failed(f"{reason or code.name}: {error.details()}{shown}")
+    return Failed(f"{reason or code.name}: {error.details()}{shown}", advice_of(reason))
 
 
 def reason_of(error: Any) -> str:

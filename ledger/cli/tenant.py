@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from ledger.cli.database import database, database_options, with_patience
-from ledger.cli.output import Failed, console, json_option, print_json, table
+from ledger.cli.output import Failed, advice_of, console, json_option, print_json, table
 
 if TYPE_CHECKING:
     from ledger.journal.directory import Directory, TenantEntry
@@ -54,7 +54,7 @@ def add(
         database_url, data_dir, lambda directory: directory.add_tenant(name, kind)
     )
     if isinstance(entry, Refused):
-        raise Failed(f"{entry.reason}: {entry.message}")
+        raise Failed(f"{entry.reason}: {entry.message}", advice_of(entry.reason))
     if as_json:
         print_json(_document(entry))
     else:

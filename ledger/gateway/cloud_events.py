@@ -31,6 +31,7 @@ PLAIN: Final = "application/json"  # one or many, as it comes
 CONTENT_TYPES: Final = (SINGLE, BATCH, PLAIN)
 NO_CONTENT: Final = 204
 MULTI_STATUS: Final = 207
+TOO_LARGE: Final = 413
 UNAVAILABLE: Final = 503
 
 _RECORDED: Final = frozenset(
@@ -45,6 +46,9 @@ _STATUSES: Final = {
     pb.INGEST_OUTCOME_UNKNOWN: UNAVAILABLE,
 }
 """How an event that is not recorded is answered; what is not named here is 400."""
+
+_UNLET: Final = {StatusCode.UNAUTHENTICATED: 401, StatusCode.PERMISSION_DENIED: 403}
+_BY_REASON: Final = {"BATCH_TOO_LARGE": TOO_LARGE}
 
 
 class Told(NamedTuple):
@@ -161,10 +165,17 @@ def usage_event(event: Any) -> pb.UsageEvent:
 def failure(failed: CallFailed) -> Told:
     """A request of which nothing was recorded, or of which that is not known."""
     error = {"code": failed.reason, "message": failed.message}
-    handling = TABLE[failed.reason]
-    if handling.code == StatusCode.PERMISSION_DENIED:
-        return Told(403, {"error": error})
-    return Told(UNAVAILABLE if handling.retryable else 400, {"error": error})
+    return Told(status_of(failed.reason), {"error": error})
+
+
+def status_of(reason: str) -> int:
+    """The status of an event that this is said of, alone, or of a request as a whole."""
+    handling = TABLE[reason]
+    if reason in _BY_REASON:
+        return _BY_REASON[reason]
+    if handling.outcome in _RECORDED:
+        return NO_CONTENT
+    return _UNLET.get(handling.code) or _STATUSES.get(handling.outcome, 400)
 
 
 def _whole(
@@ -178,7 +189,9 @@ def _whole(
 
 
 def _status(result: pb.IngestResult) -> int:
-    return NO_CONTENT if result.outcome in _RECORDED else _STATUSES.get(result.outcome, 400)
+    if result.outcome in _RECORDED:
+        return NO_CONTENT
+    return status_of(result.reason) if result.reason in TABLE else 400
 
 
 def _shown(event: pb.UsageEvent, result: pb.IngestResult, assets: Sequence[Any]) -> dict[str, Any]:

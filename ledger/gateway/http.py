@@ -120,7 +120,7 @@ class HttpGateway:
                 size += len(part)
                 if size > most:
                     message = f"the body is above {most} bytes: split it"
-                    return _error(413, "BATCH_TOO_LARGE", message)
+                    return _error(cloud_events.TOO_LARGE, "BATCH_TOO_LARGE", message)
                 if self._bodies_bytes + len(part) > BODIES_BYTES_MAX:
                     message = f"bodies of {self._bodies_bytes} bytes are under way; send it again"
                     again = {"retry-after": "1"}

@@ -16,6 +16,7 @@ from grpc import StatusCode
 from ledger.api.errors import TABLE, CallFailed
 from ledger.core.limits import SECOND_US
 from ledger.exports.amounts import decimal_text
+from ledger.reasons import REASONS
 from ledger.v1 import decision_pb2 as pb
 
 DECISION: Final = "x-drawdown-decision"
@@ -94,6 +95,7 @@ _BY_CODE: Final = {
     StatusCode.ALREADY_EXISTS: CONFLICT,
     StatusCode.FAILED_PRECONDITION: FORBIDDEN,
     StatusCode.PERMISSION_DENIED: FORBIDDEN,  # the gateway itself may not, for this account
+    StatusCode.UNAUTHENTICATED: UNAUTHORIZED,
 }
 
 
@@ -121,12 +123,23 @@ def denied(status: int, reason: str, message: str, **details: Any) -> Reply:
     return Reply(status, headers, json.dumps({"error": error}) + "\n")
 
 
+def status_of(reason: str) -> int:
+    """The status of a question that is answered with a reason."""
+    kind = REASONS[reason].kind
+    if kind.http:
+        return kind.http
+    if reason in PAYABLE:
+        return PAYMENT_REQUIRED
+    if kind.retryable:
+        return UNAVAILABLE
+    return _BY_REASON.get(reason) or _BY_CODE.get(TABLE[reason].code, UNAVAILABLE)
+
+
 def refused(failed: CallFailed) -> Reply:
     """A call that our services refused for good. Raises what may be sent again as it is: then the
     gateway's own rule for a service that is away decides."""
-    handling = TABLE[failed.reason]
-    status = _BY_REASON.get(failed.reason) or _BY_CODE.get(handling.code)
-    if handling.retryable or status is None:
+    status = status_of(failed.reason)
+    if status in (UNAVAILABLE, UNAUTHORIZED):
         raise failed
     details = {"field": failed.field} if failed.field else {}
     return denied(status, failed.reason, failed.message, **details)
