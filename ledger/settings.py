@@ -104,6 +104,10 @@ class AuthSettings(DatabaseSettings):
     """Which client certificates stand for whom (TOML); with --tls-client-ca."""
 
 
+_OF_THE_SPOOL: Final = ("gateway_spool_mib", "gateway_open_calls", "gateway_open_quantities")
+"""Settings that mean nothing where no gateway's spool is."""
+
+
 class ServerSettings(AuthSettings, SealSettings, ProjectorSettings):
     """A server's settings. Beyond loopback callers prove who they are, unless told otherwise."""
 
@@ -231,6 +235,14 @@ class ServerSettings(AuthSettings, SealSettings, ProjectorSettings):
         except SourceInvalid as error:
             raise ValueError(f"--gateway-account: {error}") from None
         _ = self.open_quantities
+        bounds = [each for each in _OF_THE_SPOOL if each in self.model_fields_set]
+        bounds = [each for each in bounds if getattr(self, each)]
+        if bounds and self.gateway_spool is None:
+            names = ", ".join(f"--{each.replace('_', '-')}" for each in bounds)
+            raise ValueError(
+                f"{names}: this bounds what is let in while a shard is away, and without a folder "
+                "to keep it nothing is: add --gateway-spool DIR"
+            )
         return self
 
     @property

@@ -1,6 +1,7 @@
 """Where a setting comes from, and how amounts are shown."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +98,28 @@ def test_a_key_before_none_is_refused() -> None:
         load_settings(ServerSettings, mandate_key_before="old.pem")
     both = load_settings(ServerSettings, mandate_key="new.pem", mandate_key_before="old.pem")
     assert both.mandate_key_before is not None
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        {"gateway_open_calls": 500},
+        {"gateway_open_quantities": "output_tokens=1000"},
+        {"gateway_spool_mib": 64},
+    ],
+)
+def test_bounds_of_what_gateways_let_in_need_a_folder_to_keep_it(
+    bound: dict[str, object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    [(name, value)] = bound.items()
+    with pytest.raises(SettingsInvalid, match=f"--{name.replace('_', '-')}.*--gateway-spool DIR"):
+        load_settings(ServerSettings, **bound)
+    load_settings(ServerSettings, **bound, gateway_spool=tmp_path)
+    monkeypatch.setenv(f"DRAWDOWN_{name.upper()}", str(value))
+    with pytest.raises(SettingsInvalid, match="--gateway-spool DIR"):
+        load_settings(ServerSettings)
+
+
+def test_no_quantities_are_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRAWDOWN_GATEWAY_OPEN_QUANTITIES", "")
+    assert load_settings(ServerSettings).open_quantities == {}
