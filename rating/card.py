@@ -262,7 +262,7 @@ def _validate_meters(card: RateCard) -> Iterator[CardFault]:
         yield from check_name(f"{path}.quantity", meter.quantity)
         yield from _scale(f"{path}.scale", meter.scale)
         if meter.quantity in seen:
-            message = f"meter {meter.quantity!r} is declared twice"
+            message = f"meter {meter.quantity!r} is declared twice; remove one"
             yield CardFault(f"{path}.quantity", "METER_DUPLICATE", meter.quantity, message)
         seen.add(meter.quantity)
         if meter.subset_of:
@@ -274,11 +274,13 @@ def _subset(
 ) -> Iterator[CardFault]:
     parent = meter.subset_of
     if parent not in parents:
-        message = f"{meter.quantity!r} is a subset of {parent!r}, which is not a meter"
+        message = f"{meter.quantity!r} is a subset of {parent!r}, which is not a meter; declare it"
         yield CardFault(path, "SUBSET_PARENT_UNKNOWN", parent, message)
         return
     if any(other.quantity == parent and other.scale != meter.scale for other in meters):
-        message = f"{meter.quantity!r} and its parent {parent!r} have different scales"
+        message = (
+            f"{meter.quantity!r} and its parent {parent!r} have different scales; give both one"
+        )
         yield CardFault(path, "SUBSET_SCALE_DIFFERS", parent, message)
     above, steps = parent, 0
     while above and above != meter.quantity and steps <= len(parents):
@@ -311,7 +313,7 @@ def _validate_products(card: RateCard) -> Iterator[CardFault]:
         if product.facts:
             yield from _facts(f"products[{index}].facts", product.facts)
         if product.product in seen:
-            message = f"product {product.product!r} is declared twice"
+            message = f"product {product.product!r} is declared twice; remove one"
             yield CardFault(path, "PRODUCT_DUPLICATE", product.product, message)
         seen.add(product.product)
 

@@ -55,7 +55,10 @@ class CompiledFormula:
         """
         ratio = self._run(quantities, attributes)
         if ratio[0] < 0:
-            raise RatingFault("FORMULA_NEGATIVE", f"the formula {self.expression!r} is below zero")
+            raise RatingFault(
+                "FORMULA_NEGATIVE",
+                f"the formula {self.expression!r} is below zero; bound it by max(0, ...)",
+            )
         return ratio
 
 

@@ -52,7 +52,10 @@ class AccountParts:
             if failure.reason != "ACCOUNT_UNKNOWN":
                 raise
             raise CallFailed(
-                "PARENT_UNKNOWN", "there is no such account", field="parent", value=name
+                "PARENT_UNKNOWN",
+                "there is no such account; create it first",
+                field="parent",
+                value=name,
             ) from failure
 
     def _durable(self, entry: Entry) -> str:

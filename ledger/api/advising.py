@@ -84,7 +84,12 @@ def advise(
     False: what it would without a decision policy."""
     account = state.accounts.get(number)
     if account is None:
-        return Refusal(Reason.ACCOUNT_UNKNOWN, "account", "", "the account is not open yet")
+        return Refusal(
+            Reason.ACCOUNT_UNKNOWN,
+            "account",
+            "",
+            "the account is not open yet; send its Create again",
+        )
     refusal = holds_limit(account)
     if refusal is not None:
         return refusal

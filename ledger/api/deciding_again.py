@@ -78,7 +78,12 @@ def _of_reserve(state: State, command: ReserveOperation) -> Advice | Refusal:
     """The same of units for an operation with all its calls."""
     account, now = state.accounts.get(command.account), state.now
     if account is None:
-        return Refusal(Reason.ACCOUNT_UNKNOWN, "account", "", "the account is not open yet")
+        return Refusal(
+            Reason.ACCOUNT_UNKNOWN,
+            "account",
+            "",
+            "the account is not open yet; send its Create again",
+        )
     found = try_reserve(state, account, command.amount, command.operation)
     if isinstance(found, Refusal):
         return found

@@ -112,7 +112,7 @@ class Checked:
     def one_of(self, field: str, value: int, allowed: Mapping[int, object]) -> None:
         """A value of an enum that a request may name."""
         if value not in allowed:
-            message = "not a value that may be asked for"
+            message = f"not one of {', '.join(map(str, allowed))}, which may be asked for"
             self._faults.append(Fault("NUMBER_OUT_OF_RANGE", field, str(value), message))
 
     def page_size(self, value: int) -> int:

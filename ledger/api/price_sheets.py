@@ -96,7 +96,10 @@ async def _of_account(
     found = await edge.writer(entry).look(look, (entry.number,))
     if found is None:
         raise CallFailed(
-            "ACCOUNT_UNKNOWN", "the account is not open yet", field="account", value=account
+            "ACCOUNT_UNKNOWN",
+            "the account is not open yet; send its Create again",
+            field="account",
+            value=account,
         )
     name, view = found
     names = await edge.names({entry.number, *[number for number, _, _ in view.inherited]})

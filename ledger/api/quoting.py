@@ -49,7 +49,12 @@ def price(
     """Price work by the rates in force at its effective time, paid from what is there now."""
     account = state.accounts.get(number)
     if account is None:
-        return Refusal(Reason.ACCOUNT_UNKNOWN, "account", "", "the account is not open yet")
+        return Refusal(
+            Reason.ACCOUNT_UNKNOWN,
+            "account",
+            "",
+            "the account is not open yet; send its Create again",
+        )
     at_us = effective_at_us or state.present(clock_us)
     found = assess(state, account, shape, values, at_us)
     if isinstance(found, Refusal):

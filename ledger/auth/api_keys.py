@@ -101,7 +101,10 @@ class KeyVerifier:
             ) from None
         digest = _digest(bytes.fromhex(form[2]))
         if stored is None or not hmac.compare_digest(stored.digest, digest):
-            raise AuthRefused(Unproven.API_KEY_UNKNOWN, "nobody issued this API key here")
+            raise AuthRefused(
+                Unproven.API_KEY_UNKNOWN,
+                "nobody issued this API key here: `drawdown token issue` makes one",
+            )
         if stored.revoked:
             message = "the API key was revoked: get a new one"
             raise AuthRefused(Unproven.API_KEY_REVOKED, message, field="key", value=stored.id)

@@ -79,7 +79,12 @@ def unusable(quantities: tuple[int, ...]) -> Refusal | None:
 
 def unknown_account(number: int) -> Refusal:
     """No such account on this shard."""
-    return Refusal(Reason.ACCOUNT_UNKNOWN, "account", str(number), "the account does not exist")
+    return Refusal(
+        Reason.ACCOUNT_UNKNOWN,
+        "account",
+        str(number),
+        "the account does not exist; create it, or name another",
+    )
 
 
 def refuse_closed(state: State, account: Account, at: int, *, old: bool = False) -> Refusal | None:
@@ -153,5 +158,5 @@ def in_future(at: int, now: int) -> Refusal:
         Reason.IN_FUTURE,
         "effective_at_us",
         str(at),
-        f"more than {FUTURE_TOLERANCE_US} us after the writer's clock, {now}",
+        f"more than {FUTURE_TOLERANCE_US} us after the writer's clock, {now}; correct the sender's",
     )

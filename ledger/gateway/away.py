@@ -275,7 +275,7 @@ class Answers:
         of = (let_in.operation, let_in.operation_parent)
         is_same = was == (account, work.product, work.attributes, work.quantities)
         if not is_same or of != (work.operation, work.operation_parent):
-            message = "a request of this id was let in for other work"
+            message = "a request of this id was let in for other work; send it under another"
             return refused(CallFailed("CONFLICT", message, field="request_id"))
         return _let_in(work, let_in, self._keys)
 

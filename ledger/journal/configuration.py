@@ -157,7 +157,7 @@ def check_latest(
         return refused(
             ConfigurationReason.VERSION_DIFFERS,
             str(expected_version),
-            f"the latest version of {name!r} is {version}, not {expected_version}",
+            f"the latest version of {name!r} is {version}, not {expected_version}; read it again",
         )
     return None
 

@@ -28,7 +28,9 @@ _MESSAGES: Final = {
     Reason.ID_INVALID: f"{{!r}} is no id: 1 to {ID_BYTES_MAX} bytes of UTF-8 without NUL",
     Reason.ACCOUNT_UNKNOWN: "no account {!r}",
     Reason.PARENT_UNKNOWN: "no account {!r} to be the parent",
-    Reason.PARENT_DIFFERS: "account {!r} exists with another parent; a parent never changes",
+    Reason.PARENT_DIFFERS: (
+        "account {!r} was opened under another parent; use it as it is, or move it"
+    ),
     Reason.NAME_IS_ALIAS: "{!r} is, or was, an alias of an account; choose another account id",
     Reason.NAME_IS_ACCOUNT: "{!r} is the id of an account; choose another alias",
     Reason.ALIAS_OVERLAPS: "alias {!r} stands for an account within that range already; end it",

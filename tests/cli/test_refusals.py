@@ -1,5 +1,6 @@
 """What goes wrong at a start or on the way to a server: the message, the value, the exit code."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import click
 import pytest
 
 from bench.ports import free_port
-from cli.processes import drawdown
+from cli.processes import Server, drawdown
+from ledger.reasons import REASONS
 
 
 def test_help_is_for_newcomers_and_quick() -> None:
@@ -119,3 +121,26 @@ def test_a_sampler_that_there_is_not_is_named(database: str) -> None:
     )
     assert done.returncode == 2
     assert "sometimes" in done.stderr
+
+
+def test_a_reason_is_explained_and_what_is_near_to_it_named() -> None:
+    done = drawdown("reasons", "conflict", PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0
+    assert done.stdout.startswith("CONFLICT  ALREADY_EXISTS\n")
+    assert REASONS["CONFLICT"].advice in done.stdout
+    assert "docs/concepts.md#identity-and-retries" in done.stdout
+    assert not {"grpc", "asyncpg"} & {
+        line.rpartition("|")[2].strip() for line in done.stderr.splitlines()
+    }
+    some = json.loads(drawdown("reasons", "BUDGET", "--json").stdout)
+    assert {"BUDGET_EXCEEDED", "OPERATION_BUDGET_EXCEEDED"} <= {each["reason"] for each in some}
+    assert len(json.loads(drawdown("reasons", "--json").stdout)) == len(REASONS)
+    wrong = drawdown("reasons", "BUDGET_EXCEDED")
+    assert (wrong.returncode, "BUDGET_EXCEEDED" in wrong.stderr) == (2, True)
+
+
+def test_a_refused_command_says_what_to_do_and_where_more_is_said(server: Server) -> None:
+    done = drawdown("account", "show", "nobody", DRAWDOWN_ADDRESS=server.address)
+    assert done.returncode == 1
+    assert "ACCOUNT_UNKNOWN" in done.stderr
+    assert f"{REASONS['ACCOUNT_UNKNOWN'].advice} `drawdown reasons ACCOUNT_UNKNOWN`" in done.stderr

@@ -171,6 +171,12 @@ async def test_the_side_port_asks_as_every_other_way_in(family: Proven) -> None:
             reads = {"authorization": f"Bearer {family.token(scope='read')}"}
             reply = await client.post("/api/v1/events", json=sent, headers={**kind, **reads})
             assert reply.status_code == 403
+            others = {**kind, **bearer}
+            reply = await client.post(
+                "/api/v1/events", json={**sent, "subject": "b"}, headers=others
+            )
+            [result] = reply.json()["results"]
+            assert (reply.status_code, result["reason"]) == (403, "NOT_PERMITTED")
 
             assert (await client.get("/healthz")).status_code == 200
             assert (await client.get("/metrics")).status_code == 401

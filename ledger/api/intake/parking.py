@@ -209,7 +209,7 @@ def _key_of(parked: ParkedUsage) -> tuple[str, str]:
 
 def _in_future(at_us: int) -> Fault:
     """As the writer would say: what is refused must not be kept (rule I2)."""
-    message = f"more than {FUTURE_TOLERANCE_US} us after the server's clock"
+    message = f"more than {FUTURE_TOLERANCE_US} us after the server's clock; correct the sender's"
     return Fault("IN_FUTURE", "effective_at_us", str(at_us), message)
 
 

@@ -50,13 +50,19 @@ def decide_create(
         return known
     if command.account in state.accounts:
         return Refusal(
-            Reason.ACCOUNT_EXISTS, "account", str(command.account), "the account exists already"
+            Reason.ACCOUNT_EXISTS,
+            "account",
+            str(command.account),
+            "the account exists already; use it, or choose another id",
         )
     if command.parent:
         parent = state.accounts.get(command.parent)
         if parent is None:
             return Refusal(
-                Reason.PARENT_UNKNOWN, "parent", str(command.parent), "the parent does not exist"
+                Reason.PARENT_UNKNOWN,
+                "parent",
+                str(command.parent),
+                "the parent does not exist; create it first",
             )
         if parent.closed_at:
             return account_closed(parent)
@@ -66,7 +72,7 @@ def decide_create(
                 Reason.DEPTH_EXCEEDED,
                 "parent",
                 str(parent.depth),
-                f"a family is at most {DEPTH_MAX} accounts deep",
+                f"a family is at most {DEPTH_MAX} accounts deep; choose a parent nearer its root",
             )
     refusal = _invalid_policy(state, command.tenant, command.policy)
     if refusal is not None:
@@ -196,7 +202,7 @@ def _invalid_policy(state: State, tenant: int, policy: AccountPolicy) -> Refusal
                 Reason.ASSET_UNKNOWN,
                 "policy.overdraft_asset",
                 str(policy.overdraft_asset),
-                "the tenant has no such asset",
+                "the tenant has no such asset; create it first",
             )
         if policy.overdraft_kind == OverdraftKind.PERCENT_OF_LIFETIME and asset.kind != "money":
             return Refusal(

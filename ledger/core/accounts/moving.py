@@ -46,7 +46,10 @@ def decide_move(state: State, command: MoveAccount, out: list[Event]) -> Event |
         )
     if parent is None:
         return Refusal(
-            Reason.PARENT_UNKNOWN, "parent", str(command.parent), "the parent does not exist"
+            Reason.PARENT_UNKNOWN,
+            "parent",
+            str(command.parent),
+            "the parent does not exist; create it first",
         )
     refusal = _refuse_place(state, account, before, parent)
     if refusal is None:
@@ -106,7 +109,7 @@ def _refuse_place(
             Reason.DEPTH_EXCEEDED,
             "parent",
             str(depth),
-            f"a family is at most {DEPTH_MAX} accounts deep",
+            f"a family is at most {DEPTH_MAX} accounts deep; choose a parent nearer its root",
         )
     remembered = account.moves_remembered(state.corrected_before)
     if len(remembered) >= MOVES_REMEMBERED_MAX:

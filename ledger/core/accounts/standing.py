@@ -87,7 +87,7 @@ def decide_reopen(
             "account",
             str(recent),
             f"an account is reopened at most {REOPENINGS_MAX} times in "
-            f"{DEDUPE_WINDOW_US // DAY_US} days",
+            f"{DEDUPE_WINDOW_US // DAY_US} days; wait, or open another",
         )
     reopened = AccountReopened(command.key, account.number, command.note, command.trace)
     out.append(reopened)

@@ -179,7 +179,7 @@ def invalid_budget(
     if terms.measure in OF_AN_ASSET:
         asset = state.catalog.assets.get(terms.asset)
         if asset is None or asset.tenant != account.tenant:
-            message = "the tenant has no such asset"
+            message = "the tenant has no such asset; create it first"
             return Refusal(Reason.ASSET_UNKNOWN, "budget.asset", str(terms.asset), message)
         if terms.measure == BudgetMeasure.COST and asset.kind != "money":
             message = "what providers take is money"

@@ -47,7 +47,10 @@ def _invalid_asset(
     asset = state.catalog.assets.get(terms.asset)
     if asset is None or asset.tenant != account.tenant:
         return Refusal(
-            Reason.ASSET_UNKNOWN, "terms.asset", str(terms.asset), "the tenant has no such asset"
+            Reason.ASSET_UNKNOWN,
+            "terms.asset",
+            str(terms.asset),
+            "the tenant has no such asset; create it first",
         )
     settled_in = settled_in or settlement_asset(account)
     if asset.kind == "money" and settled_in not in (0, terms.asset):

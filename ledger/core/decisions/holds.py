@@ -268,7 +268,13 @@ def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Eve
 
 def unknown_hold(number: int) -> Refusal:
     """No such hold of this account, or settled longer ago than the dedupe window."""
-    return Refusal(Reason.HOLD_UNKNOWN, "hold_id", str(number), "the account has no such hold")
+    return Refusal(
+        Reason.HOLD_UNKNOWN,
+        "hold_id",
+        str(number),
+        "the account has no such hold, or it was settled more than 35 days ago; record the work "
+        "as usage",
+    )
 
 
 def hold_settled(number: int, settled_at: int) -> Refusal:
@@ -277,5 +283,6 @@ def hold_settled(number: int, settled_at: int) -> Refusal:
         Reason.HOLD_SETTLED,
         "hold_id",
         str(number),
-        f"the hold was captured, released or let expire at {settled_at}",
+        f"the hold was captured, released or let expire at {settled_at}; record what came later "
+        "as usage",
     )

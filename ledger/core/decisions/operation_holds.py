@@ -68,6 +68,7 @@ def try_reserve(
             Reason.UNPRICED,
             "account",
             str(account.number),
-            "no version of the account's rate card is in force, so that it has no asset to hold",
+            "no version of the account's rate card is in force, so that it has no asset to hold; "
+            "publish one",
         )
     return assess_reserve(state, account, bound, amount, now, operation)

@@ -82,7 +82,7 @@ def _assets_invalid(state: State, tenant: int, rule: PolicyRule) -> Refusal | No
     for field, number in named:
         asset = state.catalog.assets.get(number)
         if asset is None or asset.tenant != tenant:
-            message = "the tenant has no such asset"
+            message = "the tenant has no such asset; create it first"
             return Refusal(Reason.ASSET_UNKNOWN, field, str(number), message)
         if field == "lifetime_value_asset" and asset.kind != "money":
             message = "lifetime value is of payments, in money"

@@ -46,7 +46,10 @@ def decide_adjust(
     found = state.catalog.assets.get(command.asset)
     if found is None or found.tenant != account.tenant:
         return Refusal(
-            Reason.ASSET_UNKNOWN, "asset", str(command.asset), "the tenant has no such asset"
+            Reason.ASSET_UNKNOWN,
+            "asset",
+            str(command.asset),
+            "the tenant has no such asset; create it first",
         )
     if not 0 < abs(command.amount) <= INT64_MAX:
         return Refusal(
@@ -88,7 +91,7 @@ def _unusable(account: Account, command: AdjustBalance, grant: Grant | None) -> 
             Reason.GRANT_SETTLED,
             "grant_id",
             str(command.grant),
-            "the grant is voided or expired already",
+            "the grant is voided or expired already; credit a new one",
         )
     return None
 
@@ -168,7 +171,7 @@ def _debit(
             Reason.INSUFFICIENT_CREDITS,
             "amount",
             str(amount - left),
-            "so much can be debited, with what overdraft and overage afford",
+            "so much can be debited, with what overdraft and overage afford; debit less",
         )
     out.extend(opened)
     used = house_book(state, account.tenant, BookKind.USED, command.asset, PRODUCT, out)

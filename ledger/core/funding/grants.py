@@ -267,7 +267,12 @@ def invalid_grant(state: State, account: Account, command: IssueGrant) -> Refusa
         found = state.catalog.assets.get(asset)
         needed = field == "asset" or command.price_paid > 0
         if needed and (found is None or found.tenant != account.tenant):
-            return Refusal(Reason.ASSET_UNKNOWN, field, str(asset), "the tenant has no such asset")
+            return Refusal(
+                Reason.ASSET_UNKNOWN,
+                field,
+                str(asset),
+                "the tenant has no such asset; create it first",
+            )
     if not 0 < command.amount <= INT64_MAX:
         return Refusal(
             Reason.AMOUNT_INVALID, "amount", str(command.amount), "an amount is from 1 to 2^63 - 1"
@@ -369,7 +374,7 @@ def grant_of(state: State, account: int, number: int) -> Grant | Refusal:
             Reason.GRANT_SETTLED,
             "grant_id",
             str(number),
-            "the grant is voided, cancelled or expired already",
+            "the grant is voided, cancelled or expired already; issue another",
         )
     return grant
 

@@ -128,7 +128,10 @@ def _other_currency(asset: int, grant: Grant) -> Refusal | None:
     if asset in (0, grant.price_asset):
         return None
     return Refusal(
-        Reason.CURRENCY_DIFFERS, "asset", str(asset), "the grant has its price in another currency"
+        Reason.CURRENCY_DIFFERS,
+        "asset",
+        str(asset),
+        "the grant has its price in another currency; name that one",
     )
 
 
@@ -288,7 +291,10 @@ def decide_bill(state: State, command: BillAccount, out: list[Event]) -> Event |
     found = state.catalog.assets.get(command.asset)
     if command.asset and (found is None or found.tenant != account.tenant):
         return Refusal(
-            Reason.ASSET_UNKNOWN, "asset", str(command.asset), "the tenant has no such asset"
+            Reason.ASSET_UNKNOWN,
+            "asset",
+            str(command.asset),
+            "the tenant has no such asset; create it first",
         )
     if not 0 <= command.most <= INT64_MAX or (command.most and not command.asset):
         return Refusal(
@@ -462,7 +468,10 @@ def _receivable(
     found = state.catalog.assets.get(command.asset)
     if found is None or found.tenant != account.tenant:
         return Refusal(
-            Reason.ASSET_UNKNOWN, "asset", str(command.asset), "the tenant has no such asset"
+            Reason.ASSET_UNKNOWN,
+            "asset",
+            str(command.asset),
+            "the tenant has no such asset; create it first",
         )
     if not 0 < command.amount <= INT64_MAX:
         return Refusal(

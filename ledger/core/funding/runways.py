@@ -65,7 +65,7 @@ def decide_set_runway(
 def _invalid(state: State, account: Account, alert: RunwayAlert) -> Refusal | None:
     asset = state.catalog.assets.get(alert.asset)
     if asset is None or asset.tenant != account.tenant:
-        message = "the tenant has no such asset"
+        message = "the tenant has no such asset; create it first"
         return Refusal(Reason.ASSET_UNKNOWN, "alert.asset", str(alert.asset), message)
     for field, value, least in (
         ("hours", alert.hours, 1),

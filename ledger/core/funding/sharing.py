@@ -191,7 +191,7 @@ def _new(state: State, account: Account, command: SetCap) -> tuple[Grant | None,
     else:
         asset = state.catalog.assets.get(command.asset)
         if asset is None or asset.tenant != account.tenant:
-            message = "the tenant has no such asset"
+            message = "the tenant has no such asset; create it first"
             return Refusal(Reason.ASSET_UNKNOWN, "cap.asset", str(command.asset), message)
     if len(below.caps) >= CAPS_ON_AN_ACCOUNT_MAX:
         message = f"an account has at most {CAPS_ON_AN_ACCOUNT_MAX} caps; remove some"
@@ -269,7 +269,8 @@ def _over_reserved(
             Reason.RESERVE_EXCEEDS,
             "cap.reserved",
             str(terms.reserved),
-            f"{max(0, free)} units of the grant are there and not set aside for others",
+            f"{max(0, free)} units of the grant are there and not set aside for others; reserve "
+            "at most that",
         )
     for cap in owner.caps_given.values():
         if cap is before or cap.grant is not grant or not cap.terms.reserved:
@@ -365,7 +366,7 @@ def _grant_of(state: State, account: Account, number: int, field: str) -> Grant 
         message = "the account has no such grant"
         return Refusal(Reason.GRANT_UNKNOWN, field, str(number), message)
     if grant.settled != GRANT_OPEN:
-        message = "the grant has ended"
+        message = "the grant has ended; name one that runs"
         return Refusal(Reason.GRANT_SETTLED, field, str(number), message)
     return grant
 

@@ -82,7 +82,7 @@ def _invalid_rule(state: State, account: Account, rule: TopUpRule) -> Refusal | 
     for field, number in (("asset", rule.asset), ("price_asset", rule.price_asset)):
         asset = state.catalog.assets.get(number)
         if asset is None or asset.tenant != account.tenant:
-            message = "the tenant has no such asset"
+            message = "the tenant has no such asset; create it first"
             return Refusal(Reason.ASSET_UNKNOWN, f"rule.{field}", str(number), message)
         if field == "price_asset" and asset.kind != "money":
             message = "a top-up is paid for in money"

@@ -184,18 +184,23 @@ def _bound(state: State, account: Account, shape: Shape) -> Bound | Refusal:
             Reason.UNPRICED,
             "product",
             shape.product,
-            "no version of the account's rate card is in force, so that it has no asset to lease",
+            "no version of the account's rate card is in force, so that it has no asset to lease; "
+            "publish one",
         )
     if bound.waits == Suspense.NOT_ENTITLED:
         return Refusal(
-            Reason.NOT_ENTITLED, "product", shape.product, "the product is not sold to the account"
+            Reason.NOT_ENTITLED,
+            "product",
+            shape.product,
+            "the product is not sold to the account; lease for one that is",
         )
     if bound.waits == Suspense.NO_CONTRACT:
         return Refusal(
             Reason.NO_CONTRACT,
             "account",
             str(account.number),
-            "the account has neither a package nor a contract, which its rate card asks for",
+            "the account has neither a package nor a contract, which its rate card asks for; "
+            "subscribe it, or sign one",
         )
     return outcome_expected(shape.product) if bound.terms.outcome is not None else bound
 
@@ -555,7 +560,12 @@ def _lapsed_at(hold: Hold) -> int:
 
 def _unknown(number: int) -> Refusal:
     """No such lease of this account, or ended longer ago than the dedupe window."""
-    return Refusal(Reason.LEASE_UNKNOWN, "lease_id", str(number), "the account has no such lease")
+    return Refusal(
+        Reason.LEASE_UNKNOWN,
+        "lease_id",
+        str(number),
+        "the account has no such lease, or it ended more than 35 days ago; acquire another",
+    )
 
 
 def _ended(settled: SettledHold) -> Refusal:

@@ -118,7 +118,7 @@ def _refuse_asked(state: State, account: Account, command: RequestTopUp) -> Refu
             )
     asset = state.catalog.assets.get(command.asset)
     if asset is None or asset.tenant != account.tenant:
-        message = "the tenant has no such asset"
+        message = "the tenant has no such asset; create it first"
         return Refusal(Reason.ASSET_UNKNOWN, "asset", str(command.asset), message)
     if command.asset != mandate.terms.asset:
         message = "an agent buys units of the asset that its mandate is for"

@@ -179,7 +179,7 @@ def _refuse_more(above: Account, outermost: Account) -> Refusal | None:
                 Reason.MANDATES_LIMIT,
                 "account",
                 str(count),
-                f"a mandate has at most {most} {where}, ended ones too",
+                f"a mandate has at most {most} {where}, ended ones too; use one of those",
             )
     return None
 
@@ -262,7 +262,7 @@ def _invalid_purchase(state: State, tenant: int, purchase: PurchaseTerms | None)
     field = "terms.purchase.price_asset"
     asset = state.catalog.assets.get(purchase.price_asset)
     if asset is None or asset.tenant != tenant:
-        message = "the tenant has no such asset"
+        message = "the tenant has no such asset; create it first"
         return Refusal(Reason.ASSET_UNKNOWN, field, str(purchase.price_asset), message)
     if asset.kind != "money":
         message = "what an agent buys is paid for in money"
@@ -278,7 +278,7 @@ def _invalid_purchase(state: State, tenant: int, purchase: PurchaseTerms | None)
 def _invalid(state: State, tenant: int, terms: MandateTerms) -> Refusal | None:
     asset = state.catalog.assets.get(terms.asset)
     if asset is None or asset.tenant != tenant:
-        message = "the tenant has no such asset"
+        message = "the tenant has no such asset; create it first"
         return Refusal(Reason.ASSET_UNKNOWN, "terms.asset", str(terms.asset), message)
     names, most = [name for name, _ in terms.attributes], MANDATE_NAMES_MAX
     past = terms.expires_at != 0 and terms.expires_at <= state.now

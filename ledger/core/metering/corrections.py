@@ -199,7 +199,10 @@ def _refused(state: State, account: Account, command: ReverseUsage) -> Refusal |
         or command.original.plan is None
     ):
         return Refusal(
-            Reason.NOT_REVERSIBLE, "entry", entry, "the entry is no recorded usage of the account"
+            Reason.NOT_REVERSIBLE,
+            "entry",
+            entry,
+            "the entry is no recorded usage of the account; name one that is",
         )
     if recorded.effective_at < state.now - CORRECTION_WINDOW_US:
         return Refusal(
@@ -541,5 +544,5 @@ def _too_large(field: str, left: int, of_what: str) -> Refusal:
         Reason.CORRECTION_TOO_LARGE,
         field,
         str(left),
-        f"more {of_what} would be given back than is left of the event",
+        f"more {of_what} would be given back than is left of the event; give back at most that",
     )

@@ -285,5 +285,8 @@ def _pending(state: State, account: Account, number: int) -> Hold | Refusal:
 def _unknown(number: int) -> Refusal:
     """No such outcome of this account, or settled longer ago than the dedupe window."""
     return Refusal(
-        Reason.NO_SUCH_OUTCOME, "outcome_id", str(number), "the account has no such outcome"
+        Reason.NO_SUCH_OUTCOME,
+        "outcome_id",
+        str(number),
+        "the account has no such outcome, or it was settled more than 35 days ago",
     )
