@@ -198,7 +198,7 @@ AREAS: Final = (
             Row(
                 "INCLUDED_NOT_FOR_MODEL",
                 HERE,
-                "Included units stand beside a model that counts no running total.",
+                "Units are included where the total is not of units.",
                 "Leave them out.",
             ),
             Row(
@@ -216,7 +216,7 @@ AREAS: Final = (
             Row(
                 "WRONG_SCOPE",
                 HERE,
-                "A formula or the like counts over more than one event.",
+                "A formula sees one event, and its row has another scope.",
                 "Give it the scope `event`.",
             ),
             Row(

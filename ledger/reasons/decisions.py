@@ -55,7 +55,7 @@ AREAS: Final = (
                 "MANDATE_EXCEEDED",
                 STATE,
                 "The limit of the agent's mandate, or of one above it, is used up.",
-                "Wait for its next window, or grant another mandate.",
+                "Have another mandate granted.",
                 QUESTION,
             ),
             Row(
@@ -76,7 +76,7 @@ AREAS: Final = (
                 "SEAT_SUSPENDED",
                 STATE,
                 "The seat is suspended; as a status: it is suspended already.",
-                "Reactivate it.",
+                "Resume the seat.",
                 QUESTION,
             ),
         ),
@@ -261,7 +261,7 @@ AREAS: Final = (
             Row(
                 "EXPLANATION_FAILED",
                 STATE,
-                "Looking back failed, or found another decision than is recorded.",
+                "Looking back took too long, or failed.",
                 "Ask again, or another server; the message and its log say what went wrong.",
             ),
         ),

@@ -103,14 +103,14 @@ AREAS: Final = (
                 "MANDATE_PURCHASE_EXCEEDED",
                 STATE,
                 "The purchase costs more than is left of the mandate's purchase limit.",
-                "Buy less, or wait for its next window.",
+                "Buy less, or have another mandate granted.",
             ),
             Row(
                 "MANDATE_PURCHASES_LIMIT",
                 LIMIT,
                 "As many purchases of the mandate, with those below it, wait for their payment as"
                 " may.",
-                "Confirm or decline some.",
+                "Confirm or fail the payment of some.",
             ),
             Row(
                 "MANDATE_UNSIGNED",
