@@ -19,12 +19,14 @@ from ledger.gateway.open_spool import OpenSpool
 from ledger.journal.storage import MemoryStorage
 from ledger.telemetry.side_port import Heart, SidePort
 from ledger.v1 import decision_pb2, fail_mode_pb2, fail_mode_pb2_grpc
+from rating.v1 import meter_pb2
 from tests.api.proven import Proven, proven
 from tests.api.served import SystemClock, refusal_of
 from tests.api.test_decide_stream import Stream
 from tests.api.test_mandates import COST, agent_of, operator_of, revoke
 from tests.gateway.test_asking import ROUTE, Asking, descriptor
-from tests.gateway.test_http import NOW
+from tests.gateway.test_http import METERS, NOW
+from tests.gateway.test_http import event as http_event
 
 
 @pytest.fixture
@@ -171,18 +173,24 @@ async def test_the_side_port_asks_as_every_other_way_in(family: Proven) -> None:
             reads = {"authorization": f"Bearer {family.token(scope='read')}"}
             reply = await client.post("/api/v1/events", json=sent, headers={**kind, **reads})
             assert reply.status_code == 403
-            others = {**kind, **bearer}
-            reply = await client.post(
-                "/api/v1/events", json={**sent, "subject": "b"}, headers=others
-            )
-            [result] = reply.json()["results"]
-            assert (reply.status_code, result["reason"]) == (403, "NOT_PERMITTED")
 
             assert (await client.get("/healthz")).status_code == 200
             assert (await client.get("/metrics")).status_code == 401
             assert (await client.get("/metrics", headers=reads)).status_code == 403
             operator = {"authorization": f"Bearer {family.token(tenant='*', scope='read')}"}
             assert (await client.get("/metrics", headers=operator)).status_code == 200
+
+            metered = meter_pb2.MeterSet(rules=METERS)
+            await family.caller(tenant="*").meters.PublishMeters(
+                meter_pb2.PublishMetersRequest(tenant="default", request_id="m", meters=metered)
+            )
+            answered = {"acme/a": 204, "acme/b": 403, "nobody": 403}
+            for number, (account, status) in enumerate(answered.items()):
+                sent = http_event(number, subject=account, time=NOW)
+                reply = await client.post("/api/v1/events", json=sent, headers={**kind, **bearer})
+                assert reply.status_code == status
+                if reply.content:
+                    assert reply.json()["results"][0]["reason"] == "NOT_PERMITTED"
     finally:
         await asyncio.to_thread(side_port.close)
 
