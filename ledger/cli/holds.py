@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ledger.cli.arguments import pairs, quantities_of
-from ledger.cli.output import amount, document_of, instant, json_option, print_json
+from ledger.cli.output import advice_of, amount, document_of, instant, json_option, print_json, say
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 from ledger.core.limits import SECOND_US
 
@@ -226,3 +226,4 @@ def _tell(reply: decision_pb2.AuthorizeResponse, as_json: bool) -> None:
         click.echo(f"{held} held until {instant(reply.expires_at_us)}: {reply.hold_id}")
     else:
         click.echo(f"denied: {reply.reason}, {amount(int(reply.available), reply.scale)} available")
+        say(advice_of(reply.reason))

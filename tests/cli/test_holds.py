@@ -98,5 +98,6 @@ def test_units_are_held_drawn_shown_and_given_back(funded: Server) -> None:
     assert more.stdout == "denied: INSUFFICIENT_CREDITS, 8.2 available\n"
     denied = drawdown("hold", "reserve", "runner", "run-18", "600", *options)
     assert denied.stdout == "denied: INSUFFICIENT_CREDITS, 5 available\n"
+    assert "`drawdown reasons INSUFFICIENT_CREDITS`" in denied.stderr
     released = drawdown("hold", "release", hold_id, *options)
     assert released.stdout == "3.2 held went back\n"
