@@ -524,6 +524,24 @@ def test_families_that_are_packed_elsewhere_settle_too() -> None:
     assert case.core.sweep() == []
 
 
+@minimum_case
+def test_what_was_inherited_counts_where_it_was_also_in_another_zone(case: LedgerCase) -> None:
+    """
+    # Rule R2: eu and hq used 30 before eu named the card itself, in a month of acme, not of eu.
+    minimums plan all=100
+    account  acme card=plan overage=self
+    account  eu parent=acme overage=self zone=Asia/Tokyo
+    account  hq parent=eu
+    clock    +2d
+    usage    hq 10
+    usage    eu 20            -> overage 20 on eu
+    policy   eu card=plan overage=self zone=Asia/Tokyo
+    usage    eu 40            -> overage 40 on eu
+    clock    2026-02-05
+    sweep    -> minimum all 40 of 99, overage 59 on eu; minimum all 30 of 100, overage 70 on acme
+    """
+
+
 @pytest.mark.parametrize(
     ("changes", "what"),
     [

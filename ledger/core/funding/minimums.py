@@ -204,11 +204,15 @@ def _draw(
 
 def _charged(account: Account, key: int, start: int, of_contract: bool) -> int:
     """What the account, and those below it that inherit its card, were charged for a minimum; of a
-    contract's without those that have one of their own (rule D8)."""
+    contract's without those that have one of their own (rule D8). What one that names a card by now
+    was charged before counts here still, where it is of no period of its own."""
     total = account.scoped.get((key, SCOPE_MINIMUM, start), 0)
     for child in account.children:
-        if not child.policy.rate_card and not (of_contract and has_begun_one(child)):
-            total += _charged(child, key, start, of_contract)
+        if of_contract and has_begun_one(child):
+            continue
+        if child.policy.rate_card and (of_contract or child.billing_period_of(start) == start):
+            continue
+        total += _charged(child, key, start, of_contract)
     return total
 
 
