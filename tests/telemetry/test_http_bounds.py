@@ -19,7 +19,7 @@ from starlette.routing import Route
 from ledger.settings import ServerSettings
 from ledger.telemetry.http_bounds import Bounds
 from ledger.telemetry.side_port import Heart, SidePort
-from tests.patience import HANGS_S, given_time
+from tests.patience import HANGS_S, BoundReached, given_time
 
 SHORT_S = 0.2  # the usual bound of tests is HANGS_S
 LARGE = 8 << 20  # more than sockets buffer
@@ -66,7 +66,8 @@ def answer(connection: socket.socket) -> bytes:
     data = b""
     while b"\r\n\r\n" not in data:
         more = connection.recv(65_536)
-        assert more, data
+        if not more:
+            raise ConnectionResetError(data)
         data += more
     head, _, body = data.partition(b"\r\n\r\n")
     [length] = [
@@ -75,17 +76,23 @@ def answer(connection: socket.socket) -> bytes:
         if line.startswith(b"content-length")
     ]
     while len(body) < length:
-        body += connection.recv(65_536)
+        more = connection.recv(65_536)
+        if not more:
+            raise ConnectionResetError(data)
+        body += more
     return head.split(b"\r\n")[0]
 
 
-def asks(connection: socket.socket) -> bool:
-    """Whether it is answered, and not cut."""
+def asks_in_time(connection: socket.socket, header: bytes = b"") -> None:
+    """Ask something and be answered, where no bound has cut the connection before."""
     try:
-        connection.sendall(GET + b"\r\n")
-        return answer(connection) == b"HTTP/1.1 200 OK"
-    except ConnectionError:
-        return False
+        connection.sendall(GET + header + b"\r\n")
+        said = answer(connection)
+    except ConnectionError as cut:
+        raise BoundReached from cut
+    if said.startswith(b"HTTP/1.1 408"):
+        raise BoundReached
+    assert said == b"HTTP/1.1 200 OK"
 
 
 def rest(connection: socket.socket) -> bytes:
@@ -129,7 +136,7 @@ def test_a_head_that_trickles_is_cut() -> None:
 def test_the_head_of_a_second_request_is_bounded_as_well() -> None:
     def check(bound_s: float) -> None:
         with port(head_s=bound_s) as side_port, connected(side_port) as slow:
-            assert asks(slow)
+            asks_in_time(slow)
             slow.sendall(GET)
             assert rest(slow).startswith(b"HTTP/1.1 408")
 
@@ -147,8 +154,7 @@ def test_a_body_that_nobody_reads_is_cut() -> None:
 
     def check(bound_s: float) -> None:
         with port(body_s=bound_s) as side_port, connected(side_port) as slow:
-            slow.sendall(GET + b"content-length: 1000\r\n\r\n")
-            assert answer(slow) == b"HTTP/1.1 200 OK"
+            asks_in_time(slow, b"content-length: 1000\r\n")
             assert trickled(slow, b"x") == b""
 
     given_time(check, SHORT_S)
@@ -159,7 +165,7 @@ def test_an_idle_connection_is_let_go_and_one_that_asks_is_not() -> None:
         with port(idle_s=bound_s) as side_port, connected(side_port) as kept:
             until = time.monotonic() + 1.5 * bound_s
             while time.monotonic() < until:
-                assert asks(kept)
+                asks_in_time(kept)
             assert rest(kept) == b""
 
     given_time(check, SHORT_S)
@@ -178,7 +184,7 @@ def test_an_answer_that_is_not_read_is_cut(bound: str) -> None:
                 until = time.monotonic() + HANGS_S
                 both = True
                 while both and time.monotonic() < until:
-                    assert asks(other)  # so it is one of them
+                    asks_in_time(other)  # so it is one of them
                     both = len(connections) > 1
             assert len(rest(deaf)) < LARGE
 
@@ -195,11 +201,17 @@ def test_bodies_in_time_are_whole() -> None:
 
 
 def test_requests_one_behind_the_other_have_time_each() -> None:
-    with port(answer_s=5) as side_port, connected(side_port) as kept:
-        kept.sendall((GET + b"\r\n") * 20)
-        data = b""
-        while data.count(b"HTTP/1.1 200 OK") < 20:
-            data += kept.recv(65_536)
+    def check(bound_s: float) -> None:
+        with port(answer_s=bound_s) as side_port, connected(side_port) as kept:
+            kept.sendall((GET + b"\r\n") * 20)
+            data = b""
+            while data.count(b"HTTP/1.1 200 OK") < 20:
+                more = kept.recv(65_536)
+                if not more:
+                    raise BoundReached
+                data += more
+
+    given_time(check, 5)
 
 
 def test_of_too_many_connections_the_one_goes_whose_time_ends_first() -> None:
