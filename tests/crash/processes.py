@@ -8,9 +8,12 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import grpc
 import psutil
 
@@ -22,6 +25,11 @@ from tests.patience import HANGS_S
 
 ANSWERS_S = 20
 UNSHARED = (("grpc.use_local_subchannel_pool", 1),)
+LASTING_TERM = "--lease-term-ms=20000"
+LAPSES = (
+    "UPDATE ledger.shard_lease SET expires_at = now() WHERE address = ANY($1)",
+    "DELETE FROM ledger.server WHERE address = ANY($1)",
+)
 NOT_YET = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
@@ -117,3 +125,33 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self.kill()
             raise
+
+
+class LastingServer(ServerProcess):
+    """One whose leases a busy machine does not let lapse. They end as it is killed, so that its
+    successor does not wait for them."""
+
+    def __init__(self, dsn: str, log: Path, *more: str, **settings: Any) -> None:
+        """As ServerProcess."""
+        super().__init__(dsn, log, LASTING_TERM, *more, **settings)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        super().kill()
+        lapse(self.dsn, self.address)
+
+
+def lapse(dsn: str, *addresses: str) -> None:
+    """End the leases of servers that were killed."""
+
+    async def end() -> None:
+        connection = await asyncpg.connect(dsn)
+        try:
+            for statement in LAPSES:
+                await connection.execute(statement, addresses)
+        finally:
+            await connection.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(end(),))
+    thread.start()
+    thread.join()

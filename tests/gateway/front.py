@@ -22,7 +22,7 @@ from bench.programs import ROOT, find_envoy
 from ledger.client import DrawdownClient
 from ledger.v1 import decision_pb2, types_pb2
 from rating.v1 import card_pb2, pricing_pb2
-from tests.crash.processes import ServerProcess
+from tests.crash.processes import LastingServer
 from tests.gateway.upstream import Upstream
 from tests.patience import HANGS_S
 
@@ -37,7 +37,7 @@ class Front:
     def __init__(self, dsn: str, folder: Path, *more: str, **settings: object) -> None:
         self.dsn = dsn
         self.folder = folder
-        self.server = ServerProcess(dsn, folder / "server.log", *more, **settings)
+        self.server = LastingServer(dsn, folder / "server.log", *more, **settings)
         self.upstream = Upstream()
         self.ports = {
             "front": free_port(),

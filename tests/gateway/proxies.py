@@ -23,7 +23,7 @@ import httpx
 from bench.ports import free_port
 from bench.programs import CADDY, NGINX, ROOT, TRAEFIK, Program, find
 from ledger.client import DrawdownClient
-from tests.crash.processes import ServerProcess
+from tests.crash.processes import LastingServer
 from tests.gateway.front import Caller
 from tests.gateway.upstream import Upstream
 from tests.patience import HANGS_S
@@ -132,7 +132,7 @@ class Proxied:
         self.kind = kind
         self.folder = folder
         self.accounts = accounts
-        self.server = ServerProcess(dsn, folder / "server.log", gateway_pay_url=PAY_URL)
+        self.server = LastingServer(dsn, folder / "server.log", gateway_pay_url=PAY_URL)
         self.upstream = Upstream()
         self.ports = {
             "front": free_port(),

@@ -26,7 +26,7 @@ from starlette.routing import Route
 
 from ledger.client import DrawdownClient
 from ledger.verify import verify
-from tests.crash.processes import ServerProcess
+from tests.crash.processes import LastingServer
 from tests.docs import examples
 from tests.gateway.front import Caller
 from tests.gateway.litellm_environment import litellm_environment
@@ -152,7 +152,7 @@ def spent(
 ) -> Iterator[tuple[dict[str, int], Model, str]]:
     """What each call was charged, after all of them; a last one while the server was away."""
     folder = tmp_path_factory.mktemp("litellm")
-    server = ServerProcess(module_database, folder / "server.log")
+    server = LastingServer(module_database, folder / "server.log")
     model = Model()
     calls: Calls | None = None
     try:
@@ -179,7 +179,7 @@ def spent(
     assert report.ok, report.findings
 
 
-async def _prepared(server: ServerProcess) -> None:
+async def _prepared(server: LastingServer) -> None:
     """The prices and the rule of the page, and an account for each call."""
     await server.ready()
     async with DrawdownClient(server.address, tenant="default") as ledger:
@@ -188,13 +188,13 @@ async def _prepared(server: ServerProcess) -> None:
             await Caller(server, None, ledger).account(name, GRANTED)
 
 
-async def _charges(server: ServerProcess, *names: str) -> dict[str, int]:
+async def _charges(server: LastingServer, *names: str) -> dict[str, int]:
     async with DrawdownClient(server.address, tenant="default") as ledger:
         caller = Caller(server, None, ledger)
         return {name: GRANTED - await caller.available(name) for name in names}
 
 
-async def _charged(server: ServerProcess, least: dict[str, int]) -> None:
+async def _charged(server: LastingServer, least: dict[str, int]) -> None:
     """Once so much was charged for each: LiteLLM reports when the call is over."""
     async with asyncio.timeout(HANGS_S):
         while True:
