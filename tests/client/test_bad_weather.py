@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import signal
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from ledger.client import (
+    CallError,
     ClientClosed,
     DrawdownClient,
     EventOutcome,
@@ -33,12 +33,12 @@ from ledger.v1 import decision_pb2, journal_pb2
 from rating.v1 import pricing_pb2
 from tests.api.served import card
 from tests.conftest import run_apart
-from tests.crash.processes import ServerProcess
+from tests.crash.processes import LastingServer
 from tests.patience import HANGS_S
 
 GRANTED = 10**9
 PRICE = 15  # minor units a token
-PATIENT = RetryPolicy(first_us=20_000, longest_us=300_000, give_up_us=90_000_000)
+PATIENT = RetryPolicy(first_us=20_000, longest_us=300_000, give_up_us=HANGS_S * 1_000_000)
 BRIEF = RetryPolicy(
     first_us=20_000, longest_us=100_000, give_up_us=700_000, attempt_us=300_000
 )  # two or three attempts, each with a deadline of its own
@@ -47,8 +47,8 @@ BRIEF = RetryPolicy(
 @pytest.fixture(scope="module")
 def server(
     module_database: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerProcess]:
-    server = ServerProcess(module_database, tmp_path_factory.mktemp("weather") / "server.log")
+) -> Iterator[LastingServer]:
+    server = LastingServer(module_database, tmp_path_factory.mktemp("weather") / "server.log")
     server.start()
     try:
         run_apart(server.ready)
@@ -58,7 +58,7 @@ def server(
 
 
 @pytest.fixture
-async def client(server: ServerProcess) -> AsyncIterator[DrawdownClient]:
+async def client(server: LastingServer) -> AsyncIterator[DrawdownClient]:
     """A patient client; the server runs, and goes on with the next test."""
     async with DrawdownClient(server.address, source="weather", retry=PATIENT) as client:
         if not [each async for each in client.list_assets()]:
@@ -123,7 +123,7 @@ WAYS: dict[str, tuple[Ask, dict[str, Any]]] = {
 
 
 async def test_64_callers_each_way_over_a_server_that_is_killed_again_and_again(
-    client: DrawdownClient, server: ServerProcess
+    client: DrawdownClient, server: LastingServer
 ) -> None:
     """SIGKILL three times, at moments when most ways have questions in flight. Everything that was
     asked is answered in the end, and charged once."""
@@ -171,7 +171,7 @@ async def test_64_callers_each_way_over_a_server_that_is_killed_again_and_again(
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_what_was_given_up_beyond_its_deadline_is_asked_again_and_charged_once(
-    client: DrawdownClient, server: ServerProcess, way: str
+    client: DrawdownClient, server: LastingServer, way: str
 ) -> None:
     """The server stands still while it is asked. What it had taken by then it goes on with; asked
     again under the same ids, the answers are those of the first time."""
@@ -186,11 +186,8 @@ async def test_what_was_given_up_beyond_its_deadline_is_asked_again_and_charged_
         DrawdownClient(server.address, source="weather", retry=BRIEF, **options) as hasty,
         DrawdownClient(server.address, source="weather", retry=PATIENT, **options) as again,
     ):
-        async with asyncio.timeout(HANGS_S):
-            for number in itertools.count():  # once a busy machine answers in its time
-                with contextlib.suppress(OutcomeUnknown, AssertionError):
-                    await ask(hasty, before, number)
-                    break
+        with contextlib.suppress(CallError, AssertionError):  # where a busy machine is too late
+            await ask(hasty, before, 0)
         begun = [asyncio.create_task(ask(hasty, name, number)) for number in range(1, 17)]
         await asyncio.sleep(0.002)
         server.signal(signal.SIGSTOP)
@@ -199,12 +196,12 @@ async def test_what_was_given_up_beyond_its_deadline_is_asked_again_and_charged_
             found = await asyncio.gather(*begun, return_exceptions=True)
         finally:
             server.signal(signal.SIGCONT)
-        unknown = [each for each in found if each is not None]
-        assert len(unknown) >= 16
-        for each in unknown:
+        for each in found[16:]:
             assert isinstance(each, OutcomeUnknown) or "UNKNOWN" in str(each)
             if isinstance(each, OutcomeUnknown):
                 assert each.code in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
+        for each in found[:16]:  # answered, or not; or refused by a busy machine's late lease
+            assert each is None or isinstance(each, CallError | AssertionError), each
         if ask is meters:  # what was held is taken back, and what was captured stands
             assert found.count(None) <= await charged(client, name) <= 32
             return
@@ -213,7 +210,7 @@ async def test_what_was_given_up_beyond_its_deadline_is_asked_again_and_charged_
 
 
 async def test_of_what_was_given_up_the_ledger_says_what_became_of_it(
-    client: DrawdownClient, server: ServerProcess
+    client: DrawdownClient, server: LastingServer
 ) -> None:
     """An unknown outcome is known once a server answers: the question is asked by its id."""
     name = await account(client, "asked-after")
@@ -233,7 +230,7 @@ async def test_of_what_was_given_up_the_ledger_says_what_became_of_it(
 
 
 async def test_while_a_server_stands_still_as_many_wait_as_may_and_the_others_queue(
-    client: DrawdownClient, server: ServerProcess
+    client: DrawdownClient, server: LastingServer
 ) -> None:
     """100 events are taken, of 300 callers; of those that queue, who gives up was never there."""
     name = await account(client, "queued")
@@ -267,7 +264,7 @@ async def test_while_a_server_stands_still_as_many_wait_as_may_and_the_others_qu
 
 @pytest.mark.parametrize("options", [{}, {"streaming": True}, {"pipelined": True}])
 async def test_closing_while_a_server_stands_still_tells_what_is_known(
-    client: DrawdownClient, server: ServerProcess, options: dict[str, bool]
+    client: DrawdownClient, server: LastingServer, options: dict[str, bool]
 ) -> None:
     """Who was taken hears that it is unknown or was not sent, who queues that the client is
     closed; what is asked again is charged once."""
@@ -302,15 +299,18 @@ async def test_closing_while_a_server_stands_still_tells_what_is_known(
 
 
 async def test_a_stream_of_decisions_that_breaks_says_so_and_is_gone_on_with(
-    client: DrawdownClient, server: ServerProcess
+    client: DrawdownClient, server: LastingServer
 ) -> None:
     """The server dies amid 2,000 debits: the stream raises, and those without an answer are asked
-    again under their ids."""
+    again under their ids. The last ones are asked when it is dead: it cannot have answered all."""
     name = await account(client, "broken-stream")
     answered: set[int] = set()
+    killed = asyncio.Event()
 
     async def items() -> AsyncIterator[decision_pb2.DecideItem]:
         for number in range(1, 2_001):
+            if number > 1_500:
+                await killed.wait()
             if number not in answered:
                 yield decision_pb2.DecideItem(
                     number=number,
@@ -325,23 +325,29 @@ async def test_a_stream_of_decisions_that_breaks_says_so_and_is_gone_on_with(
 
     async def ask(until: int) -> None:
         async for reply in client.decide_stream(items()):
+            if reply.HasField("error"):  # of a busy machine's lease, say: it is asked again
+                assert reply.error.metadata["retryable"] == "true", reply
+                continue
             assert reply.debit.charge == PRICE
             answered.add(reply.number)
             if len(answered) == until:
                 server.kill()
+                killed.set()
 
     with pytest.raises(OutcomeUnknown):
         await ask(500)
     assert 500 <= len(answered) < 2_000
     server.start()
     await server.ready()
-    await ask(2_001)
+    async with asyncio.timeout(HANGS_S):
+        while len(answered) < 2_000:
+            await ask(2_001)
     assert answered == set(range(1, 2_001))
     assert await charged(client, name) == 2_000
 
 
 async def test_threads_decide_by_a_lease_while_the_server_dies_and_comes_back(
-    client: DrawdownClient, server: ServerProcess
+    client: DrawdownClient, server: LastingServer
 ) -> None:
     """Without await: the lease goes on through two kills, and in the end each piece of work that
     was let in is charged once, and the rest is back."""

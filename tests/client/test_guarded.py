@@ -33,11 +33,12 @@ from rating.card import RateCard
 from rating.v1 import pricing_pb2
 from tests.api.served import card
 from tests.client.conftest import CuttingProxy
-from tests.crash.processes import ServerProcess
+from tests.crash.processes import LastingServer
 from tests.patience import HANGS_S
 
 IMPATIENT = RetryPolicy(first_us=1_000, longest_us=20_000, give_up_us=200_000)
 AWAY_US = 50_000
+STILL_US = 2_000_000  # far more than a busy machine's answer takes
 PRICE = 15  # minor units an output token
 GRANTED = 10**9
 
@@ -46,9 +47,11 @@ GRANTED = 10**9
 async def guarding(
     address: str, folder: Path, patience_us: int = HANGS_S * 1_000_000, **more: object
 ) -> AsyncIterator[Guard]:
+    """A guard and its spool, as patient as each other: of connections that are cut, the client
+    gives up by itself."""
     client = DrawdownClient(address, source="test", retry=IMPATIENT)
     try:
-        async with Spool(client, folder, patience_us=AWAY_US) as spool:
+        async with Spool(client, folder, patience_us=patience_us) as spool:
             yield client.guard(spool, patience_us=patience_us, again_us=1, **more)  # type: ignore[arg-type]
     finally:
         await client.close()
@@ -230,8 +233,9 @@ async def test_no_work_is_let_in_whose_usage_the_spool_has_no_room_for(
     """
     await client.set_fail_mode("chat", FAIL_MODE_OPEN)
     away_client = DrawdownClient(proxy.address, source="test", retry=IMPATIENT)
-    async with Spool(away_client, tmp_path, patience_us=AWAY_US, events_max=3) as spool:
-        guard = away_client.guard(spool, again_us=1)
+    patient = HANGS_S * 1_000_000
+    async with Spool(away_client, tmp_path, patience_us=patient, events_max=3) as spool:
+        guard = away_client.guard(spool, patience_us=patient, again_us=1)
         await learned(guard)
         away(proxy)
         await run(guard, 10)
@@ -403,7 +407,7 @@ async def test_a_server_that_dies_amid_calls_loses_none_and_counts_none_twice(
 ) -> None:
     """SIGKILL, or SIGSTOP until it goes on: each call that ran is charged with what it used, once;
     no hold stays; the fail mode outlives the server."""
-    server = ServerProcess(database, tmp_path / "server.log")
+    server = LastingServer(database, tmp_path / "server.log")
     server.start()
     try:
         await server.ready()
@@ -419,8 +423,10 @@ async def test_a_server_that_dies_amid_calls_loses_none_and_counts_none_twice(
                 await learned(patient)
                 by[DecidedBy.SERVER] += 1
             bounds = OpenBounds(calls=10**6)
+            # Only one that stands still is given up by patience, a round of the callers at a time.
+            patience_us, away_calls = (STILL_US, 8) if stopped else (HANGS_S * 1_000_000, 50)
             async with guarding(
-                server.address, tmp_path / "spool", 100_000, bounds=bounds
+                server.address, tmp_path / "spool", patience_us, bounds=bounds
             ) as guard:
 
                 async def caller() -> None:
@@ -442,7 +448,7 @@ async def test_a_server_that_dies_amid_calls_loses_none_and_counts_none_twice(
                         server.signal(signal.SIGSTOP)
                     else:
                         server.kill()
-                    await until(DecidedBy.FAIL_OPEN, 50)
+                    await until(DecidedBy.FAIL_OPEN, away_calls)
                     if stopped:
                         server.signal(signal.SIGCONT)
                     else:

@@ -37,6 +37,7 @@ from tests.client.test_spool import IMPATIENT, PATIENCE_US, charged, usage
 from tests.patience import HANGS_S
 
 PRICE = 15
+PATIENT_US = HANGS_S * 1_000_000  # where connections are cut, the client gives up by itself
 
 
 def go_away(proxy: CuttingProxy) -> None:
@@ -137,9 +138,7 @@ async def test_what_is_refused_is_told_listed_and_sent_again(
         told: list[SetAside] = []
         with (
             sync.DrawdownClient(address, source="test") as caller,
-            sync.Spool(
-                caller, tmp_path, patience_us=HANGS_S * 1_000_000, aside=told.append
-            ) as spool,
+            sync.Spool(caller, tmp_path, patience_us=PATIENT_US, aside=told.append) as spool,
         ):
             outcome = spool.record(ahead)
             assert outcome is not None
@@ -177,9 +176,11 @@ async def test_a_guard_decides_by_the_mode_of_the_product(
     def work() -> str:
         with (
             sync.DrawdownClient(proxy.address, source="test", retry=IMPATIENT) as caller,
-            sync.Spool(caller, tmp_path, patience_us=PATIENCE_US) as spool,
+            sync.Spool(caller, tmp_path, patience_us=PATIENT_US) as spool,
         ):
-            guard = caller.guard(spool, bounds=OpenBounds(calls=2), again_us=1)
+            guard = caller.guard(
+                spool, bounds=OpenBounds(calls=2), patience_us=PATIENT_US, again_us=1
+            )
             assert run(guard, 1) is DecidedBy.SERVER
             assert guard.mode_of("chat") is DecidedBy.FAIL_OPEN
             with guard.metered("acme", "chat", estimate={"output_tokens": 9}) as before:
