@@ -24,6 +24,7 @@ from tests.api.served import SystemClock
 from tests.gateway.test_asking import descriptor
 from tests.gateway.test_away import BOUNDS, MODES, Sides, body_of
 from tests.gateway.test_several_servers import own
+from tests.patience import HANGS_S
 
 __all__ = ["collector"]
 TRACE, SPAN = bytes(range(16)), bytes(range(8))
@@ -44,6 +45,7 @@ async def sides(
     telemetry: Telemetry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Sides]:
     monkeypatch.setattr(recording, "ROUND_S", 0.05)
+    monkeypatch.setattr("ledger.gateway.away.LOOK_S", HANGS_S)  # as in test_away
     first = MemoryStorage(SystemClock().now_us, 4)
     spool = OpenSpool(tmp_path / "spool", BOUNDS)
     options = {"let_in": spool, "telemetry": telemetry.rpc}
