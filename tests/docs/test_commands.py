@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ledger.client import DrawdownClient, UsageEvent
-from tests.crash.processes import ServerProcess
+from tests.crash.processes import LastingServer
 from tests.docs.examples import ROOT
 from tests.integrity.sealing import ALL_SEALED, wait_until
 
@@ -47,7 +47,7 @@ async def test_the_commands_of_integrity_run(database: str, tmp_path: Path) -> N
     create, *successor = keys.splitlines(keepends=True)
     dsn = {"DATABASE_URL": database}
     (tmp_path / "public.pem").write_text(shell(create, tmp_path))
-    server = ServerProcess(
+    server = LastingServer(
         database, tmp_path / "log", f"--seal-key={tmp_path / 'key.pem'}", "--seal-every-s=1"
     )
     server.start()

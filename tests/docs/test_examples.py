@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from ledger.client import DrawdownClient
+from ledger.client import DrawdownClient, Spool, sync
 from ledger.v1.account_pb2 import ACCOUNT_STATE_OPEN
 from ledger.v1.types_pb2 import GRANT_KIND_PROMOTIONAL
 from rating.v1.card_pb2 import Meter, PriceRow, Product, RateCard
 from rating.v1.pricing_pb2 import ASSET_KIND_CREDIT, ASSET_KIND_MONEY
 from tests.docs import examples
+from tests.patience import HANGS_S
 
 MICRO = "0.000001"  # a minor unit of a credit
 
@@ -136,6 +137,19 @@ PROJECTED = {
 """Pages that ask the read models."""
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spools and guards wait for a busy machine's server where an example does not say how long."""
+    for made in (
+        Spool.__init__,
+        sync.Spool.__init__,
+        DrawdownClient.guard,
+        sync.DrawdownClient.guard,
+    ):
+        monkeypatch.setitem(made.__kwdefaults__, "patience_us", HANGS_S * 1_000_000)
+
+
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("name", PAGES)
 async def test_the_examples_of_a_page_run(
     database: str, capsys: pytest.CaptureFixture[str], name: str
