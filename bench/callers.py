@@ -150,7 +150,7 @@ class Run:
             ("grpc.enable_retries", 0),
         ]
         async with grpc.aio.insecure_channel(self._plan.target, options) as channel:
-            await asyncio.wait_for(channel.channel_ready(), 30)
+            await asyncio.wait_for(channel.channel_ready(), CALL_TIMEOUT_S)
             call: Call = channel.unary_unary(self._plan.method)
             capture: Call = channel.unary_unary(CAPTURE)
             print("ready", flush=True)

@@ -19,7 +19,7 @@ from typing import Any, Final
 from bench.processes import free_address
 from bench.programs import find_envoy
 
-READY_TIMEOUT_S: Final = 30
+READY_TIMEOUT_S: Final = 120
 STOP_TIMEOUT_S: Final = 10
 TYPES: Final = "type.googleapis.com/envoy.extensions"
 EXT_AUTHZ: Final = "envoy.filters.http.ext_authz"
@@ -106,7 +106,7 @@ def _listener(name: str, front: str) -> dict[str, Any]:
                 "typed_config": {
                     "@type": f"{TYPES}.filters.http.ext_authz.v3.ExtAuthz",
                     "transport_api_version": "V3",
-                    "grpc_service": {"envoy_grpc": {"cluster_name": name}, "timeout": "5s"},
+                    "grpc_service": {"envoy_grpc": {"cluster_name": name}, "timeout": "60s"},
                 },
             },
             {

@@ -7,16 +7,18 @@ settings at full size; a run without any is no measurement.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from bench.callers import Result
-from bench.ours import Ours
+from bench.ours import POLL_S, Ours
 from bench.past import NO_CHECKPOINTS, empty
 from bench.processes import call
 from bench.report import Figures, batch_figures
 from bench.world import World, WrongAnswers, batch_plan, sound, with_
 
+CHECKPOINT_TIMEOUT_S: Final = 60
 VERIFIED_EVENTS_MAX: Final = 1_000_000  # x ~10 us: a longer past is verified by its checked answers
 
 
@@ -69,10 +71,13 @@ def _ingest(world: World, ledger: Ours) -> Figures:
 
 
 def _checkpoints(ledger: Ours) -> Figures:
-    """What the server's checkpoints took since its start. Raises WrongAnswers without any."""
-    taken = ledger.gauges("drawdown_checkpoints_total")
-    if not any(taken):
-        raise WrongAnswers("no checkpoint became durable in the run: it has to be longer")
+    """What the server's checkpoints took since its start; one that is due may still be written.
+    Raises WrongAnswers without any."""
+    until = time.monotonic() + CHECKPOINT_TIMEOUT_S
+    while not any(taken := ledger.gauges("drawdown_checkpoints_total")):
+        if time.monotonic() > until:
+            raise WrongAnswers("no checkpoint was due in the run: it has to be longer")
+        time.sleep(POLL_S)
     return {
         "checkpoints": sum(taken),
         "shards_with_checkpoints": sum(count > 0 for count in taken),

@@ -43,8 +43,8 @@ PAUSES: Final = "BENCH_PAUSES"  # see bench.watched
 PREFIX: Final = "drawdown-bench-"
 START_TIMEOUT_S: Final = 600  # with the replay of everything that a round recorded
 STOP_TIMEOUT_S: Final = 60
-CATCH_UP_TIMEOUT_S: Final = 300
-PROJECTOR_TIMEOUT_S: Final = 30
+CATCH_UP_TIMEOUT_S: Final = 900
+PROJECTOR_TIMEOUT_S: Final = 300  # it stands back: on a busy machine it begins late
 VERIFY_TIMEOUT_S: Final = 1_200
 POLL_S: Final = 0.25
 SETTLE_POLL_S: Final = 1
@@ -181,7 +181,9 @@ class Ours:
         return [round(value * 1_000, 3) for value in self._samples(name)]
 
     def _samples(self, name: str) -> list[float]:
-        with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=10) as reply:
+        with urllib.request.urlopen(
+            f"http://{self.metrics}/metrics", timeout=STOP_TIMEOUT_S
+        ) as reply:
             families = text_string_to_metric_families(reply.read().decode())
         return [
             sample.value for family in families for sample in family.samples if sample.name == name

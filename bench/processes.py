@@ -21,7 +21,7 @@ from bench.history import Fill, Filled
 from bench.plain_postgres.plan import PostgresPlan
 from bench.ports import free_port
 
-READY_TIMEOUT_S: Final = 60
+READY_TIMEOUT_S: Final = 300
 RUN_TIMEOUT_S: Final = 420
 FILL_TIMEOUT_S: Final = 3_600
 STOP_TIMEOUT_S: Final = 30

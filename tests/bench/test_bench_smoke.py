@@ -14,7 +14,7 @@ import pytest
 from bench.ours import PREFIX
 from ledger.journal.embedded_host import throwaway_root
 
-RUN_TIMEOUT_S = 900
+RUN_TIMEOUT_S = 3_600
 CONTRACT = {
     "ingest_uniform": [
         "events_per_s",
