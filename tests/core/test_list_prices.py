@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from core_world import FAMILY
 from ledger_case import LedgerCase
 from listed_world import ListedCase, listed_case
 from test_verify_rules import judged
 
+from ledger.core import commands as c
 from ledger.core import events as e
 
 
@@ -271,6 +273,23 @@ def test_verify_knows_that_a_commitment_pays_beside_what_is_held() -> None:
     batch[place] = msgspec.structs.replace(captured, taken=(20,))
     found = judged(case.core, replays=False)
     assert any("beside new usage" in each for each in map(str, found)), found
+
+
+def test_verify_knows_that_a_commitment_holds_beside_a_hold_of_an_operation() -> None:
+    """The same of a hold that is made of one for an operation (rules R9, H4)."""
+    case = ListedCase()
+    case.run("account acme card=listed\ngrant acme 100 as=g")
+    reserve = c.ReserveOperation(FAMILY.request("h"), 1, 60, 0, FAMILY.operation("op"))
+    whole = case.core.run(reserve)
+    assert isinstance(whole, e.OperationReserved)
+    case.run("commit acme now..+9d:20/90 as=C")
+    shape = case.core.shape("api", "tokens")
+    work = c.AuthorizeHold(
+        FAMILY.request("k"), 1, shape, (2,), 0, operation=FAMILY.operation("op"), hold=whole.hold
+    )
+    part = case.core.run(work)
+    assert isinstance(part, e.OperationPartHeld) and part.taken == (0,)
+    case.finish()
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from ledger.core.events import (
 )
 from ledger.core.state import Hold, State
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.usage import is_committed
 
 
 def drawn_anew(state: State, event: HoldAuthorized) -> tuple[Slice, ...]:
@@ -62,14 +63,19 @@ def look_at_part(judge: Judge, state: State, event: OperationPartHeld) -> None:
     judge.equal(state, "asset of the hold", whole.asset, state.declared[event.plan].asset)
     judge.equal(state, "slices taken of", len(whole.slices), len(event.taken))
     held = {(piece.pot, piece.book): piece.amount for piece in event.slices}
-    beyond = sum(held.values()) - sum(event.taken)
+    beyond = dict.fromkeys((False, True), 0)  # commitments hold their part of a list price (R9)
+    for each in event.slices:
+        beyond[is_committed(state, each)] += each.amount
+    for each, taken in zip(whole.slices, event.taken, strict=False):
+        beyond[is_committed(state, each)] -= taken
     for piece, taken in zip(whole.slices, event.taken, strict=False):
         most = min(piece.amount, held.get((piece.pot, piece.book), 0))
         if not 0 <= taken <= most:
             what = f"taken of book {piece.book} of hold {whole.number}"
             judge.wrong(state, what, f"0 to {most}", taken)
         elsewhere = piece.pot == Pot.OVERAGE and event.period != whole.period
-        if beyond and taken < piece.amount and not elsewhere:
+        more = beyond[is_committed(state, piece)]
+        if more and taken < piece.amount and not elsewhere:
             what = f"left of book {piece.book} of hold {whole.number} beside what is held anew"
             judge.wrong(state, what, 0, piece.amount - taken)
 

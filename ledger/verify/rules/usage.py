@@ -204,9 +204,9 @@ def look_at_taken(judge: Judge, state: State, event: UsageCaptured | HoldDebited
     beyond = dict.fromkeys((False, True), 0)  # what commitments pay of a list price is apart (R9)
     listed = bool(event.listed)
     for each in event.slices:
-        beyond[listed and _is_commitment(state, each)] += each.amount
+        beyond[listed and is_committed(state, each)] += each.amount
     for each, taken in zip(hold.slices, event.taken, strict=False):
-        beyond[listed and _is_commitment(state, each)] -= taken
+        beyond[listed and is_committed(state, each)] -= taken
     judge.equal(state, "slices taken of", len(hold.slices), len(event.taken))
     for piece, taken in zip(hold.slices, event.taken, strict=False):
         most = min(piece.amount, drawn.get((piece.pot, piece.book), 0))
@@ -214,13 +214,13 @@ def look_at_taken(judge: Judge, state: State, event: UsageCaptured | HoldDebited
             what = f"taken of book {piece.book} of hold {hold.number}"
             judge.wrong(state, what, f"0 to {most}", taken)
         elsewhere = piece.pot == Pot.OVERAGE and event.period != hold.period
-        more = beyond[listed and _is_commitment(state, piece)]
+        more = beyond[listed and is_committed(state, piece)]
         if more and taken < piece.amount and not elsewhere:
             what = f"left of book {piece.book} of hold {hold.number} beside new usage"
             judge.wrong(state, what, 0, piece.amount - taken)
 
 
-def _is_commitment(state: State, piece: Slice) -> bool:
+def is_committed(state: State, piece: Slice) -> bool:
     """Whether it is of units that are committed to: a segment's, or billed later (rule R9)."""
     book = state.books.accounts.get(piece.book)
     grant = book.grant if book is not None else None
