@@ -165,7 +165,7 @@ def cores(monkeypatch: pytest.MonkeyPatch) -> list[Core]:
 def test_decisions_of_walks_come_out_as_they_did() -> None:
     """Packages, contracts, seats, caps, budgets and shared grants at once, by both clocks."""
     seen: Counter[str] = Counter()
-    for seed in range(6):
+    for seed in range(3, 10):
         seen += decided_again(walk(seed).case.core)
     assert seen.keys() >= {"HoldAuthorized", "WorkDenied", "UsageDebited"}
 
