@@ -424,7 +424,7 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
         *_named(
             "ledger.v1.PackageService",
             {
-                "Publish": _of_tenant(_PRICE, noted="package.package"),
+                "Publish": _of_tenant(_PRICE, noted="package.name"),
                 "List": _of_tenant(_READ | _PRICE | _ADMIN),
                 **_alike(_of_account(_ADMIN), "Subscribe", "Change", "Cancel"),
                 "GetSubscription": _of_account(_SEES),

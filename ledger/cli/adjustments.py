@@ -66,7 +66,7 @@ def _print(account: str, reply: correction_pb2.ListAdjustmentsResponse) -> None:
 
     screen = console()
     start, end = instant(reply.period_start_us), instant(reply.period_end_us)
-    screen.print(f"[bold]{account}[/] {start} to {end}")
+    screen.heading(account, f" {start} to {end}")
     columns = (
         "recorded",
         "what",

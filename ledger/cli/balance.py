@@ -71,7 +71,7 @@ def _print(reply: balance_pb2.BalanceServiceGetResponse, product: str, grants: b
     screen = console()
     past = reply.known_at_us > 0
     known = f", as known at {instant(reply.known_at_us)}" if past else ""
-    screen.print(f"[bold]{reply.account}[/]  as of {instant(reply.as_of_us)}{known}")
+    screen.heading(reply.account, f"  as of {instant(reply.as_of_us)}{known}")
     if not reply.balances:
         screen.print("no asset was ever used: issue a grant")
         return
@@ -181,7 +181,7 @@ def _print_changes(reply: balance_pb2.ListChangesResponse) -> None:
     from ledger.v1 import balance_pb2
 
     screen = console()
-    screen.print(f"[bold]{reply.account}[/]")
+    screen.heading(reply.account)
     columns = ("recorded", "effective", "what", "asset", "amount", "from", "to", "usage")
     listed = table("", *columns, right=("amount",))
     for change in reply.changes:

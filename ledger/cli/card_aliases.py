@@ -63,7 +63,6 @@ def alias(
 @json_option
 def aliases(alias: str, tenant: str, remote: Remote, as_json: bool) -> None:
     """List what all aliases of rate cards, or ALIAS, mean and meant, newest first."""
-    from rich.text import Text
 
     from rating.v1.pricing_pb2_grpc import PricingServiceStub
 
@@ -75,8 +74,8 @@ def aliases(alias: str, tenant: str, remote: Remote, as_json: bool) -> None:
     listed = table("", "alias", "means rate card", "for usage from", "published")
     for each in found:
         listed.add_row(
-            Text(each.alias),
-            Text(each.rate_card),
+            each.alias,
+            each.rate_card,
             _since(each.effective_from_us),
             instant(each.published_at_us),
         )

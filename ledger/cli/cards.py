@@ -154,9 +154,9 @@ def show_lists(lists: dict[str, list[str]]) -> None:
     screen = console()
     for title, found in lists.items():
         if found:
-            screen.print(f"[bold]{title}[/]")
+            screen.heading(title)
             for line in found[:SHOWN_MAX]:
-                screen.print(f"  {line}", markup=False)
+                screen.print(f"  {line}")
             if len(found) > SHOWN_MAX:
                 screen.print(f"  and {len(found) - SHOWN_MAX:,} more; --json lists all")
 

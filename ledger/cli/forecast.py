@@ -57,7 +57,7 @@ def _print(reply: balance_pb2.ForecastResponse) -> None:
     from ledger.v1 import balance_pb2
 
     screen = console()
-    screen.print(f"[bold]{reply.account}[/]  from {instant(reply.as_of_us)}")
+    screen.heading(reply.account, f"  from {instant(reply.as_of_us)}")
     if not reply.assets:
         screen.print("no asset was ever used: issue a grant")
     for each in reply.assets:

@@ -112,7 +112,7 @@ def operation(operation: str, account: str, tenant: str, remote: Remote, as_json
         return
     screen = console()
     for each in reply.parents:
-        screen.print(f"caused by {each.operation or each.operation_key}", markup=False)
+        screen.print(f"caused by {each.operation or each.operation_key}")
     listed = table("", "operation, with what it caused", *_COLUMNS, right=_COLUMNS)
     for node in reply.operations:
         name = node.operation.operation or node.operation.operation_key
@@ -163,23 +163,22 @@ def overage(
 
 def _add(listed: Table, name: str, earned: report_pb2.Earnings) -> None:
     """A row for each money; burnt units stand in the first."""
-    from rich.text import Text
 
     burnt = ", ".join(
         [f"{amount(int(each.amount), each.scale)} {each.asset}" for each in earned.burnt]
     )
-    first = (Text(name), f"{earned.calls:,}")
+    first = (name, f"{earned.calls:,}")
     for each in earned.money:
         sums = (each.earned, each.cost, each.margin)
         if int(each.repaid):
             sums = (str(int(each.earned) + int(each.repaid)), each.cost, each.margin)
         listed.add_row(
             *first,
-            Text(each.asset),
+            each.asset,
             *[amount(int(figure), each.scale) for figure in sums],
             burnt,
         )
-        first, burnt = (Text(""), ""), ""
+        first, burnt = ("", ""), ""
     if not earned.money:
         listed.add_row(*first, "", "", "", "", burnt)
 

@@ -19,8 +19,9 @@ from ledger.core.limits import SECOND_US
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
-    from rich.console import Console
     from rich.table import Table
+
+    from ledger.cli.screen import PlainConsole
 
 BAR_AFTER_S: Final = 1  # shorter work shows no bar
 WIDTH_ELSEWHERE: Final = 200  # into a file or a pipe nothing is folded
@@ -57,11 +58,11 @@ def advice_of(reason: str) -> str:
     return f"{row.advice} `drawdown reasons {reason}` says more." if row is not None else ""
 
 
-def console() -> Console:
+def console() -> PlainConsole:
     """Standard output, for tables."""
-    from rich.console import Console
+    from ledger.cli.screen import PlainConsole
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE)
+    return PlainConsole(width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE)
 
 
 def print_json(document: Any) -> None:

@@ -91,7 +91,6 @@ def read_file(file: Path) -> list[override_pb2.PriceOverride]:
 @json_option
 def show_overrides(account: str, tenant: str, remote: Remote, as_json: bool) -> None:
     """Show what stands for ACCOUNT, its own first, then what it inherits."""
-    from rich.text import Text
 
     from rating.v1.pricing_pb2_grpc import PricingServiceStub
 
@@ -114,9 +113,7 @@ def show_overrides(account: str, tenant: str, remote: Remote, as_json: bool) -> 
             where,
             price_of(said),
         )
-        shown.add_row(
-            str(each.number), *map(Text, cells), str(said.priority or ""), _usage_of(each)
-        )
+        shown.add_row(str(each.number), *cells, str(said.priority or ""), _usage_of(each))
     console().print(shown)
 
 

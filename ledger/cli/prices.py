@@ -237,7 +237,7 @@ def _print(
 
     screen = console()
     number = f" version {version.version}" if version is not None else ""
-    screen.print(f"[bold]rate card {card.name}{number}[/]: {result}")
+    screen.heading(f"rate card {card.name}{number}", f": {result}")
     if version is not None:
         screen.print(in_force(version, card.asset))
     against = f"version {found.newest}" if found.newest else "nothing published yet"

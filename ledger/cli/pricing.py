@@ -43,7 +43,6 @@ for command in (validate, publish_file, alias, aliases, override, simulate, rera
 @json_option
 def list_cards(name: str, tenant: str, remote: Remote, as_json: bool) -> None:
     """List the published versions of all rate cards, or of NAME, newest first."""
-    from rich.text import Text
 
     from rating.v1 import pricing_pb2
     from rating.v1.pricing_pb2_grpc import PricingServiceStub
@@ -65,11 +64,11 @@ def list_cards(name: str, tenant: str, remote: Remote, as_json: bool) -> None:
     for each in found:
         since = "ever" if each.effective_from_us <= 1 else instant(each.effective_from_us)
         listed.add_row(
-            Text(each.name),
+            each.name,
             str(each.version),
             since,
             instant(each.published_at_us),
-            Text(each.asset),
+            each.asset,
             f"{each.rows:,}",
         )
     console().print(listed)
@@ -83,7 +82,6 @@ def list_cards(name: str, tenant: str, remote: Remote, as_json: bool) -> None:
 def show(name: str, version: int | None, tenant: str, remote: Remote, as_json: bool) -> None:
     """Show a version of rate card NAME; with --json as a file that `publish` takes."""
     import msgspec
-    from rich.text import Text
 
     from rating.diff_text import charged, matched
 
@@ -98,10 +96,10 @@ def show(name: str, version: int | None, tenant: str, remote: Remote, as_json: b
     )
     meters = table("", "quantity", "scale", "part of", right=("scale",))
     for meter in card.meters:
-        meters.add_row(Text(meter.quantity), str(meter.scale), Text(meter.subset_of))
+        meters.add_row(meter.quantity, str(meter.scale), meter.subset_of)
     rows = table("", "price of", "is")
     for row in card.rows[:ROWS_SHOWN_MAX]:
-        rows.add_row(Text(matched(row)), Text(charged(row)))
+        rows.add_row(matched(row), charged(row))
     screen = console()
     screen.print(meters)
     screen.print(rows)

@@ -62,7 +62,6 @@ def fail_mode(product: str, mode: str, tenant: str, remote: Remote, as_json: boo
 @json_option
 def fail_modes(tenant: str, remote: Remote, as_json: bool) -> None:
     """List the fail modes of products; those that are not listed are closed."""
-    from rich.text import Text
 
     from ledger.v1.fail_mode_pb2_grpc import FailModeServiceStub
 
@@ -73,7 +72,7 @@ def fail_modes(tenant: str, remote: Remote, as_json: bool) -> None:
         return
     listed = table("", "product", "fail mode", "published")
     for each in found:
-        listed.add_row(Text(each.product), _name(each.mode), instant(each.published_at_us))
+        listed.add_row(each.product, _name(each.mode), instant(each.published_at_us))
     console().print(listed)
 
 

@@ -120,16 +120,15 @@ async def _resent(
 
 
 def _print(found: list[SetAside]) -> None:
-    from rich.text import Text
 
     shown = table("", "id", "what", "time", "why", "message")
     for each in found:
         shown.add_row(
-            Text(each.id),
-            Text(_what(each)),
+            each.id,
+            _what(each),
             instant(each.kept.effective_at_us),
-            Text(each.reason),
-            Text(each.message),
+            each.reason,
+            each.message,
         )
     console().print(shown)
 

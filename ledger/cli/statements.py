@@ -274,9 +274,7 @@ def rollup(
     screen = console()
     screen.print(listed)
     for owed in reply.overage:
-        screen.print(
-            f"overage of {owed.account}: {_amount(owed.amount)} {owed.amount.asset}", markup=False
-        )
+        screen.print(f"overage of {owed.account}: {_amount(owed.amount)} {owed.amount.asset}")
     if reply.usage:
         screen.print(_lines(reply.usage, attribute))
 
@@ -310,7 +308,7 @@ def _print(statement: pb.Statement, document: pb.StatementDocument) -> None:
     start, end = instant_text(statement.start_us), instant_text(statement.end_us)
     screen.print(f"statement {number} of {statement.account}, {start} to {end}, {state}")
     if statement.closing.hash:
-        screen.print(f"hash {statement.closing.hash}", markup=False)
+        screen.print(f"hash {statement.closing.hash}")
     if statement.lines:
         screen.print(_lines(statement.lines, statement.attribute))
     figures = ("charged", "grants", "overdraft", "overage", "absorbed", "converted", "billable")

@@ -88,10 +88,10 @@ def _print(message: balance_pb2.WatchResponse) -> None:
             line = f"{when}  {account.account}  {amount(each.available, scale)} {each.asset}"
             line += f"  granted {amount(each.granted, scale)}"
             line += f"  pending {amount(each.pending, scale)}"
-            screen.print(line, highlight=False)
+            screen.print(line)
         for hold in account.holds:
             state = types_pb2.HoldState.Name(hold.state).removeprefix("HOLD_STATE_").lower()
-            screen.print(f"{when}  {account.account}  hold {hold.hold_id} {state}", highlight=False)
+            screen.print(f"{when}  {account.account}  hold {hold.hold_id} {state}")
         for budget in account.budgets:
             line = f"{when}  {account.account}  budget {budget.name}"
-            screen.print(f"{line} {budget.left} of {budget.limit} left", highlight=False)
+            screen.print(f"{line} {budget.left} of {budget.limit} left")

@@ -34,6 +34,9 @@ _NUMBER: Final = re.compile(r"(budget|price_max|purchase|number)\((\d{1,19})\)",
 _WORD: Final = re.compile(rf"(tenant|mandate|delegate|product)\({_TEXT}\)")
 _ATTRIBUTE: Final = re.compile(rf"attribute\({_TEXT}, {_TEXT}\)")
 _TIME: Final = re.compile(r"check if time\(\$time\), \$time < (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
+UNTIL_MAX_US: Final = 253_402_300_799 * SECOND_US
+"""The last second of the year 9999: no token can name a later one."""
+
 _NUMBERS: Final = ("budget", "price_max", "purchase")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -165,6 +168,8 @@ def _until(until_us: int) -> list[str]:
         return []
     if until_us < 0 or until_us % SECOND_US:
         raise WordsInvalid(f"a token ends with a whole second: {until_us} us")
+    if until_us > UNTIL_MAX_US:
+        raise WordsInvalid(f"a token ends before the year 10000, or never: {until_us} us")
     at = datetime.fromtimestamp(until_us // SECOND_US, UTC)
     return [f"check if time($time), $time < {at:%Y-%m-%dT%H:%M:%SZ}"]
 

@@ -23,7 +23,7 @@ from ledger.api.deciding import KINDS as DECISIONS
 from ledger.api.ids import UNKNOWN, mint
 from ledger.auth.principal import Scope
 from ledger.journal.storage import MemoryStorage
-from ledger.v1 import usage_pb2
+from ledger.v1 import package_pb2, recurring_pb2, usage_pb2
 from tests.api.proven import Proven, proven
 from tests.api.served import SystemClock, event, refused
 
@@ -92,6 +92,51 @@ async def test_what_the_server_answers_is_in_the_table(asked: Proven) -> None:
     [reply] = [each async for each in stub.ServerReflectionInfo(iter([question]))]
     served = {each.name for each in reply.list_services_response.service}
     assert served == {name.partition("/")[0] for name in ACCESS}
+
+
+def stands(message: Descriptor, path: str) -> bool:
+    """Whether a path leads through fields of a message to a text, or to what may be set."""
+    step, _, rest = path.partition(".")
+    field = message.fields_by_name.get(step.removesuffix("[]"))
+    if field is None or field.is_repeated != step.endswith("[]"):
+        return False
+    return stands(field.message_type, rest) if rest else field.message_type is None
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_what_is_looked_at_in_a_request_stands_there(name: str) -> None:
+    """A path that leads nowhere failed every call of its method, where callers are asked."""
+    rule, message = ACCESS[name], METHODS[name].input_type
+    paths = [*rule.tenants, *[place.path for place in rule.places]]
+    paths += [path for path in (rule.no_read, rule.noted) if path and path != "*"]
+    paths += [rule.family] if rule.family not in ("", "*") else []
+    assert [path for path in paths if not stands(message, path)] == []
+
+
+class Notes:
+    """Keeps who asked for what."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, str]] = []
+
+    async def note_change(
+        self, actor: str, method: str, tenant: int, account: int, name: str
+    ) -> None:
+        self.kept.append((method.rpartition("/")[2], name))
+
+
+async def test_who_publishes_a_package_is_noted_with_its_name(tmp_path: Path) -> None:
+    storage, notes = MemoryStorage(SystemClock().now_us, 4), Notes()
+    async with proven(storage, tmp_path / "keys.json", notes=notes) as found:
+        caller = found.caller(tenant="*")
+        await caller.priced()
+        package = package_pb2.PackageVersion(name="pro", unit=recurring_pb2.PERIOD_UNIT_MONTH)
+        await caller.packages.Publish(
+            package_pb2.PackageServicePublishRequest(
+                tenant="default", request_id="p", package=package
+            )
+        )
+    assert notes.kept[-1] == ("Publish", "pro")
 
 
 # -- where accounts stand --------------------------------------------------------------------------

@@ -17,7 +17,14 @@ from ledger.auth.mandate_tokens import MandateKeys, signing_key
 from ledger.client.agent import Mandate
 from ledger.client.agent import attenuated as attenuated_by
 from ledger.client.errors import Refused as ClientRefused
-from ledger.client.mandate_words import PREFIX, Less, block_of, until_block
+from ledger.client.mandate_words import (
+    PREFIX,
+    UNTIL_MAX_US,
+    Less,
+    WordsInvalid,
+    block_of,
+    until_block,
+)
 from ledger.core.limits import SECOND_US
 from ledger.journal.storage import MemoryStorage
 from ledger.v1 import (
@@ -425,3 +432,22 @@ async def test_an_agents_object(family: Proven) -> None:
         await Mandate(family.address, over).__aenter__()
     with pytest.raises(ValueError, match="no token"):
         Mandate(family.address, "ddm_nothing")
+
+
+async def test_no_token_ends_later_than_its_words_can_say(family: Proven):
+    """The year 9999 is the last; a mandate that goes on for longer has tokens all the same."""
+    operator = operator_of(family)
+    await grant(operator, "acme", "bot", 10 * COST, expires_at_us=2**62)
+    token = await token_of(operator, "acme/bot")
+    assert family.mandates.read(token, operator.ledger.clock.now_us()).until_us == UNTIL_MAX_US
+    assert await token_of(operator, "acme/bot", expires_at_us=UNTIL_MAX_US)
+    for later in (UNTIL_MAX_US + 1, 2**63 - 1):
+        refused = await refusal_of(token_of(operator, "acme/bot", expires_at_us=later))
+        assert refused.violations == [("expires_at_us", "NUMBER_OUT_OF_RANGE")]
+
+
+def test_words_that_end_later_are_refused_where_they_are_written() -> None:
+    with pytest.raises(WordsInvalid, match="before the year 10000"):
+        block_of(Less("sub", expires_at_us=UNTIL_MAX_US + SECOND_US))
+    with pytest.raises(WordsInvalid, match="before the year 10000"):
+        until_block(2**63 // SECOND_US * SECOND_US)

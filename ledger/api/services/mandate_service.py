@@ -37,6 +37,7 @@ from ledger.auth.refusals import AuthRefused
 from ledger.client.mandate_words import (
     DIGEST_SEPARATOR,
     SEPARATOR,
+    UNTIL_MAX_US,
     Less,
     WordsInvalid,
     account_below,
@@ -233,6 +234,9 @@ class MandateService:
                 field="account",
                 value=request.account,
             )
+        check = Checked()
+        check.between("expires_at_us", request.expires_at_us, 0, UNTIL_MAX_US)
+        check.done()
         own = call.principal.until_us  # what an agent gives on ends with its own token
         if own and request.expires_at_us > own:
             message = f"no later than the caller's own token: {own}"
@@ -240,6 +244,7 @@ class MandateService:
             raise invalid([fault])
         ends = (request.expires_at_us or view.mandate.terms.expires_at, own)
         until = min([each for each in ends if each], default=0)
+        until = min(until, UNTIL_MAX_US)  # the mandate itself may go on
         until -= until % SECOND_US
         if until < 0 or (request.expires_at_us and until <= edge.now_us(tenant)):
             message = "a token ends later than now, with a whole second"
