@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from ledger.api.errors import CallFailed, Fault
+from ledger.core.limits import INT64_MAX
 
 _PACKED: Final = Struct(">HQQ")
 _CHECK: Final = Struct(">H")
@@ -80,7 +81,8 @@ def unmint(kind: str, text: str, shards: int, field: str = "") -> MintedId:
             data = b""
         if len(data) == _PACKED.size + _CHECK.size:
             found = MintedId(*_PACKED.unpack_from(data))
-            if found.shard < shards and mint(kind, *found) == text:
+            fits = max(found.account, found.number) <= INT64_MAX
+            if fits and found.shard < shards and mint(kind, *found) == text:
                 return found
     raise CallFailed(
         UNKNOWN[kind],

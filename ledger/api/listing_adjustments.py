@@ -11,6 +11,7 @@ from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
 from ledger.api.positions import position_of
 from ledger.api.read_models import reached
+from ledger.core.limits import INT64_MAX
 from ledger.core.state import State
 from ledger.journal.directory import Entry
 from ledger.projections.as_of import AdjustmentRow, History
@@ -18,6 +19,7 @@ from ledger.v1 import correction_pb2 as pb
 
 _ENTRY_BITS: Final = 48  # of a page's number: when its last entry was recorded, and that entry
 _ENTRY: Final = (1 << _ENTRY_BITS) - 1
+_LAST: Final = (INT64_MAX + 1 << _ENTRY_BITS) - 1
 
 
 class AdjustmentListing:
@@ -48,7 +50,7 @@ class AdjustmentListing:
             )
         _, start, end = periods[0]
         listing = f"adjustments/{entry.number}/{request.subtree:d}/{start}"
-        after = page_after(listing, request.page_token)
+        after = page_after(listing, request.page_token, _LAST)
         history = await reached(self._history, entry, request.min_position)
         beyond = (after & _ENTRY, after >> _ENTRY_BITS) if after else (-1, -1)
         rows, standing = await history.adjustments(tenant, entry.shard, periods, beyond, size + 1)

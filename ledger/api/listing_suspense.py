@@ -10,6 +10,7 @@ from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
 from ledger.api.positions import decode_position, encode_position
 from ledger.api.read_models import WAIT_S, behind
+from ledger.core.limits import INT64_MAX
 from ledger.projections.as_of import History, WaitingRow
 from ledger.v1 import usage_pb2 as pb
 
@@ -17,6 +18,7 @@ _ENTRY_BITS: Final = (
     48  # of a page's number: when its last entry was recorded, its shard, its entry
 )
 _SHARD_BITS: Final = 10
+_LAST: Final = (INT64_MAX + 1 << _SHARD_BITS + _ENTRY_BITS) - 1
 
 
 class SuspenseListing:
@@ -39,7 +41,7 @@ class SuspenseListing:
         if request.account:
             account = (await edge.account(tenant, request.account)).number
         listing = f"suspense/{tenant}/{account}/{request.product}/{request.reason}"
-        after = _unpacked(page_after(listing, request.page_token))
+        after = _unpacked(page_after(listing, request.page_token, _LAST))
         history = await self._reached(tenant, request.min_position)
         rows, entries = await history.waiting(
             tenant, account, request.product, request.reason, after, size + 1

@@ -7,6 +7,7 @@ from typing import Final
 from zlib import crc32
 
 from ledger.api.errors import CallFailed
+from ledger.core.limits import INT64_MAX
 
 _CHARS_MAX: Final = 64
 
@@ -18,8 +19,8 @@ def page_token(listing: str, after: int) -> str:
     return urlsafe_b64encode(b"%b.%d" % (body, check)).rstrip(b"=").decode()
 
 
-def page_after(listing: str, token: str) -> int:
-    """Where a page begins; 0 for the first. Raises CallFailed PAGE_INVALID."""
+def page_after(listing: str, token: str, most: int = INT64_MAX) -> int:
+    """Where a page begins, at `most` there; 0 for the first. Raises CallFailed PAGE_INVALID."""
     if not token:
         return 0
     if len(token) <= _CHARS_MAX and token.isascii():
@@ -28,9 +29,14 @@ def page_after(listing: str, token: str) -> int:
             after = int(body)
         except ValueError:
             after = -1
-        if after >= 0 and page_token(listing, after) == token:
+        if 0 <= after <= most and page_token(listing, after) == token:
             return after
-    raise CallFailed(
+    raise page_invalid(token)
+
+
+def page_invalid(token: str) -> CallFailed:
+    """A text that is no token of what is listed."""
+    return CallFailed(
         "PAGE_INVALID",
         "this is no page token of this listing; hand it back unchanged, with the same filter",
         field="page_token",

@@ -20,6 +20,7 @@ from ledger.api.positions import minimum, position_of
 from ledger.api.read_models import WAIT_S, behind
 from ledger.api.rendering.render_usage import BookView, book_name
 from ledger.core.events import OF_AN_ACCOUNT, BookKind
+from ledger.core.limits import INT64_MAX
 from ledger.core.shapes import Use
 from ledger.core.state import State
 from ledger.journal.directory import Entry
@@ -47,6 +48,7 @@ _KINDS: Final = {
     RELEASED: pb.BALANCE_CHANGE_KIND_RELEASED,
 }
 _LEGS_DONE: Final = -2  # as the entry of a page's end
+LINES_MAX: Final = 2**31 - 1  # of an entry, as the read models count them
 
 
 class Place(NamedTuple):
@@ -382,7 +384,7 @@ def _place(listing: bytes, token: str) -> Place | None:
         body, _, _ = text.partition(b".")
         a, b, c, d, entry_seq, line, side, seen = map(int, body.split(b","))
         place = Place(Point(a, b), Point(c, d), (entry_seq, line, side), seen)
-        if _token(listing, place) == token:
+        if _can_be(place) and _token(listing, place) == token:
             return place
     except ValueError:
         pass
@@ -392,3 +394,12 @@ def _place(listing: bytes, token: str) -> Place | None:
         field="page_token",
         value=token,
     )
+
+
+def _can_be(place: Place) -> bool:
+    """Whether its figures are of a size that places have."""
+    (entry_seq, line, side), seen = place.beyond, place.shifts
+    instants = (*place.before, *place.after, entry_seq)
+    if not all(-INT64_MAX <= each <= INT64_MAX for each in instants):
+        return False
+    return 0 <= line <= LINES_MAX and side in (0, 1) and 0 <= seen <= INT64_MAX

@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import Final
 
 from ledger.api.errors import CallFailed
+from ledger.core.limits import INT64_MAX
+from ledger.journal.migrate import SHARDS_MAX
 
 HEADS_KEPT: Final = 8_192  # of positions; 256 a shard; x ~200 B
 TAILS_KEPT: Final = 1_024
@@ -90,6 +92,8 @@ def _decoded(position: str) -> dict[int, int]:
         count, place = _take(data, place)
         if shard in entries:
             raise ValueError("a shard twice")
+        if shard >= SHARDS_MAX or count > INT64_MAX:
+            raise ValueError("no ledger has come there")
         entries[shard] = count
     if not entries:
         raise ValueError("names no shard")

@@ -120,9 +120,10 @@ class _Page:
 
     async def go_on(self) -> None:
         """Take accounts of the card after the last page's."""
-        after = page_after(self._listing, self._request.page_token)
-        shard, account = after >> _ACCOUNT_BITS, after & ((1 << _ACCOUNT_BITS) - 1)
         writers = self._edge.ledger.writers
+        last = (len(writers) << _ACCOUNT_BITS) - 1
+        after = page_after(self._listing, self._request.page_token, last)
+        shard, account = after >> _ACCOUNT_BITS, after & ((1 << _ACCOUNT_BITS) - 1)
         if writers[shard].lease is NEVER_OURS:
             raise NotOwner(shard, NOT_OURS_US)
         while shard < len(writers) and writers[shard].lease is not NEVER_OURS:

@@ -179,7 +179,7 @@ def first_difference(
     if isinstance(command, c.RefundGrant):
         assert isinstance(recorded, e.GrantRefunded)
         if command.amount != (0 if recorded.rest else recorded.amount):
-            return "amount"
+            return "units"
     if isinstance(command, c.AdjustBalance):
         assert isinstance(recorded, e.BalanceAdjusted)
         if command.grant != (recorded.grant if recorded.grant_given else 0):

@@ -15,6 +15,7 @@ from ledger.api.errors import TABLE, CallFailed, Fault
 from ledger.api.ids import GRANT, HOLD, mint, unmint
 from ledger.api.intake.shapes import ShapeCache
 from ledger.api.pages import page_after, page_token
+from ledger.api.past_balances import Place, _place, _token
 from ledger.api.positions import decode_position, encode_position, position_of
 from ledger.api.replies import OUTCOMES
 from ledger.auth.refusals import Denied, Undecided, Unproven
@@ -26,6 +27,7 @@ from ledger.engine.sandbox import ClockReason
 from ledger.engine.ticket import NotAppliedReason
 from ledger.journal.configuration import ConfigurationReason
 from ledger.journal.directory import Reason as DirectoryReason
+from ledger.projections.past import NOTHING, Point
 from ledger.v1 import account_pb2, types_pb2, usage_pb2
 from rating.metering import MeterReason
 
@@ -161,6 +163,52 @@ def test_minted_ids_come_back(kind, shard, account, number):
 def test_an_id_of_a_shard_that_is_not_there_is_unknown():
     with pytest.raises(CallFailed, match="no id of a hold"):
         unmint(HOLD, mint(HOLD, 4, 1, 1), 4)
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1])
+def test_no_id_of_a_number_that_cannot_be_is_looked_up(number: int):
+    """The database has no such number, and looking for one was taken for a bug of the server."""
+    for found in ((0, number, 1), (0, 1, number)):
+        with pytest.raises(CallFailed) as caught:
+            unmint(HOLD, mint(HOLD, *found), 4)
+        assert caught.value.reason == "HOLD_UNKNOWN"
+    assert unmint(HOLD, mint(HOLD, 0, 2**63 - 1, 2**63 - 1), 4).number == 2**63 - 1
+
+
+@pytest.mark.parametrize("entries", [{1_024: 1}, {2**62: 1}, {0: 2**63}, {0: 1, 1: 2**69}])
+def test_no_position_of_a_place_that_cannot_be_is_waited_for(entries: dict[int, int]):
+    with pytest.raises(CallFailed) as caught:
+        decode_position(encode_position(entries))
+    assert caught.value.reason == "POSITION_INVALID"
+    assert decode_position(encode_position({1_023: 2**63 - 1})) == {1_023: 2**63 - 1}
+
+
+def test_no_page_begins_after_what_cannot_be():
+    assert page_after("all", page_token("all", 2**63 - 1)) == 2**63 - 1
+    assert page_after("all", page_token("all", 2**63), 2**100) == 2**63
+    for after, most in ((2**63, None), (10**30, None), (2**100 + 1, 2**100)):
+        with pytest.raises(CallFailed) as caught:
+            page_after("all", page_token("all", after), *([] if most is None else [most]))
+        assert caught.value.reason == "PAGE_INVALID"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        Place(Point(2**63, 1), Point(1, 1)),
+        Place(Point(1, 1), Point(1, -(2**64))),
+        Place(Point(1, 1), Point(1, 1), (2**63, 0, 0)),
+        Place(Point(1, 1), Point(1, 1), (1, 2**31, 0)),
+        Place(Point(1, 1), Point(1, 1), (1, 0, 2)),
+        Place(Point(1, 1), Point(1, 1), shifts=-1),
+    ],
+)
+def test_no_page_of_changes_begins_where_none_can(place: Place):
+    with pytest.raises(CallFailed) as caught:
+        _place(b"all", _token(b"all", place))
+    assert caught.value.reason == "PAGE_INVALID"
+    first = Place(NOTHING, Point(1, 1))
+    assert _place(b"all", _token(b"all", first)) == first
 
 
 def test_page_tokens_are_bound_to_their_listing():

@@ -66,6 +66,11 @@ async def test_a_gated_grant_is_paid_in_parts(shop: Served):
     assert (again.released, again.position) == (515, first.position)
     found = await refusal_of(ask(shop, "Confirm", **{**part, "amount": 49}))
     assert (found.reason, found.metadata["field"]) == ("CONFLICT", "amount")
+    for other in ("credit", "EUR"):  # the grant has its price in dollars
+        await shop.asset(other, 6, pricing_pb2.ASSET_KIND_MONEY) if other == "EUR" else None
+        found = await refusal_of(ask(shop, "Confirm", **{**part, "asset": other}))
+        assert (found.reason, found.metadata["field"]) == ("CONFLICT", "asset")
+    assert (await ask(shop, "Confirm", **{**part, "asset": ""})).replayed
     recorded = await outcome(shop, "part")
     assert recorded.kind == journal_pb2.MUTATION_KIND_CONFIRM_PAYMENT
     assert recorded.resource == grant
@@ -90,6 +95,8 @@ async def test_what_is_not_used_is_refunded(shop: Served):
     refund = await ask(shop, "Refund", request_id="refund", **asked)
     assert (refund.units, refund.refunded, refund.breakage, refund.asset) == (100, 9, 0, "USD")
     assert (await ask(shop, "Refund", request_id="refund", **asked)).replayed
+    found = await refusal_of(ask(shop, "Refund", request_id="refund", **{**asked, "units": 99}))
+    assert (found.reason, found.metadata["field"]) == ("CONFLICT", "units")
     other = {**asked, "reason": "another"}
     found = await refusal_of(ask(shop, "Refund", request_id="refund", **other))
     assert (found.reason, found.metadata["field"]) == ("CONFLICT", "reason")

@@ -32,6 +32,7 @@ from ledger.v1 import (
     explain_pb2,
     grant_pb2,
     journal_pb2,
+    lease_pb2,
     peer_pb2,
     peer_pb2_grpc,
     usage_pb2,
@@ -470,3 +471,36 @@ def sdk_event(name: str, account: str) -> Any:
     from ledger.client import UsageEvent
 
     return UsageEvent(name, account, {"input_tokens": 1, "output_tokens": 1}, product="chat")
+
+
+async def test_a_report_of_a_lease_does_not_say_which_accounts_there_are(family: Proven) -> None:
+    """Usage of an account outside is refused as that of one that is nowhere."""
+    caller = family.caller(tenant="default", accounts=["acme/a"])
+    made = await caller.leases.Acquire(
+        lease_pb2.LeaseServiceAcquireRequest(
+            tenant="default",
+            request_id="lease",
+            account="acme/a",
+            product="chat",
+            holder="h",
+            wanted=10_000,
+            term_us=60_000_000,
+        )
+    )
+    names = ["", "other", "acme/b", "nobody"]
+    reply = await caller.leases.ReportUsage(
+        lease_pb2.ReportUsageRequest(
+            tenant="default",
+            lease_id=made.lease_id,
+            source="s",
+            events=[
+                usage_pb2.UsageEvent(id=name or "own", account=name, quantities={"input_tokens": 1})
+                for name in names
+            ],
+        )
+    )
+    found = [
+        (each.reason, each.field, each.message.partition(" (value")[0]) for each in reply.results
+    ]
+    assert found[0] == ("", "", "") and found[1][0] == "LEASE_OTHER_WORK"
+    assert found[1] == found[2] == found[3]

@@ -197,10 +197,16 @@ class LeaseService:
                 event.attributes.update(lease.attributes)
         known = edge.ledger, edge.shapes, edge.seats, edge.meters
         parsed = await parse_plain(*known, tenant, batch, call.trace)
+        if (
+            call.principal.accounts
+        ):  # whoever may not see an account is not told whether it is there
+            for place, name in parsed.unknown.items():
+                parsed.faults[place] = _other_account(name)
         kept = Lane()
         for each_lane in parsed.lanes:
             for command, place in zip(each_lane.commands, each_lane.places, strict=True):
-                found = _of_lease(command, entry.number, lease.number)
+                name = batch.events[place].account
+                found = _of_lease(command, entry.number, lease.number, name)
                 if isinstance(found, Fault):
                     parsed.faults[place] = found
                 else:
@@ -346,12 +352,16 @@ def _unknown(lease_id: str) -> CallFailed:
     )
 
 
-def _of_lease(command: object, account: int, lease: int) -> LeasedUsage | Fault:
-    """The same usage as a report of a lease."""
+def _other_account(name: str) -> Fault:
+    message = "the event is of another account than the lease; record it without the lease"
+    return Fault("LEASE_OTHER_WORK", "account", name, message)
+
+
+def _of_lease(command: object, account: int, lease: int, name: str) -> LeasedUsage | Fault:
+    """The same usage as a report of a lease; `name`: of its account, as it was said."""
     assert isinstance(command, RecordUsage), command
     if command.account != account:
-        message = "the event is of another account than the lease; record it without the lease"
-        return Fault("LEASE_OTHER_WORK", "account", "", message)
+        return _other_account(name)
     if isinstance(command, QuotedUsage | ReportGauge):
         message = "a report of a gauge, or usage with a quote, is recorded without a lease"
         field = "quote_id" if isinstance(command, QuotedUsage) else "type"

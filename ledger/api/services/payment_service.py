@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 from ledger.api.answers import Answer, answer_of, rendering
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
-from ledger.api.errors import CallFailed
+from ledger.api.errors import CallFailed, refused
 from ledger.api.ids import BILL, GRANT, mint
 from ledger.api.limits import REASON_BYTES_MAX, Checked
 from ledger.api.positions import decode_position, minimum, position_of
@@ -42,6 +42,7 @@ from ledger.core.events import (
     PaymentRecorded,
     ReceivableWrittenOff,
 )
+from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import State
 from ledger.journal.directory import Entry
 from ledger.v1 import payment_pb2 as pb
@@ -149,6 +150,9 @@ class PaymentService:
         assert isinstance(event, GrantReleased), event
         with rendering(answer.position):
             money = await self._money_of(asked.entry, event.grant)
+        if request.asset not in ("", money[0]):  # else it would have been refused at first
+            message = f"the id was recorded for a payment in {money[0]}; send what was sent first"
+            raise refused(Refusal(Reason.CONFLICT, "asset", request.asset, message), given)
         return pb.PaymentServiceConfirmResponse(
             released=event.amount,
             repaid_advance=sum([part.amount for part in event.backfills]),
