@@ -2,6 +2,7 @@
 
     app          the list of commands, what happens to errors, the exit codes
     output       tables, JSON, amounts, progress bars
+    screen       names as they stand in the books: none is markup, or a command to a terminal
     remote       how a command reaches a server, and what a failed call means
     database     how a command reaches the books themselves
     one file a command, or a group of commands
