@@ -316,7 +316,7 @@ class ContractServiceSignRequest(_message.Message):
     COMMITMENTS_FIELD_NUMBER: _builtins.int
     ROLLOVER_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant; empty = the default one."""
+    """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
     """Identity of the call."""
     account: _builtins.str
@@ -430,7 +430,7 @@ class ContractServiceAmendRequest(_message.Message):
     MINIMUM_FIELD_NUMBER: _builtins.int
     ROLLOVER_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant; empty = the default one."""
+    """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
     """Identity of the call."""
     account: _builtins.str
@@ -545,7 +545,7 @@ class ContractServiceEndRequest(_message.Message):
     OLD_GRANTS_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant; empty = the default one."""
+    """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
     """Identity of the call."""
     account: _builtins.str
@@ -629,7 +629,7 @@ class ContractServiceGetRequest(_message.Message):
     CONTRACT_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant; empty = the default one."""
+    """The tenant, 1 to 128 bytes."""
     account: _builtins.str
     """The account."""
     contract: _builtins.str
@@ -692,7 +692,7 @@ class ContractServiceListRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant; empty = the default one."""
+    """The tenant, 1 to 128 bytes."""
     account: _builtins.str
     """The account."""
     page_size: _builtins.int

@@ -516,7 +516,7 @@ class IssueTokenRequest(_message.Message):
     """Id of the mandate's account."""
     expires_at_us: _builtins.int
     """When the token ends, in microseconds since the epoch; 0 = with its mandate. Asked for with a token of
-    a mandate, it ends no later than that one.
+    a mandate, it ends no later than that one. No token ends later than the year 9999.
     """
     def __init__(
         self,

@@ -820,7 +820,7 @@ class PackageServicePublishRequest(_message.Message):
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant; empty = the default one."""
+    """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
     """Identity of the call."""
     expected_version: _builtins.int
@@ -893,7 +893,7 @@ class PackageServiceListRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant; empty = the default one."""
+    """The tenant, 1 to 128 bytes."""
     name: _builtins.str
     """Name of a package; empty = all."""
     page_size: _builtins.int
@@ -1140,7 +1140,7 @@ class PackageServiceSubscribeRequest(_message.Message):
     PACKAGE_VERSION_FIELD_NUMBER: _builtins.int
     LOCKED_UNTIL_US_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant; empty = the default one."""
+    """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
     """Identity of the call."""
     account: _builtins.str
@@ -1225,7 +1225,7 @@ class PackageServiceChangeRequest(_message.Message):
     OLD_GRANTS_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant; empty = the default one."""
+    """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
     """Identity of the call."""
     account: _builtins.str
@@ -1321,7 +1321,7 @@ class PackageServiceCancelRequest(_message.Message):
     OLD_GRANTS_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant; empty = the default one."""
+    """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
     """Identity of the call."""
     account: _builtins.str
@@ -1400,7 +1400,7 @@ class PackageServiceGetSubscriptionRequest(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant; empty = the default one."""
+    """The tenant, 1 to 128 bytes."""
     account: _builtins.str
     """The account."""
     min_position: _builtins.str
@@ -1460,7 +1460,7 @@ class PackageServicePreviewRequest(_message.Message):
     PACKAGE_VERSION_FIELD_NUMBER: _builtins.int
     OLD_GRANTS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant; empty = the default one."""
+    """The tenant, 1 to 128 bytes."""
     account: _builtins.str
     """The account."""
     package: _builtins.str
@@ -1560,7 +1560,7 @@ class PackageServicePreviewSubscribersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant; empty = the default one."""
+    """The tenant, 1 to 128 bytes."""
     package: _builtins.str
     """Name of the package that the accounts have."""
     to_package: _builtins.str
@@ -1756,7 +1756,7 @@ class PackageServiceResolveEntitlementsRequest(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant; empty = the default one."""
+    """The tenant, 1 to 128 bytes."""
     account: _builtins.str
     """The account."""
     min_position: _builtins.str

@@ -187,7 +187,7 @@ def test_a_refund_is_at_most_its_share_rounded_down(case: LedgerCase) -> None:
     refund     acme 2     -> refused REFUND_TOO_LARGE units
     refund     acme id=r  -> 1 units back, refunded 3
     refund     acme id=r  -> replayed: 1 units back, refunded 3
-    refund     acme 1 id=r -> refused CONFLICT amount
+    refund     acme 1 id=r -> refused CONFLICT units
     refund     acme       -> refused REFUND_TOO_LARGE units
     capture    h 1        -> drawn 1 from acme
     expect     revenue chat 4
