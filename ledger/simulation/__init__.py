@@ -43,7 +43,8 @@ small naive model. The same seed always runs the same way. Read in this order:
     mutants      the list of deliberate faults, and mutant_seeds that catch them
     mutants_waterfall, mutants_usage, mutants_decisions, mutants_operations, mutants_budgets,
     mutants_reserves, mutants_mandates, mutants_purchases, mutants_leases, mutants_months,
-    mutants_credits, mutants_seats, mutants_charges, mutants_packages, mutants_contracts
+    mutants_credits, mutants_seats, mutants_charges, mutants_packages,
+    mutants_flips, mutants_contracts
                  ... of the core
     mutants_writer, mutants_engine     ... of the writer, leases, checkpoints and recovery
     lease_holders    holders of credit leases, in cheap worlds of their own

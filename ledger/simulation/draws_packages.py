@@ -7,11 +7,15 @@ from typing import Any, Final
 from ledger.core.events import Follow, OldGrants, Timing
 from ledger.core.limits import DAY_US
 from ledger.simulation.draws import At, Draw, Drawn, again_of
-from ledger.simulation.plans import PLANS
+from ledger.simulation.plans import FLIPPED, PLANS
 
 PACKAGED_WORLDS: Final = 48
 PACKAGED_WORLD: Final = 12
 """One seed in so many draws them, so that the worlds of all others stay as they are."""
+
+FLIPPED_WORLDS: Final = 96
+FLIPPED_WORLD: Final = 43
+"""The same, of those in which packages have seats."""
 
 _NAMES: Final = ("basic", "basic", "pro", "pro", "pro", "team")
 
@@ -27,11 +31,13 @@ def draw_subscribe(draw: Draw) -> Drawn:
 
 def _asked(draw: Draw) -> dict[str, Any]:
     random = draw.random
-    name = random.choice(_NAMES) if draw.chance(97) else "nothing"
+    flips = draw.plans == FLIPPED
+    names, published = (FLIPPED, FLIPPED) if flips else (_NAMES, PLANS)
+    name = random.choice(names) if draw.chance(97) else "nothing"
     follow = random.choice((Follow.FOLLOW, *Follow))
     version = 0
     if follow != Follow.FOLLOW and draw.chance(50):  # by the first of it, which stands behind cards
-        version = 5 + (PLANS.index(name) if name in PLANS else 0)
+        version = 5 + (published.index(name) if name in published else 0)
     until: At | int = 0
     if (follow == Follow.FOLLOW_AFTER) == draw.chance(97):
         until = At(random.choice((DAY_US, 8 * DAY_US, 30 * DAY_US)))

@@ -20,6 +20,7 @@ from ledger.core.events import (
 )
 from ledger.core.limits import DAY_US, SECOND_US
 from ledger.simulation.draws import EUROPE, Draw, Drawn, Made, again_of
+from ledger.simulation.plans import FLIPPED, TEAMS
 from ledger.simulation.processes import EPOCH_US
 from ledger.simulation.scenario import Operation
 
@@ -111,12 +112,25 @@ def _name(draw: Draw, started: Operation) -> str:
 
 def _of_plan(draw: Draw) -> tuple[Operation, dict[str, Any]] | None:
     """A plan that was asked for; seldom by another name, or at a version."""
+    if draw.plans == FLIPPED:
+        return _of_package(draw)
     started = draw.earlier("seat_plan")
     if started is None:
         return None
     name = started.fields["seat_plan"] if draw.chance(96) else draw.random.choice(("agents", "x"))
     version = draw.random.randrange(1, 6) if draw.chance(8) else 0
     return started, {"seat_plan": name, "expected_version": version}
+
+
+def _of_package(draw: Draw) -> tuple[Operation, dict[str, Any]] | None:
+    """The same of a plan that packages say."""
+    of = draw.earlier("subscribe", "package")
+    if of is None:
+        return None
+    names = TEAMS.get(of.fields["package"], ("agents", "desks"))
+    name = draw.random.choice(names) if draw.chance(98) else "x"
+    version = draw.random.randrange(1, 6) if draw.chance(4) else 0
+    return of, {"seat_plan": name, "expected_version": version}
 
 
 def _change(

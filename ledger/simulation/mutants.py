@@ -14,6 +14,7 @@ from ledger.simulation.mutants_contracts import CONTRACTS
 from ledger.simulation.mutants_credits import CREDITS, GRANTS
 from ledger.simulation.mutants_decisions import DECISIONS
 from ledger.simulation.mutants_engine import ENGINE_MUTANTS
+from ledger.simulation.mutants_flips import FLIPS
 from ledger.simulation.mutants_leases import CREDIT_LEASES
 from ledger.simulation.mutants_mandates import MANDATES
 from ledger.simulation.mutants_months import MONTHS, TRANSFERS
@@ -43,6 +44,7 @@ MUTANTS: Final = (
     *SEATS,
     *CHARGES,
     *PACKAGES,
+    *FLIPS,
     *CONTRACTS,
     *ENGINE,
     *LEASES,

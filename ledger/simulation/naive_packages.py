@@ -64,6 +64,7 @@ class NaiveSubscription:
     ends_at: int = FOREVER
     over: bool = False
     contract: str = ""  # by which the account has it
+    own: list[int] = field(default_factory=list)  # of its grants: what its last term granted
     kept: set[int] = field(default_factory=set)  # of its grants: what another had granted before
 
     @property

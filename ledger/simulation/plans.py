@@ -8,13 +8,16 @@ from typing import Final
 
 from ledger.core.packages.packaged import (
     Package,
+    PackagedAllotment,
     PackagedExcess,
     PackagedGrant,
     PackagedKind,
     PackagedOverage,
     PackagedPolicy,
     PackagedRollover,
+    PackagedSeats,
     PackagedUnit,
+    PackagedUnknown,
     canonical_bytes,
 )
 from ledger.core.packages.packaged_charges import PackagedBilling, PackagedCharge, PackagedPayer
@@ -26,6 +29,17 @@ DEAL: Final = "deal"
 """Published beside them where contracts are drawn: it grants little, so that what is committed is
 drawn."""
 
+FLIPPED: Final = ("basic", "crew", "hall", "both", "squad")
+"""Published in place of PLANS where seats of packages are drawn: one grants, two have seats alone,
+of their own and pooled, and two do both."""
+TEAMS: Final = {
+    "crew": ("agents",),
+    "hall": ("desks",),
+    "both": ("desks", "rooms"),
+    "squad": ("agents",),
+}
+"""Their plans of seats."""
+
 VARIANTS: Final = 4
 _MANY: Final = 60_000_000  # of which a second's share of a week is something
 
@@ -34,7 +48,7 @@ def plan(name: str, variant: int) -> Package:
     """The package to publish: weeks, but for the last, which has months."""
     amount = (_MANY, 90, 2 * _MANY, 40)[variant]
     fee = _MANY * (1 + variant % 3)
-    if name == "basic":
+    if name == "basic":  # of FLIPPED, too
         return Package(
             unit=PackagedUnit.WEEK,
             grants=(PackagedGrant("credits", CREDITS, amount, PackagedKind.PROMOTIONAL),),
@@ -43,6 +57,8 @@ def plan(name: str, variant: int) -> Package:
             if variant % 2
             else PackagedPolicy(),
         )
+    if name in FLIPPED:
+        return _with_seats(name, variant)
     if name == DEAL:
         return Package(
             unit=PackagedUnit.WEEK,
@@ -82,9 +98,52 @@ def plan(name: str, variant: int) -> Package:
     )
 
 
+def _with_seats(name: str, variant: int) -> Package:
+    own, pooled = PackagedAllotment.INDIVIDUAL, PackagedAllotment.POOLED
+    each = (_MANY // 3, 2 * _MANY, 31, _MANY)[variant]
+    if name == "crew":
+        return Package(
+            unit=PackagedUnit.WEEK,
+            seats=(_seats("agents", each, own, 2, alert=5, price_paid=999 * (variant % 2)),),
+        )
+    if name == "hall":
+        seats = _seats("desks", each + 1, pooled, 3, unknown=PackagedUnknown.REJECT)
+        return Package(unit=PackagedUnit.WEEK, seats=(seats,))
+    if name == "both":
+        return Package(
+            unit=PackagedUnit.WEEK,
+            grants=(PackagedGrant("credits", CREDITS, each, PackagedKind.PROMOTIONAL),),
+            seats=(
+                _seats("desks", _MANY, pooled, 1 + variant % 2, price_paid=77_000),
+                _seats("rooms", 2 * _MANY, pooled, 1),
+            ),
+        )
+    return Package(
+        unit=PackagedUnit.WEEK,
+        grants=(PackagedGrant("part", CREDITS, 2 * each + 7, PackagedKind.PROMOTIONAL),),
+        seats=(_seats("agents", _MANY + variant, own, variant % 3),),
+    )
+
+
+def _seats(
+    name: str,
+    amount: int,
+    allotment: PackagedAllotment,
+    included: int,
+    *,
+    unknown: PackagedUnknown = PackagedUnknown.POOL,
+    alert: int = -1,
+    price_paid: int = 0,
+) -> PackagedSeats:
+    kind = PackagedKind.PREPAID if price_paid else PackagedKind.PROMOTIONAL
+    price_asset = USD if price_paid else ""
+    given = PackagedGrant(name, CREDITS, amount, kind, price_paid, price_asset)
+    return PackagedSeats(name, given, "agent", allotment, included, unknown, alert=alert)
+
+
 BY_HASH: Final = {
     content_hash(canonical_bytes(plan(name, variant))): plan(name, variant)
-    for name in (*PLANS, DEAL)
+    for name in (*PLANS, DEAL, *FLIPPED[1:])
     for variant in range(VARIANTS)
 }
 """Content hash of every package that may be published -> the package."""

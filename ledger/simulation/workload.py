@@ -171,6 +171,8 @@ from ledger.simulation.draws_operations import (
     draw_operation,
 )
 from ledger.simulation.draws_packages import (
+    FLIPPED_WORLD,
+    FLIPPED_WORLDS,
     PACKAGED_WORLD,
     PACKAGED_WORLDS,
     draw_cancel,
@@ -226,7 +228,7 @@ from ledger.simulation.draws_usage import (
     draw_reverse,
     draw_usage,
 )
-from ledger.simulation.plans import DEAL, PLANS
+from ledger.simulation.plans import DEAL, FLIPPED, PLANS
 from ledger.simulation.scenario import Operation
 
 
@@ -337,6 +339,9 @@ SEATS: Final = "seats"
 CHARGES: Final = "charges"
 PACKAGES: Final = "packages"
 CONTRACTS: Final = "contracts"
+FLIPS: Final = "flips"
+FLIPPING: Final = ("seat_add", "seat_remove", "seat_reassign", "seat_suspend", "seat_resume")
+"""Of seats that packages say: more than of packages alone is not drawn."""
 MANDATES: Final = "mandates"
 AGENTS: Final = ("acme/x", "acme/x", "acme/x", "acme", "acme/x/z")
 BELOW: Final = ("acme", "acme", "acme/x")
@@ -391,6 +396,9 @@ def draw_topics(seed: int, random: Random) -> tuple[str, ...]:
         topics = (*topics, "corrections", DECISIONS, SEATS)
         if seed % (2 * SEATED_WORLDS) == SEATED_WORLD:
             topics = (*topics, "sandbox")  # whose clock moves periods on
+    if seed % FLIPPED_WORLDS == FLIPPED_WORLD:
+        topics = (*[each for each in topics if each not in ("corrections", "sandbox")],)
+        topics = (*topics, "corrections", "sandbox", DECISIONS, PACKAGES, FLIPS)
     if seed % CHARGED_WORLDS == CHARGED_WORLD:
         others = ("corrections", "sandbox", "money")
         topics = (*[each for each in topics if each not in others], CHARGES)
@@ -415,6 +423,8 @@ def plans_of(topics: Sequence[str]) -> tuple[str, ...]:
     """The packages that a world publishes."""
     if CONTRACTS in topics:
         return (*PLANS, DEAL)
+    if FLIPS in topics:
+        return FLIPPED
     return PLANS if PACKAGES in topics else ()
 
 
@@ -432,10 +442,12 @@ def draw_operations(
     if MANDATES in topics:
         draw.scarce, draw.agents = False, AGENTS
     draw.plans = plans_of(topics)
-    if SEATS in topics:
+    if SEATS in topics or FLIPS in topics:
         draw.seats, draw.agents = SEATED, BELOW
     count = random.choice((20, 40, 70, 70) if topics else (8, 20, 40, 70))
     drawn_of = [kind for kind, entry in ENTRIES.items() if entry.topic in ("", *topics)]
+    if FLIPS in topics:
+        drawn_of += FLIPPING
     always = (
         "usage",
         "read",
@@ -478,6 +490,8 @@ def draw_operations(
         elif topics and kind in ("issue", "authorize", "capture", "release"):
             weights[place] = max(weights[place], 2 * ENTRIES[kind].weight)
         if draw.plans and kind in ("publish", "clock"):
+            weights[place] *= 3
+        if FLIPS in topics and kind in FLIPPING[:2]:
             weights[place] *= 3
         if CONTRACTS in topics and kind in ("usage", "authorize"):
             weights[place] *= 4

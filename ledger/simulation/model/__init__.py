@@ -24,6 +24,8 @@ and none of the core's code. Raises Violation where an entry contradicts a rule.
     corrections  usage given back, adjustments by hand
     recurring, commitments, top_ups     what issues grants by itself
     charges      fixed ones: their periods, fees and what those earn
+    period_room  what a period of a package gives, by grants and by seats together
+    packaged_seats    plans of seats that packages begin and end
     packages     subscriptions: grants, charges and policies of each period
     contracts    signed, begun, amended, renewed, ended
     seats        whose allowances pay first; their plans, period by period

@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.core import events as e
-from ledger.core.catalog import asset_number
 from ledger.core.events import (
     Follow,
     OldGrants,
@@ -20,7 +19,9 @@ from ledger.core.events import (
 )
 from ledger.core.packages.packaged import KINDS, UNITS, PackagedGrant
 from ledger.core.packages.packaged_charges import PackagedCharge, charge_terms
+from ledger.simulation.model import packaged_seats
 from ledger.simulation.model.charges import charges_of
+from ledger.simulation.model.period_room import Before, asset_of, bound
 from ledger.simulation.model.recurring import grant_of_terms, period_of
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.naive import prorated
@@ -32,7 +33,6 @@ from ledger.simulation.naive_packages import (
     newest,
     under,
 )
-from ledger.simulation.prices import CREDITS
 from ledger.simulation.rules import Rule
 
 RULE = Rule.PACKAGED
@@ -56,6 +56,7 @@ def subscribed(m: Shard, event: e.Subscribed) -> None:
         m.fail(RULE, f"{event} of no version that is in force")
     now = m.recorded_at
     found = NaiveSubscription(account.number, asked, version, event.revision)
+    goes_on: Before | None = None
     if before is not None and now < before.end:
         m.expect(RULE, "length of its periods", before.version.length, version.length)
         found.anchor, found.end, found.full = before.anchor, before.end, before.full
@@ -63,10 +64,11 @@ def subscribed(m: Shard, event: e.Subscribed) -> None:
             before.grants, before.released, before.largest,
         )  # fmt: skip
         found.kept = before.kept
+        goes_on = Before(before.version, dict(before.released))
     else:
         set_period(m, account, found, now, now)
     m.subscriptions[account.number] = found
-    begin(m, account, found, event.term, now)
+    begin(m, account, found, event.term, now, goes_on)
 
 
 def changed(m: Shard, event: e.PackageChanged) -> None:
@@ -86,9 +88,10 @@ def changed(m: Shard, event: e.PackageChanged) -> None:
     m.expect(RULE, "length of its periods", subscription.version.length, version.length)
     if event.term is None:
         m.fail(RULE, f"{event} now, without a period")
+    before = Before(subscription.version, dict(subscription.released))
     take_back(m, subscription, event.old_grants, event.taken)
     subscription.asked, subscription.version, subscription.following = asked, version, None
-    begin(m, account, subscription, event.term, m.recorded_at)
+    begin(m, account, subscription, event.term, m.recorded_at, before)
 
 
 def period_begun(m: Shard, event: e.PackagePeriodBegun) -> None:
@@ -182,9 +185,15 @@ def set_period(
 
 
 def begin(
-    m: Shard, account: NaiveAccount, subscription: NaiveSubscription, term: PackageTerm, start: int
+    m: Shard,
+    account: NaiveAccount,
+    subscription: NaiveSubscription,
+    term: PackageTerm,
+    start: int,
+    before: Before | None = None,
 ) -> None:
-    """What is left of a period: its grants, its charges and the account's policy."""
+    """What is left of a period: its grants, its seats, its charges and the account's policy;
+    `before`: what it takes the place of within that period."""
     version = subscription.version
     subscription.start = start
     end, full = subscription.end, subscription.full
@@ -192,7 +201,8 @@ def begin(
     m.expect(RULE, "version", (version.name, version.number), (term.package, term.version))
     found = (term.anchor, term.start, term.end, term.remaining, term.full)
     m.expect(RULE, "period", times, found)
-    _grant(m, account, subscription, term)
+    left = _grant(m, account, subscription, term, before)
+    packaged_seats.begun(m, account, subscription, start, left)
     minted(m, subscription, term.minted)
     _charged(m, account, subscription, start)
     _policy(m, account, subscription)
@@ -202,22 +212,33 @@ def begin(
 
 
 def _grant(
-    m: Shard, account: NaiveAccount, subscription: NaiveSubscription, term: PackageTerm
-) -> None:
+    m: Shard,
+    account: NaiveAccount,
+    subscription: NaiveSubscription,
+    term: PackageTerm,
+    before: Before | None,
+) -> dict[int, int] | None:
+    """Returns what is left for seats, by asset; None = whatever they come to, of a contract."""
     package = subscription.version.package
     whole: dict[int, int] = {}
     for said in package.grants:
-        asset = _asset(account, said.asset)
+        asset = asset_of(account, said.asset)
         whole[asset] = whole.get(asset, 0) + said.amount
     for asset, amount in whole.items():
         subscription.largest[asset] = max(subscription.largest.get(asset, 0), amount)
+    left: dict[int, int] | None = None
+    if not subscription.contract:
+        left = bound(account, subscription, before, term.start)
+    subscription.own = []
     m.expect(RULE, "grants", [x.name for x in package.grants], [x.name for x in term.issues])
     for said, issued in zip(package.grants, term.issues, strict=True):
-        asset = _asset(account, said.asset)
+        asset = asset_of(account, said.asset)
         released = subscription.released.get(asset, 0)
         amount = prorated(said.amount, term.remaining, term.full)
         price = prorated(said.price_paid, term.remaining, term.full)
         room = max(0, subscription.largest[asset] - released)
+        if left is not None and asset in left:
+            room = min(room, left[asset])
         if amount > room:
             amount, price = room, prorated(said.price_paid, room, said.amount)
         expected = (amount > 0, amount, price if amount else 0)
@@ -227,23 +248,23 @@ def _grant(
             terms = _terms(account, said)
             grant_of_terms(m, account, issued.grant, terms, amount, price, term.start, over)
             subscription.grants.append(issued.grant)
+            subscription.own.append(issued.grant)
             subscription.released[asset] = released + amount
+            if left is not None and asset in left:
+                left[asset] -= amount
+    return left
 
 
 def _terms(account: NaiveAccount, said: PackagedGrant) -> RecurringTerms:
     rolls = said.rollover
     return RecurringTerms(
-        KINDS[said.kind], _asset(account, said.asset), said.amount, said.price_paid,
-        _asset(account, said.price_asset), said.priority, said.products, e.PeriodUnit.WEEK, 1, 0,
+        KINDS[said.kind], asset_of(account, said.asset), said.amount, said.price_paid,
+        asset_of(account, said.price_asset), said.priority, said.products, e.PeriodUnit.WEEK, 1, 0,
         "", Proration.BOTH, said.expires_after_us, said.tags, (), said.shared,
         None if rolls is None else Rollover(
             rolls.numerator, rolls.denominator, rolls.cap, rolls.lifetime_us, rolls.again
         ),
     )  # fmt: skip
-
-
-def _asset(account: NaiveAccount, code: str) -> int:
-    return asset_number(account.tenant, 1 if code == CREDITS else 2) if code else 0
 
 
 def minted(m: Shard, subscription: NaiveSubscription, found: tuple[e.Minted, ...]) -> None:
@@ -286,7 +307,9 @@ def take_back(
 
 
 def end(m: Shard, account: NaiveAccount, subscription: NaiveSubscription, at: int) -> None:
-    """No charge of a package goes on, and the policy is as it was."""
+    """No seats and no charge of a package go on, and the policy is as it was."""
+    packaged_seats.over(m, account)
+    subscription.own = []
     for charge in charges_of(m, account):
         if charge.packaged and charge.terms.every and charge.ends_at > at:
             m.fail(RULE, f"{charge} goes on without a package")
@@ -348,7 +371,7 @@ def _charge_terms(
     account: NaiveAccount, subscription: NaiveSubscription, said: PackagedCharge
 ) -> e.ChargeTerms:
     package = subscription.version.package
-    asset = _asset(account, said.asset)
+    asset = asset_of(account, said.asset)
     return charge_terms(said, asset, UNITS[package.unit], package.every, subscription.anchor)
 
 

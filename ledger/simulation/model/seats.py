@@ -5,12 +5,14 @@ What a plan has given in its period is added up grant by grant as well: no tally
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from math import ceil
 from typing import Final
 
 from ledger.core import events as e
 from ledger.core.events import SeatEntry, SeatIssue, SeatRemoval, SeatTally, Timing
+from ledger.simulation.model.period_room import following_terms, room_for
 from ledger.simulation.model.recurring import grant_of_terms, period_of
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.naive import prorated
@@ -32,28 +34,41 @@ PRORATED: Final = SeatRemoval.FORFEIT_PRORATED
 
 
 def started(m: Shard, event: e.SeatPlanStarted) -> None:
-    """Of an open account that has no such plan, for what is left of the first period."""
+    """Of an open account that has no such plan, for what is left of the first period; or with a
+    package, whose entry follows."""
+    if not event.key:
+        m.touch(m.accounts[event.account])
+        m.ahead.append(event)
+        return
     account = m.deciding(event.account)
     m.expect(Rule.CLOSED_TAKES_NOTHING, "seats of a closed account", 0, account.closed_at)
+    m.expect(RULE, "whether a package says it", False, event.terms.packaged)
+    begin_plan(m, account, event, m.recorded_at)
+
+
+def begin_plan(
+    m: Shard, account: NaiveAccount, event: e.SeatPlanStarted, start: int, room: int | None = None
+) -> None:
+    """From an instant on, with so many units at most."""
     before = account.seat_plans.get(event.seat_plan)
-    if before is not None and max(before.ends_at, before.end) > m.recorded_at:
+    if before is not None and max(before.ends_at, before.end) > start:
         m.fail(RULE, f"{event.seat_plan} starts again amid {before.start} to {before.end}")
     plan = before or NaivePlan(event.seat_plan, account.number, event.terms)
     account.seat_plans[plan.name] = plan
     plan.terms, plan.next_terms = event.terms, None
-    plan.started_at, plan.ends_at = m.recorded_at, ENDLESS
+    plan.started_at, plan.ends_at = start, ENDLESS
     _versioned(m, plan, event.revision, 0)
-    _begin(m, account, plan, event, m.recorded_at)
+    _begin(m, account, plan, event, start)
     names = (*event.names, *[""] * event.count)
     if plan.individual:
-        _allot(m, plan, event, enumerate(names, start=plan.next_seat))
+        _allot(m, plan, event, list(enumerate(names, start=plan.next_seat)), room=room)
         return
     seats = [
         SeatEntry(number, name, ENDLESS, False, 0, 0)
         for number, name in enumerate(event.names, start=plan.next_seat)
     ]
-    plan.unassigned = event.count
-    _pool(m, plan, event, 0, len(names))
+    plan.unassigned, plan.leaving = event.count, 0
+    _pool(m, plan, event, 0, len(names), room)
     _take(m, plan, event.seats, seats)
     _tallied(m, plan, event.tally)
 
@@ -65,8 +80,11 @@ def period_begun(m: Shard, event: e.SeatPeriodBegun) -> None:
     m.touch(account)
     if plan.due > m.recorded_at:
         m.fail(Rule.EXPIRED_IN_TIME, f"{event} is not due before {plan.due}")
-    m.expect(RULE, "terms from now on", plan.next_terms, event.terms)
-    plan.terms, plan.next_terms = plan.next_terms or plan.terms, None
+    coming = plan.next_terms
+    if plan.terms.packaged:
+        coming = following_terms(m, account, plan)
+    m.expect(RULE, "terms from now on", coming, event.terms)
+    plan.terms, plan.next_terms = coming or plan.terms, None
     start = plan.end
     there = plan.present(start)
     _begin(m, account, plan, event, start)
@@ -87,6 +105,7 @@ def added(m: Shard, event: e.SeatsAdded) -> None:
     m.expect(Rule.CLOSED_TAKES_NOTHING, "seats of a closed account", 0, account.closed_at)
     _versioned(m, plan, event.revision, event.expected_version)
     now, there = m.recorded_at, plan.quantity(m.recorded_at)
+    room = room_for(m, account, plan, _more(plan, event, now))
     seats: list[SeatEntry] = []
     if not plan.individual:
         more, number = 0, plan.next_seat
@@ -103,7 +122,7 @@ def added(m: Shard, event: e.SeatsAdded) -> None:
         back = min(event.count, plan.leaving)
         plan.unassigned += event.count
         plan.leaving -= back
-        _pool(m, plan, event, there, more + event.count - back)
+        _pool(m, plan, event, there, more + event.count - back, room)
         _take(m, plan, event.seats, seats)
         _tallied(m, plan, event.tally)
         return
@@ -113,6 +132,7 @@ def added(m: Shard, event: e.SeatsAdded) -> None:
     vacant = [each for each in plan.seats.values() if each.until <= now and each.entitled]
     coming = [each for each in event.names if plan.seat_of(each, now) is None]
     number = plan.next_seat
+    fresh = max(0, there + _more(plan, event, now) - plan.largest)
     issues: list[tuple[int, int, int]] = []
     for name in (*event.names, *[""] * event.count):
         stays = plan.seat_of(name, now) if name else (leaving.pop(0) if leaving else None)
@@ -127,14 +147,19 @@ def added(m: Shard, event: e.SeatsAdded) -> None:
             vacant.remove(free[0])
             amount = min(share, free[0].entitled - free[0].released)
             price = terms.price_paid * amount // terms.amount
+            amount, price = _within(room, amount, price)
             released = free[0].released + amount
             seats.append(
                 SeatEntry(free[0].number, name, plan.ends_at, False, free[0].entitled, released)
             )
         else:
             amount, price = share, prorated(terms.price_paid, *part)
+            amount, price = _within(room if fresh else 0, amount, price)
+            fresh -= bool(fresh)
             seats.append(SeatEntry(number, name, plan.ends_at, False, amount, amount))
             number += 1
+        if room is not None:
+            room -= amount
         issues.append((seats[-1].seat, amount, price))
     _take(m, plan, event.seats, seats)
     _issue(m, plan, event.issues, issues, now)
@@ -231,7 +256,11 @@ def terms_changed(m: Shard, event: e.SeatTermsChanged) -> None:
 
 
 def ended(m: Shard, event: e.SeatPlanEnded) -> None:
-    """With the period, or now with all of its seats."""
+    """With the period, or now with all of its seats; or its package says it no more, whose entry
+    follows."""
+    if not event.key:
+        m.ahead.append(event)
+        return
     _, plan = _running(m, event)
     _versioned(m, plan, event.revision, event.expected_version)
     now, taken = m.recorded_at, [*event.taken]
@@ -250,6 +279,16 @@ def ended(m: Shard, event: e.SeatPlanEnded) -> None:
             _take_pool(m, plan, event, plan.quantity(now), plan.quantity(now))
     else:
         m.expect(RULE, "taken back", [], taken)
+    _end(m, plan, event, ends_at)
+
+
+def end_plan(m: Shard, plan: NaivePlan, event: e.SeatPlanEnded, ends_at: int) -> None:
+    """It ends then, and keeps what it has."""
+    _versioned(m, plan, event.revision, 0)
+    _end(m, plan, event, ends_at)
+
+
+def _end(m: Shard, plan: NaivePlan, event: e.SeatPlanEnded, ends_at: int) -> None:
     plan.ends_at = ends_at
     for seat in plan.seats.values():
         seat.until = min(seat.until, ends_at)
@@ -332,18 +371,22 @@ def _allot(
     m: Shard,
     plan: NaivePlan,
     event: e.SeatPlanStarted | e.SeatPeriodBegun,
-    seats: Iterable[tuple[int, str]],
+    seats: Sequence[tuple[int, str]],
     suspended: Iterable[int] = (),
+    room: int | None = None,
 ) -> None:
-    """Each has its allowance of the period, or the share of the time that is left (rule S1)."""
+    """Each has its allowance of the period, or the share of the time that is left (rule S1); of
+    less room equal parts, the first of them a unit more (rule P3)."""
     terms, part = plan.terms.allowance, (plan.end - plan.start, plan.full)
-    amount, price = prorated(terms.amount, *part), prorated(terms.price_paid, *part)
-    expected = [
-        SeatEntry(number, name, ENDLESS, number in suspended, amount, amount)
-        for number, name in seats
-    ]
+    share, price_paid = prorated(terms.amount, *part), prorated(terms.price_paid, *part)
+    expected: list[SeatEntry] = []
+    issues: list[tuple[int, int, int]] = []
+    for place, (number, name) in enumerate(seats):
+        most = None if room is None else room // len(seats) + (place < room % len(seats))
+        amount, price = _within(most, share, price_paid)
+        expected.append(SeatEntry(number, name, ENDLESS, number in suspended, amount, amount))
+        issues.append((number, amount, price))
     _take(m, plan, event.seats, expected)
-    issues = [(each.seat, amount, price) for each in expected]
     _issue(m, plan, event.issues, issues, plan.start)
     plan.unassigned = plan.leaving = 0
     plan.largest = len(expected)
@@ -356,11 +399,12 @@ def _pool(
     event: e.SeatPlanStarted | e.SeatsAdded | e.SeatPeriodBegun,
     there: int,
     more: int,
+    room: int | None = None,
 ) -> None:
     """What seats above the largest quantity of the period bring, rounded once with all before; who
     takes a place that is paid for has what was taken back of it at most (rule S2)."""
     terms = plan.terms.allowance
-    start = plan.start if isinstance(event, e.SeatPeriodBegun) else m.recorded_at
+    start = m.recorded_at if isinstance(event, e.SeatsAdded) else plan.start
     remaining = plan.end - start
     fresh = max(0, there + more - plan.largest)
 
@@ -373,8 +417,28 @@ def _pool(
     amount = worth(terms.amount, after) - worth(terms.amount, plan.seat_us) + back
     price = worth(terms.price_paid, after) - worth(terms.price_paid, plan.seat_us)
     price += round(Fraction(terms.price_paid * back, terms.amount))
+    if room is not None and amount > room:  # time that nothing is given for never comes back
+        given = Fraction(max(0, room - back) * plan.full, terms.amount)
+        after = min(after, plan.seat_us + ceil(given))
+    amount, price = _within(room, amount, price)
     plan.seat_us, plan.largest = after, max(plan.largest, there + more)
     _issue(m, plan, event.issues, [(0, amount, price)], start)
+
+
+def _within(room: int | None, amount: int, price: int) -> tuple[int, int]:
+    """So many units at most, with their share of the price, rounded down."""
+    if room is None or amount <= room:
+        return amount, price
+    return room, price * room // amount
+
+
+def _more(plan: NaivePlan, event: e.SeatsAdded, now: int) -> int:
+    """How many seats more there are, those that were to leave not counted."""
+    coming = len([each for each in event.names if plan.seat_of(each, now) is None])
+    leaving = plan.leaving
+    if plan.individual:
+        leaving = len([x for x in plan.present(now) if plan.leaves(x) and not x.name])
+    return coming + max(0, event.count - leaving)
 
 
 def _issue(
