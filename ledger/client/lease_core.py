@@ -78,6 +78,7 @@ class LeaseCore(Generic[Event]):
         "_down_to",
         "_first_sent_us",
         "_left",
+        "_lost",
         "_numbers",
         "_oldest_us",
         "_out",
@@ -105,6 +106,7 @@ class LeaseCore(Generic[Event]):
         self._base = 0  # in escrow, as far as this holder may go: spent + remaining
         self._recorded = 0  # of what was spent, units of events that are not reported yet
         self._before = ""  # the lease that was lost last
+        self._lost = 0  # units spent of lost leases, of which nobody has said what became of them
         self._down_to = NEVER
         self._renew_us = 0
         self._queue: deque[tuple[str, Event, int]] = deque()  # lease, event, units
@@ -129,7 +131,11 @@ class LeaseCore(Generic[Event]):
         return True
 
     def give_up(self, amount: int) -> None:
-        """Work that was let go ahead was not done: its units may be spent again."""
+        """Work that was let go ahead was not done: its units may be spent again, but those of a
+        lease that was lost meanwhile, which are said first: they are in no lease any more."""
+        gone = min(amount, self._lost)
+        self._lost -= gone
+        amount -= gone
         if amount <= self.spent - self._recorded:
             self.remaining += amount
 
@@ -144,6 +150,7 @@ class LeaseCore(Generic[Event]):
             self._recorded += amount
         else:
             lease_id = self._before or lease_id
+            self._lost -= min(amount, self._lost)
         self._queue.append((lease_id, event, amount))
         self._oldest_us = min(self._oldest_us, now_us)
         return len(self._queue) == 1 or len(self._queue) == self.terms.batch_events
@@ -358,6 +365,7 @@ class LeaseCore(Generic[Event]):
 
     def _lose(self) -> None:
         self._before = self.lease_id or self._before
+        self._lost += self.spent - self._recorded
         self.lease_id = ""
         self.remaining = self._base = self._recorded = 0
         self.deadline_us = 0

@@ -40,7 +40,7 @@ def monotonic_us() -> int:
 class Entry:
     """One request that is not recorded yet."""
 
-    __slots__ = ("estimate", "let_in", "promised", "segments", "since_us", "used")
+    __slots__ = ("estimate", "let_in", "promised", "segments", "since_us", "used", "written")
 
     def __init__(self, let_in: LetIn, estimate: Mapping[str, int]) -> None:
         self.let_in = let_in
@@ -48,6 +48,7 @@ class Entry:
         self.used: Mapping[str, int] | None = None
         self.promised = 0
         self.segments: list[Segment] = []
+        self.written: asyncio.Future[None] | None = None  # its last record
         self.since_us: Final = monotonic_us()
 
     @property
@@ -162,7 +163,8 @@ class OpenSpool:
         return entry
 
     async def say_used(self, let_in: LetIn, used: Mapping[str, int]) -> Entry:
-        """Keep what one used, also of one that another server let in. What was said first stays.
+        """Keep what one used, also of one that another server let in. What was said first stays,
+        and whoever says it again waits for the disk, too.
 
         Raises SpoolFull, SpoolFailed.
         """
@@ -182,6 +184,8 @@ class OpenSpool:
                 if not entry.segments:
                     self._forget(entry)
                 raise
+        elif entry.written is not None:
+            await asyncio.shield(entry.written)
         self.wake.set()
         return entry
 
@@ -287,7 +291,7 @@ class OpenSpool:
             entry.promised = 0
 
     async def _written(self, entry: Entry, kept: Kept) -> None:
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry.written = written = asyncio.get_running_loop().create_future()
         self._waiting.append(_Write(entry, kept.record, written))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())

@@ -302,3 +302,25 @@ def test_what_is_not_reported_stays_bound_over_a_renewal() -> None:
     assert report.events == (("e", 80),)
     core.reported(report.number, 70, 70, (), True)
     assert (core.remaining, core.spent) == (50, 20)
+
+
+def test_work_of_a_lost_lease_that_is_given_up_is_no_room_in_the_next() -> None:
+    """Else the next one lets more go ahead than it has."""
+    core: LeaseCore[str] = LeaseCore(LeaseTerms(100), "a")
+
+    def has_a_lease(lease_id: str, now_us: int) -> None:
+        asked = core.next_request(now_us)
+        assert isinstance(asked, AcquireRequest)
+        core.acquired(asked.number, lease_id, 100, 60_000_000, 6_000_000, now_us)
+
+    has_a_lease("first", 0)
+    assert core.try_spend(60, 1)
+    renewal = core.next_request(50_000_000)
+    assert isinstance(renewal, RenewRequest)
+    core.lost(renewal.number, "LEASE_LAPSED", 61_000_000, 0)
+    has_a_lease("second", 61_000_000)
+    assert core.try_spend(80, 61_000_001)
+    core.give_up(60)  # of the first
+    assert core.remaining == 20
+    core.give_up(80)  # of the second
+    assert core.remaining == 100

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -525,6 +526,31 @@ async def test_one_key_that_comes_twice_at_once_is_kept_once(tmp_path: Path) -> 
     assert (spool.kept, spool.running) == (1, 1)
     await spool.done(entry)
     assert (spool.kept, spool.running, spool.bytes) == (0, 0, 0)
+    await spool.close()
+
+
+async def test_what_is_said_twice_at_once_is_answered_once_it_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = OpenSpool(tmp_path, BOUNDS)
+    work = LetIn("default", "acme", "chat", {}, "", "", "key", 1, 2)
+    assert await spool.keep(work, {"input_tokens": 1})
+    syncing, goes_on, sync = threading.Event(), threading.Event(), os.fsync
+
+    def held_up(file: int) -> None:
+        syncing.set()
+        assert goes_on.wait(HANGS_S)
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", held_up)
+    both = [asyncio.create_task(spool.say_used(work, {"input_tokens": 1})) for _ in range(2)]
+    assert await asyncio.to_thread(syncing.wait, HANGS_S)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not any(each.done() for each in both)
+    goes_on.set()
+    [entry, same] = await asyncio.gather(*both)
+    assert entry is same
     await spool.close()
 
 
