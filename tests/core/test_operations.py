@@ -261,12 +261,14 @@ def test_what_never_counted_is_not_given_back(case: OperationCase) -> None:
     grant   acme  1000 shared
     cap     eu/run   40
     cap     acme/say  40 for=chat
+    usage   eu    20 in=run
+    usage   acme  20 in=say of=chat
     usage   acme  30 in=run id=U
     usage   acme  30 in=say of=image id=S
     reverse U
     reverse S
-    expect  spent ~run  0
-    expect  spent ~say  0
+    expect  spent ~run  20
+    expect  spent ~say  20
     """
 
 

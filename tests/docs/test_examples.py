@@ -184,8 +184,9 @@ async def test_the_example_of_the_readme_runs(
     assert capsys.readouterr().out.splitlines() == examples.said("README.md")
 
 
-ELSEWHERE = {"exports", "gateway", "integrity", "operations", "reliability", "security"}
-"""Pages of commands: tests/exports, tests/gateway, tests/backup and `test_commands` run them."""
+ELSEWHERE = {"errors", "exports", "gateway", "integrity", "operations", "reliability", "security"}
+"""Pages of commands: tests/exports, tests/gateway, tests/backup and `test_commands` run them; that
+of reasons is made of what `test_errors` holds."""
 
 
 def test_every_page_has_an_example_that_runs() -> None:
