@@ -60,7 +60,7 @@ simulate: $(DEVELOPMENT) ## Run 10,000 simulated worlds, every deliberate fault,
 	$(BIN)/python -m ledger.simulation.lease_holders 0..$(shell echo $$(($(SEEDS) - 1)))
 	$(BIN)/python tests/core/walking.py --seeds 0..$(shell echo $$(($(SEEDS) - 1)))
 	$(BIN)/python -m pytest --hypothesis-profile=thorough \
-		$$(grep -rl --include='test_*.py' '^@given' tests)
+		$$(grep -rlE --include='test_*.py' '^@given|TestCase.settings' tests)
 
 faults: $(DEVELOPMENT) ## Kill the real program KILLS (500) times; nothing is lost or counted twice
 	$(BIN)/python -m tests.faults --kills $(KILLS) --every-io

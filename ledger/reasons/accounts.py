@@ -48,7 +48,8 @@ AREAS: Final = (
                 "ACCOUNT_FROZEN",
                 Kind("FAILED_PRECONDITION", outcome="ACCOUNT_FROZEN"),
                 "The account, or one above it, is frozen.",
-                "Unfreeze the account that is named, and send the same again.",
+                "Unfreeze the account that is named, and send the same again; nothing is to be "
+                "done where it was to be frozen.",
                 BOTH,
             ),
             Row(
@@ -66,9 +67,10 @@ AREAS: Final = (
             Row(
                 "ACCOUNT_NOT_EMPTY",
                 STATE,
-                "The account still has grants, debts, holds, leases, outcomes or accounts below "
-                "it.",
-                "Settle what is named, or close with `write_off` and `release_holds`.",
+                "The account still has grants, debts, holds, leases, outcomes, a package, charges, "
+                "seats or accounts below it, or one that was moved away holds units of it.",
+                "Settle or end what the message names; close with `write_off` and `release_holds` "
+                "for grants, debts and holds.",
             ),
             Row(
                 "REOPENINGS_LIMIT",

@@ -67,7 +67,7 @@ AREAS: Final = (
             Row(
                 "NUMBER_INEXACT",
                 HERE,
-                "A property is a float, which is not exact, or no finite number.",
+                "A property is a float, which is not exact.",
                 "Send an integer, a `Decimal` or a text.",
             ),
             Row(

@@ -268,7 +268,7 @@ AREAS: Final = (
             Row(
                 "REFUND_TOO_LARGE",
                 STATE,
-                "More would be refunded than was paid for what is left.",
+                "More units would be refunded than the grant has left and not held.",
                 "Refund at most what is named.",
             ),
             Row(

@@ -161,6 +161,7 @@ AREAS: Final = (
                 Kind("FAILED_PRECONDITION", outcome="CONFLICT"),
                 "The id was abandoned through `GetOutcome`, so it will never be applied.",
                 "Send the request under a new id.",
+                EVENT,
             ),
             Row(
                 "VERSION_MISMATCH",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import threading
 import time
@@ -22,6 +23,7 @@ from ledger.client import (
     EventOutcome,
     LeaseTerms,
     Limits,
+    NotApplied,
     Outcome,
     OutcomeUnknown,
     RetryPolicy,
@@ -200,8 +202,9 @@ async def test_what_was_given_up_beyond_its_deadline_is_asked_again_and_charged_
             assert isinstance(each, OutcomeUnknown) or "UNKNOWN" in str(each)
             if isinstance(each, OutcomeUnknown):
                 assert each.code in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
-        for each in found[:16]:  # answered, or not; or refused by a busy machine's late lease
-            assert each is None or isinstance(each, CallError | AssertionError), each
+        for each in found[:16]:  # answered, or not; or put off by a busy machine's late lease
+            put_off = isinstance(each, OutcomeUnknown | NotApplied)
+            assert each is None or put_off or re.search("UNKNOWN|RETRY", str(each)), each
         if ask is meters:  # what was held is taken back, and what was captured stands
             assert found.count(None) <= await charged(client, name) <= 32
             return

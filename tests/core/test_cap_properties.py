@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from core_world import CREDITS, FAMILY, START_US, TENANT, USD, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_verify_rules import judged
 
@@ -395,7 +395,6 @@ def both(taken: list[tuple[Any, ...]]) -> None:
 
 
 @given(steps)
-@settings(max_examples=30, deadline=None)
 def test_no_cap_is_exceeded_and_the_order_is_respected(taken: list[tuple[Any, ...]]) -> None:
     """Whatever comes in whatever order, as Hypothesis has it."""
     both([("grant", 1, 200), ("grant", 2, 50), *taken])

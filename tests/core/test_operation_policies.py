@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from core_world import WITH_OTHER_LIMITS
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lease_case import LeaseCase
 from mandate_case import MandateCase
@@ -217,7 +217,6 @@ CALLS = st.one_of(
 
 
 @WITH_OTHER_LIMITS
-@settings(max_examples=40, deadline=None)
 @given(st.lists(CALLS, min_size=5, max_size=40))
 def test_those_that_stand_idle_are_found_without_looking_at_all(
     calls: list[tuple[str, int]],

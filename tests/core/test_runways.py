@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from core_world import CREDITS, FAMILY, HOUR_US, TENANT, Core, replay
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from replaying import counters, replayed
@@ -122,7 +122,6 @@ def test_a_closed_account_is_told_of_no_more() -> None:
     assert isinstance(found, Refusal) and found.reason == Reason.ACCOUNT_CLOSED
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.integers(0, 12) | st.sampled_from(["set", "remove", "page"]), max_size=25),
     st.integers(1, 6),

@@ -30,10 +30,11 @@ never used again. Programs go by it, never by the text of a message. It stands
   ([Gateways](gateway.md#what-comes-back));
 - in `reason` of the client's exceptions ([The Python client](sdk.md)).
 
-`drawdown reasons CODE` says the same on a terminal, and a command that is refused says what to do.
+On a terminal `drawdown reasons CODE` says what to do, and so does a command that is refused.
 
 **again**: *yes* = nothing was recorded, or the ids make it safe, so the same may be sent again as
-it is; the SDK does so. *No* = the same is refused again until something else has changed.
+it is; the SDK does so. *No* = the SDK does not: mostly the same is refused again until something
+else has changed, and the row says where it is not.
 **HTTP**: the status of a gateway's question, then of [usage over HTTP](gateway.md#usage-over-http)
 where that is another; a dash where neither is answered so. The statuses are those of gRPC:
 
@@ -46,8 +47,8 @@ where that is another; a dash where neither is answered so. The statuses are tho
 | RESOURCE_EXHAUSTED | a limit of the ledger or of a policy is reached |
 | OUT_OF_RANGE | a number is beyond what is there, or fits |
 | UNAUTHENTICATED, PERMISSION_DENIED | who calls is not proven, or may not |
-| UNAVAILABLE, DEADLINE_EXCEEDED | not now: nothing was recorded |
-| UNKNOWN, INTERNAL | recorded or not: ask `GetOutcome`, or send the same ids again |
+| UNAVAILABLE, DEADLINE_EXCEEDED | with a reason: not now, nothing was recorded |
+| UNKNOWN, INTERNAL, or no reason | recorded or not: ask `GetOutcome`, or send the same ids again |
 
 What a job left alone or did not try ([re-rating](corrections.md#re-rating), simulations) and
 explanations have words of their own, on their pages. This page is made of `ledger/reasons` by

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.core.commands import ApplyConfiguration
@@ -69,7 +69,6 @@ def find(segments: KeySegments, stored: Sequence[NewSegment], number: int) -> in
 
 
 @given(st.lists(st.lists(st.integers(0, 5_000), max_size=40), min_size=1, max_size=6), st.data())
-@settings(max_examples=40, deadline=None)
 def test_every_key_is_found_through_merges_and_sizes(
     rounds: list[list[int]], data: st.DataObject
 ) -> None:

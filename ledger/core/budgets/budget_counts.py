@@ -70,6 +70,9 @@ from ledger.core.shapes import Use
 from ledger.core.state import Account, Family, Hold, SettledHold, State
 from ledger.core.windows import OF_NO_WINDOW, Counter, Span, showing, span_at
 
+_ROUNDED: Final = (BudgetMeasure.CHARGE, BudgetMeasure.NET_CHARGE)
+"""What a total of several events may be rounded in: requests and quantities are whole."""
+
 COUNTED: Final = (
     UsageRecorded,
     UsageReversed,
@@ -508,7 +511,7 @@ def _correction(
             posted = units_of(state, budget, event.given_back, event)
         else:
             posted = 0
-        if posted < 0 and budget.operation is not None:
+        if posted < 0 and budget.operation is not None and budget.terms.measure in _ROUNDED:
             # Of another event of the total by rounding: no operation is left below nothing.
             used, _ = budget.counter.within(budget.terms.window, state.now)
             posted = max(posted, -max(0, used))

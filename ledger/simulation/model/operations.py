@@ -451,7 +451,8 @@ def after_reversal(
             hold = used.hold
             if hold is not None and hold.ended and hold.ended_at <= m.recorded_at - WINDOW_US:
                 hold = None  # of which nothing is known any more
-            if budget.operation:  # nor does rounding leave it below nothing
+            rounded = terms.measure in (BudgetMeasure.CHARGE, BudgetMeasure.NET_CHARGE)
+            if budget.operation and rounded:  # nor does rounding leave it below nothing
                 back = min(back, max(0, budget.posted))
             if back:
                 span = place_of(m, budget, _counts_at(budget, hold, used))

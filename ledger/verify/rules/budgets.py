@@ -315,7 +315,10 @@ def budgets_counted(judge: Judge, state: State, event: BudgetsCounted) -> None:
                 # Of which operation it gives back, its original says: here all of it, or nothing.
                 posted = _amount(state, budget.terms, of, state.declared[of.plan])
                 there, _ = budget.counter.within(budget.terms.window, state.now)
-                if move.posted != posted:  # as journals of before have it, below nothing
+                rounded = budget.terms.measure in (BudgetMeasure.CHARGE, BudgetMeasure.NET_CHARGE)
+                if (
+                    rounded and move.posted != posted
+                ):  # as journals of before have it, below nothing
                     posted = max(posted, -max(0, there))
             found = move.posted
             if isinstance(of, HoldDebited):  # what pended where it counts no more is a move alone
