@@ -226,4 +226,5 @@ def _tell(reply: decision_pb2.AuthorizeResponse, as_json: bool) -> None:
         click.echo(f"{held} held until {instant(reply.expires_at_us)}: {reply.hold_id}")
     else:
         click.echo(f"denied: {reply.reason}, {amount(int(reply.available), reply.scale)} available")
-        say(advice_of(reply.reason))
+        if advice := advice_of(reply.reason):
+            say(advice)

@@ -20,11 +20,17 @@ _SHOWN: Final = {
     for code in (*_COMMANDS, *_DIRECTIONS)
     if chr(code) not in "\t\n"
 }
+_NAMED: Final = {**_SHOWN, ord("\n"): "\\n"}
 
 
 def visible(text: str) -> str:
     """The text with `\\x1b` in the place of what a terminal would obey."""
     return text.translate(_SHOWN)
+
+
+def named(text: str) -> str:
+    """The same of what stands in a line: it begins no other one."""
+    return text.translate(_NAMED)
 
 
 class PlainConsole(Console):
@@ -39,4 +45,4 @@ class PlainConsole(Console):
 
     def heading(self, text: str, more: str = "") -> None:
         """A line that begins with a name."""
-        self.print(Text.assemble((visible(text), "bold"), visible(more)))
+        self.print(Text.assemble((named(text), "bold"), named(more)))

@@ -185,7 +185,10 @@ class OpenSpool:
                     self._forget(entry)
                 raise
         elif entry.written is not None:
-            await asyncio.shield(entry.written)
+            if entry.written.done() and entry.written.exception() is not None:
+                await self._written(entry, Kept(let_in, None, entry.used))  # nobody saw it fail
+            else:
+                await asyncio.shield(entry.written)
         self.wake.set()
         return entry
 

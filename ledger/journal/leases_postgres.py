@@ -22,7 +22,7 @@ from ledger.journal.sql import load
 
 T = TypeVar("T")
 
-OPENING_MAX_S: Final = 5  # of one connection, whoever waits for it; then another is opened
+OPENING_MAX_S: Final = 2  # of one connection, whoever waits for it; then another is opened
 
 _SQL: Final = load("leases")
 

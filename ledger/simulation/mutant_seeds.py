@@ -121,7 +121,6 @@ SEEDS: Final[dict[str, int]] = {
     "operation stays below a budget that has ended": 1043,
     "reversal lowers what covers the operation since": 983,
     "reversal lowers no budget above the operation's own": 587,
-    "reversal lowers budgets of other accounts": 1787,
     "reversal lowers budgets that are not for such usage": 11,
     "denial says nothing of its operation": 35,
     "threshold of an operation's budget told again": 35,

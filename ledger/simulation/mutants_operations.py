@@ -106,14 +106,6 @@ OPERATIONS: Final = (
         "a reversal lowers what had counted it",
     ),
     Mutant(
-        "reversal lowers budgets of other accounts",
-        _COUNTS,
-        "_correction",
-        "if each.account in line and not is_idle(each, state.now):",
-        "if not is_idle(each, state.now):",
-        "a reversal lowers what had counted it",
-    ),
-    Mutant(
         "reversal lowers budgets that are not for such usage",
         _COUNTS,
         "_applying",

@@ -632,3 +632,38 @@ def test_a_debt_that_was_written_off_elsewhere_is_not_given_back(case: LedgerCas
     expect  overage eu 0
     expect  overage acme 0
     """
+
+
+@model_case
+def test_nor_is_it_once_the_account_is_open_again(case: LedgerCase) -> None:
+    """
+    account acme  card=models
+    account eu    parent=acme overage=self card=models
+    account sales parent=eu overage=parent
+    usage   sales 90 of=volume   -> overage 900 on eu
+    move    sales acme
+    close   eu write-off         -> overage 900 written off
+    reopen  eu
+    usage   sales 60 of=volume   -> overage 300 on acme; re-rated 300 to overage
+    expect  overage eu 0
+    expect  overage acme 0
+    """
+
+
+@model_case
+def test_a_debt_that_is_newer_than_what_was_written_off_is_given_back(case: LedgerCase) -> None:
+    """
+    # sales was below eu as that wrote off what was owed: what it draws there since is owed.
+    account acme  card=models
+    account eu    parent=acme overage=self card=models
+    account sales parent=eu overage=parent
+    usage   sales 10 of=volume   -> overage 100 on eu
+    close   sales
+    close   eu write-off         -> overage 100 written off
+    reopen  eu
+    reopen  sales
+    usage   sales 80 of=volume   -> overage 800 on eu
+    move    sales acme
+    usage   sales 60 of=volume   -> overage 300 on acme; re-rated 300 to overage, 150 to overage
+    expect  overage eu 650
+    """

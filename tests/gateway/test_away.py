@@ -21,6 +21,7 @@ import pytest
 from ledger.api.calls import Call, Detached
 from ledger.api.server import LedgerServer
 from ledger.auth.gateway_keys import GatewayKeys, MemoryGatewayKeys
+from ledger.client.errors import SpoolFailed
 from ledger.client.guarded import OpenBounds
 from ledger.gateway import away, recording
 from ledger.gateway.forward_auth import ForwardAuth
@@ -552,6 +553,40 @@ async def test_what_is_said_twice_at_once_is_answered_once_it_is_on_the_disk(
     [entry, same] = await asyncio.gather(*both)
     assert entry is same
     await spool.close()
+
+
+async def test_what_nobody_saw_fail_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever said it first had gone as the disk failed."""
+    spool = OpenSpool(tmp_path, BOUNDS)
+    work = LetIn("default", "acme", "chat", {}, "", "", "key", 1, 2)
+    assert await spool.keep(work, {"input_tokens": 1})
+    syncing, goes_on = threading.Event(), threading.Event()
+
+    def failing(file: int) -> None:
+        syncing.set()
+        assert goes_on.wait(HANGS_S)
+        raise OSError("no disk")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(os, "fsync", failing)
+        first = asyncio.create_task(spool.say_used(work, {"input_tokens": 1}))
+        assert await asyncio.to_thread(syncing.wait, HANGS_S)
+        first.cancel()
+        await asyncio.wait({first})
+        second = asyncio.create_task(spool.say_used(work, {"input_tokens": 1}))
+        await asyncio.sleep(0)
+        goes_on.set()
+        with pytest.raises(SpoolFailed):
+            await second
+    await spool.say_used(work, {"input_tokens": 1})
+    await spool.close()
+    again = OpenSpool(tmp_path, BOUNDS)
+    entry = again.entry("default", "key")
+    assert entry is not None
+    assert entry.used == {"input_tokens": 1}
+    await again.close()
 
 
 async def test_no_more_than_the_disks_share_is_let_in(tmp_path: Path) -> None:

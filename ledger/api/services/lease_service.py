@@ -195,6 +195,8 @@ class LeaseService:
             event.account = event.account or entry.account_id
             if not event.attributes and not event.type:
                 event.attributes.update(lease.attributes)
+            if event.account != entry.account_id:  # it is refused, whatever else it says
+                event.ClearField("quote_id")
         known = edge.ledger, edge.shapes, edge.seats, edge.meters
         parsed = await parse_plain(*known, tenant, batch, call.trace)
         if (

@@ -328,7 +328,8 @@ _PENDING = "grants that wait for their payment"
 _RESERVED = "units set aside for it"
 _WAYS_OUT = {
     _HOLDS: "capture or release them first, or close with release_holds",
-    _HELD_ELSEWHERE: "capture or release those holds first, or wait until they expire",
+    _HELD_ELSEWHERE: "capture or release those holds, give back those leases, or wait until they "
+    "expire",
     _CREDITS: "void them first, or close with write_off",
     _DEFERRED: "void the grants that it was paid for, or close with write_off",
     _ADVANCE: "repay it first, or close with write_off",

@@ -305,11 +305,12 @@ class Unwinding:
 
     def _is_forgiven(self, account: Account, book: Book) -> bool:
         """Whether a debt was written off as an account closed from which this one had been moved
-        away: what rows have drawn there is known still, but owed no more."""
+        away: what rows have drawn there is known still, but owed no more, whatever came since."""
         if book.kind != BookKind.OVERAGE or book.owner == account.number:
             return False
         owner = self._state.accounts[book.owner]
-        return bool(owner.closed_at and owner.written_off) and owner not in account.line()
+        closing = owner.written_off
+        return bool(closing) and owner not in self._state.line_at(account, closing)
 
     def _of_book(self, book: Book, take: int) -> None:
         if book.grant is not None:
