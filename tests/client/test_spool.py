@@ -34,7 +34,7 @@ from ledger.client.spool_records import record_of
 from rating.v1 import pricing_pb2
 from tests.api.served import card
 from tests.client.conftest import PROMPT, CuttingProxy
-from tests.crash.processes import LastingServer
+from tests.crash.processes import ServerProcess
 from tests.patience import HANGS_S
 
 IMPATIENT = RetryPolicy(first_us=1_000, longest_us=20_000, give_up_us=200_000)
@@ -380,8 +380,9 @@ async def test_a_server_that_is_killed_amid_batches_counts_each_event_once(
     database: str, tmp_path: Path
 ) -> None:
     """SIGKILL under load, twice: what was answered stands, what was not is on the disk or sent
-    again, and in the end each event is charged once."""
-    server = LastingServer(database, tmp_path / "server.log")
+    again, also while the next server waits for the leases of the one that was killed, and in the
+    end each event is charged once."""
+    server = ServerProcess(database, tmp_path / "server.log")
     server.start()
     try:
         await server.ready()
