@@ -19,6 +19,7 @@ from ledger.verify import verify
 from tests.api.cluster import cluster
 from tests.api.served import Served, event, refusal_of
 from tests.api.served import served as serve
+from tests.patience import HANGS_S
 from tests.projections.projecting import project
 
 SHARDS = 4
@@ -26,6 +27,12 @@ LEARNED, AS_ASKED = decision_pb2.SIZING_LEARNED, decision_pb2.SIZING_AS_ASKED
 OF_ACCOUNT = decision_pb2.LEARNED_OF_ACCOUNT
 OF_ATTRIBUTES = decision_pb2.LEARNED_OF_ATTRIBUTES
 OF_PRODUCT = decision_pb2.LEARNED_OF_PRODUCT
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine reads what was learned for longer than a question waits for it."""
+    monkeypatch.setattr(learned, "WAIT_S", HANGS_S)
 
 
 def rule(**changes: Any) -> pb.SizingRule:
