@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import test_verify_rules
 from msgspec.structs import replace
-from test_package_period_room import both, had
+from test_package_period_room import both, had, offered
 from test_package_seats_flipped import OWN, POOLED, add, seats, sign
-from test_packages import ACME, HALF, START_US, World, plan
+from test_packages import ACME, HALF, START_US, World
 from test_verify_rules import judged
 
 from ledger.core import events as e
@@ -23,14 +23,8 @@ from ledger.verify.packages import PublishedPackages
 
 @pytest.fixture(params=[POOLED, OWN], ids=["pooled", "individual"])
 def world(request: Any) -> Any:
-    made = World()
-    made.publish("grants", plan(1_000))
-    made.publish("large", plan(3_000))
-    made.publish("team", Package(seats=(seats("desks", 50, 20, request.param),)))
-    made.publish("crowd", Package(seats=(seats("crowd", 50, 40, request.param),)))
+    made = offered(request.param)
     made.publish("thirty", Package(seats=(seats("thirty", 50, 30, request.param),)))
-    made.publish("starter", both(100, "few", 50, 4, request.param))
-    made.publish("pro", both(300, "many", 50, 12, request.param))
     yield made
     made.finish()
 

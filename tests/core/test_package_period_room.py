@@ -27,15 +27,21 @@ def both(amount: int, name: str, each: int, included: int, allotment: PackagedAl
     return Package(grants=grants, seats=(seats(name, each, included, allotment),))
 
 
-@pytest.fixture(params=[POOLED, OWN], ids=["pooled", "individual"])
-def world(request: Any) -> Any:
+def offered(allotment: PackagedAllotment) -> World:
+    """Packages of grants, of seats, and of both."""
     made = World()
     made.publish("grants", plan(1_000))
     made.publish("large", plan(3_000))
-    made.publish("team", Package(seats=(seats("desks", 50, 20, request.param),)))
-    made.publish("crowd", Package(seats=(seats("crowd", 50, 40, request.param),)))
-    made.publish("starter", both(100, "few", 50, 4, request.param))
-    made.publish("pro", both(300, "many", 50, 12, request.param))
+    made.publish("team", Package(seats=(seats("desks", 50, 20, allotment),)))
+    made.publish("crowd", Package(seats=(seats("crowd", 50, 40, allotment),)))
+    made.publish("starter", both(100, "few", 50, 4, allotment))
+    made.publish("pro", both(300, "many", 50, 12, allotment))
+    return made
+
+
+@pytest.fixture(params=[POOLED, OWN], ids=["pooled", "individual"])
+def world(request: Any) -> Any:
+    made = offered(request.param)
     yield made
     made.finish()
 
